@@ -1,0 +1,36 @@
+"""Find and track moving infrared small targets in video.
+
+import stdet
+for frame in stdet.track("video.mp4"):
+    print(frame.frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stdet.checkpoint import load_detector
+    from stdet.config import StdetConfig, load_config
+    from stdet.pipeline import track
+    from stdet.track_files import track_to_files
+
+__version__ = "0.1.0"
+
+__all__ = ["StdetConfig", "load_config", "load_detector", "track", "track_to_files"]
+
+_HOMES = {
+    "StdetConfig": "stdet.config",
+    "load_config": "stdet.config",
+    "load_detector": "stdet.checkpoint",
+    "track": "stdet.pipeline",
+    "track_to_files": "stdet.track_files",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import stdet` costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stdet' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

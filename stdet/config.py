@@ -1,0 +1,461 @@
+"""Every configuration dataclass, and the only reader of YAML.
+
+A configuration is defaults < YAML < ``--set key=value``. YAML files hold what differs from the
+defaults; ``include: [other.yaml, ...]`` at the top level names files, relative to this one, that
+are read first. Components receive their own part, never the whole ``StdetConfig``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from stdet.errors import ConfigError
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class DataConfig:
+    """Where sequences come from and how clips are cut from them."""
+
+    root: Path = Path("data/daub")
+    """Folder of the data set; relative paths start at the working directory."""
+    format: Literal["coco", "text", "videos", "mot"] = "coco"
+    """Layout on disk: COCO JSON, text list, folder of videos with boxes, MOTChallenge folders."""
+    train_annotations: Path = Path("annotations/instances_train2017.json")
+    """Annotation file of the training split, relative to ``root``. A folder for `mot`."""
+    validation_annotations: Path | None = None
+    """Annotation file of the validation split; None takes ``validation_sequences`` from train."""
+    test_annotations: Path = Path("annotations/instances_test2017.json")
+    """Annotation file of the test split, relative to ``root``."""
+    train_sequences: tuple[str, ...] = ()
+    """Names of the sequences to train on; empty takes all that are not for validation."""
+    validation_sequences: tuple[str, ...] = ()
+    """Names of the sequences of the training file that are held out for validation."""
+    drop_invalid_boxes: bool = False
+    """Leave out boxes that are NaN, empty or outside the frame instead of stopping."""
+    window_extra: int = Field(default=0, ge=0)
+    """k: a window of T + k frames trains k + 1 key frames on shared per-frame features."""
+    cache_megabytes: int = Field(default=2048, ge=0)
+    """Memory for decoded frames in every loader process, in MB."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class AugmentConfig:
+    """Clip-consistent augmentation: drawn once per clip, applied to all its frames."""
+
+    crop_hw: tuple[int, int] | None = None
+    """Random crop (height, width) in pixels, None for the whole frame; padded where too small."""
+    target_crop_probability: float = Field(default=0.5, ge=0, le=1)
+    """Share of crops that are drawn so as to hold a target of the last key frame."""
+    horizontal_flip: float = Field(default=0.5, ge=0, le=1)
+    """Probability."""
+    vertical_flip: float = Field(default=0.0, ge=0, le=1)
+    """Probability."""
+    transpose: float = Field(default=0.0, ge=0, le=1)
+    """Probability of swapping the axes (needs a square crop)."""
+    time_reversal: float = Field(default=0.0, ge=0, le=1)
+    """Probability of playing the window backwards."""
+    scale_range: tuple[float, float] = (1.0, 1.0)
+    """Zoom factor, drawn log-uniformly."""
+    gain_range: tuple[float, float] = (1.0, 1.0)
+    """Contrast factor about the clip's mean, drawn log-uniformly."""
+    offset_range: tuple[float, float] = (0.0, 0.0)
+    """Brightness added, in units of the full scale."""
+    gamma_range: tuple[float, float] = (1.0, 1.0)
+    """Exponent, drawn log-uniformly."""
+    noise_max: float = Field(default=0.0, ge=0)
+    """Standard deviation of white noise is drawn from [0, this], in units of the full scale."""
+    inject_targets_max: int = Field(default=0, ge=0)
+    """Up to so many synthetic moving targets are drawn into a clip and labelled."""
+    min_box_px: float = Field(default=0.0, ge=0)
+    """Boxes grow about their centre to at least this side after scaling and injection, pixels."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class BackboneConfig:
+    """CSPDarknet: stem, dark2 .. dark5."""
+
+    depth: float = Field(default=0.33, gt=0)
+    """Multiplies the number of bottlenecks (3, 9, 9, 3)."""
+    width: float = Field(default=0.50, gt=0)
+    """Multiplies the channels (64, 128, 256, 512, 1024)."""
+    num_stages: Literal[3, 4, 5] = 5
+    """Stages including the stem; 5 ends at C5 (stride 32), 4 at C4, 3 at C3."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class GilsConfig:
+    """Gradient-isolated low-level shortcut of BP-FPN."""
+
+    enabled: bool = True
+    """False leaves only the directional gradient regularisation."""
+    down: Literal["space_to_depth", "strided_conv", "max_pool"] = "space_to_depth"
+    """The learned downsampling of the shallow feature map."""
+    join: Literal["add", "concat"] = "add"
+    """How the downsampled map joins the output level."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class DgrConfig:
+    """Directional gradient regularisation of BP-FPN."""
+
+    type: Literal["none", "lateral_scale", "straight_through"] = "none"
+    """Member of the family; see ``models/necks/dgr.py`` for each equation."""
+    scale: float = Field(default=0.5, ge=0, le=1)
+    """a of `lateral_scale`: lateral gradients are multiplied by it; 0 detaches them."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class PyramidConfig:
+    """Per-frame pyramid; yields one level."""
+
+    type: Literal["fpn", "bp_fpn"] = "fpn"
+    """Plain top-down FPN, or BP-FPN."""
+    output_stride: Literal[4, 8, 16] = 8
+    """feature_stride of the level that the head sees, in input pixels."""
+    channels: int | None = Field(default=None, gt=0)
+    """Channels of the output level; None keeps those of the backbone level of that stride."""
+    gils: GilsConfig = GilsConfig()
+    """Used by `bp_fpn` only."""
+    dgr: DgrConfig = DgrConfig()
+    """Used by `bp_fpn` only."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class TemporalConfig:
+    """Motion-coupling module over T per-frame feature maps."""
+
+    num_frames: int = Field(default=5, ge=2)
+    """T."""
+    frame_stride: int = Field(default=1, ge=1)
+    """Source frames per step of the clip."""
+    num_future_frames: int = Field(default=0, ge=0)
+    """Frames of the clip after the key frame; 0 is causal, with the key frame last."""
+    expansion: float = Field(default=2.0, gt=0)
+    """Hidden channels of each two-convolution block, as a multiple of the channels."""
+    residual: bool = False
+    """Add the key frame's own features to the fused ones; not part of the published module."""
+
+    def __post_init__(self) -> None:
+        """Check that the key frame lies within the clip."""
+        if self.num_future_frames >= self.num_frames:
+            raise ValueError(
+                f"num_future_frames {self.num_future_frames} must be below num_frames "
+                f"{self.num_frames}"
+            )
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class HeadConfig:
+    """YOLOX decoupled head."""
+
+    channels: int = Field(default=256, gt=0)
+    """Width of the head."""
+    num_convs: int = Field(default=2, ge=1)
+    """3x3 convolutions in each of the two branches."""
+    num_classes: int = Field(default=1, ge=1)
+    """Classes."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class ModelConfig:
+    """The detector."""
+
+    name: str = "unnamed"
+    """Shown in tables and stored with the weights."""
+    in_channels: Literal[1, 3] = 3
+    """1 for grey input, 3 to repeat grey three times as published."""
+    input_hw: tuple[int, int] | None = None
+    """Letterbox size (height, width) in pixels; None keeps the native resolution."""
+    pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    """Subtracted, per channel, in units of the full scale."""
+    pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    """Divided by, per channel."""
+    backbone: BackboneConfig = BackboneConfig()
+    """Backbone."""
+    pyramid: PyramidConfig = PyramidConfig()
+    """Pyramid."""
+    temporal: TemporalConfig = TemporalConfig()
+    """Temporal fusion."""
+    head: HeadConfig = HeadConfig()
+    """Head."""
+    motion_loss: bool = False
+    """Build the training-only cross-slice ConvLSTM of the motion loss."""
+    motion_channels: int = Field(default=64, gt=0)
+    """Hidden channels of that ConvLSTM."""
+
+    def __post_init__(self) -> None:
+        """Check what spans several fields."""
+        if len(self.pixel_mean) != self.in_channels or len(self.pixel_std) != self.in_channels:
+            raise ValueError(
+                f"pixel_mean and pixel_std need {self.in_channels} values (in_channels), got "
+                f"{len(self.pixel_mean)} and {len(self.pixel_std)}"
+            )
+        deepest = 2**self.backbone.num_stages
+        if self.pyramid.output_stride >= deepest:
+            raise ValueError(
+                f"pyramid.output_stride {self.pyramid.output_stride} needs a deeper backbone than "
+                f"num_stages {self.backbone.num_stages} (stride {deepest})"
+            )
+        if self.input_hw and any(side % deepest for side in self.input_hw):
+            raise ValueError(f"input_hw {self.input_hw} must be multiples of {deepest}")
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class TrainConfig:
+    """Optimisation."""
+
+    seed: int = 0
+    """Fixes initial weights, order of clips and augmentation."""
+    epochs: int = Field(default=100, ge=1)
+    """Passes over the training windows."""
+    epoch_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the windows, drawn anew each epoch."""
+    batch_size: int = Field(default=4, ge=1)
+    """Windows per step over all processes together."""
+    num_workers: int = Field(default=0, ge=0)
+    """Loader processes per training process; 0 loads in the training process."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum, or AdamW."""
+    learning_rate: float = Field(default=1e-2, gt=0)
+    """Peak rate for a batch of 64 key frames with `sgd` (scaled linearly), as is with `adamw`."""
+    momentum: float = Field(default=0.937, ge=0, lt=1)
+    """Of SGD; beta1 of AdamW."""
+    weight_decay: float = Field(default=5e-4, ge=0)
+    """On convolution weights only, not on BatchNorm and biases."""
+    warmup_epochs: float = Field(default=1.0, ge=0)
+    """Epochs of linear rise from 0."""
+    final_rate_fraction: float = Field(default=0.05, ge=0, le=1)
+    """Cosine ends at this share of the peak rate."""
+    ema_decay: float = Field(default=0.9999, ge=0, lt=1)
+    """Of the averaged weights that are validated and saved; 0 turns averaging off."""
+    clip_grad_norm: float = Field(default=10.0, gt=0)
+    """Largest joint gradient norm."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Autocast type; `auto` takes bf16 on GPUs that have it and fp32 elsewhere."""
+    motion_loss_weight: float = Field(default=1.0, ge=0)
+    """Weight of the motion loss where ``model.motion_loss`` builds it."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    num_threads: int = Field(default=0, ge=0)
+    """CPU threads; 0 leaves PyTorch's choice."""
+    validate_every: int = Field(default=1, ge=1)
+    """Epochs between validations; the last epoch is always validated."""
+    augment: AugmentConfig = AugmentConfig()
+    """Augmentation."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class PostprocessConfig:
+    """Head outputs to detections."""
+
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """Operating point: detections below this score do not reach the tracker, P/R/F1 and Pd/Fa.
+    None takes the one stored with the weights, chosen on validation."""
+    score_floor: float = Field(default=0.001, ge=0, le=1)
+    """Detections below this score are dropped before mAP."""
+    nms_iou: float = Field(default=0.4, gt=0, le=1)
+    """Overlap above which the weaker of two boxes is dropped."""
+    max_detections: int = Field(default=300, ge=1)
+    """Per frame."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class TrackerConfig:
+    """Constant-velocity Kalman filter with Hungarian association on centre distance."""
+
+    confirm_hits: int = Field(default=3, ge=1)
+    """M: a track is confirmed after M hits ..."""
+    confirm_window: int = Field(default=5, ge=1)
+    """N: ... within N frames."""
+    max_coast: int = Field(default=2, ge=0)
+    """Frames that a confirmed track lives on without a detection."""
+    measurement_std_px: float = Field(default=1.0, gt=0)
+    """Standard deviation of a detected centre, pixels."""
+    acceleration_std_px: float = Field(default=1.0, gt=0)
+    """Standard deviation of the white acceleration, pixels per frame squared."""
+    initial_speed_std_px: float = Field(default=4.0, gt=0)
+    """Standard deviation of a new track's velocity, pixels per frame."""
+    gate_sigma: float = Field(default=4.0, gt=0)
+    """Largest Mahalanobis distance of an association, standard deviations."""
+    gate_px: float = Field(default=30.0, gt=0)
+    """Largest centre distance of an association, pixels."""
+    size_smoothing: float = Field(default=0.3, gt=0, le=1)
+    """Weight of the newest box size in the smoothed size."""
+
+    def __post_init__(self) -> None:
+        """Check that confirmation can happen."""
+        if self.confirm_hits > self.confirm_window:
+            raise ValueError(
+                f"confirm_hits {self.confirm_hits} cannot exceed confirm_window "
+                f"{self.confirm_window}"
+            )
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Rules of the metrics."""
+
+    pd_radius_px: float = Field(default=3.0, gt=0)
+    """A detection hits when its centre lies strictly closer than this, pixels."""
+    track_gate_px: float = Field(default=8.0, gt=0)
+    """Largest centre distance at which a track and a truth match, pixels."""
+    link_gate_px: float = Field(default=30.0, gt=0)
+    """Largest step when truth without identities is linked into trajectories, pixels."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class StdetConfig:
+    """Everything a run needs to know."""
+
+    data: DataConfig = DataConfig()
+    """Data."""
+    model: ModelConfig = ModelConfig()
+    """Model."""
+    train: TrainConfig = TrainConfig()
+    """Training."""
+    postprocess: PostprocessConfig = PostprocessConfig()
+    """Postprocessing."""
+    tracker: TrackerConfig = TrackerConfig()
+    """Tracker."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Evaluation."""
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> StdetConfig:
+    """Read a YAML file and apply ``key=value`` overrides.
+
+    Args:
+        path: YAML file; ``include`` names files read before it.
+        overrides: Such as ``train.learning_rate=1e-4``; values are read as YAML.
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        ConfigError: If a file is missing or not YAML, or any key or value is wrong; all of them
+            are listed, unknown keys with the nearest known one.
+    """
+    values = _read_yaml(path, ())
+    for override in overrides:
+        values = _merge(values, _parse_override(override))
+    return config_from_dict(values, where=str(path))
+
+
+def config_from_dict(values: dict[str, Any], *, where: str) -> StdetConfig:
+    """Check a nested dict of values; ``where`` names its origin in errors.
+
+    Raises:
+        ConfigError: Listing every unknown key and wrong value.
+    """
+    problems = list(_unknown_keys(values, StdetConfig, ()))
+    try:
+        config = _ADAPTER.validate_python(values)
+    except ValidationError as error:
+        problems += [_describe(item) for item in error.errors() if item["type"] != _EXTRA]
+    if problems:
+        raise ConfigError(f"{where}: {'; '.join(problems)}.")
+    return config
+
+
+def config_to_dict(config: StdetConfig) -> dict[str, Any]:
+    """Return the configuration as plain values that JSON and YAML can hold."""
+    plain: dict[str, Any] = json.loads(_ADAPTER.dump_json(config))
+    return plain
+
+
+def save_config(config: StdetConfig, path: Path) -> None:
+    """Write every value, defaults included, as YAML."""
+    path.write_text(yaml.safe_dump(config_to_dict(config), sort_keys=False), encoding="utf-8")
+
+
+_ADAPTER = TypeAdapter(StdetConfig)
+_EXTRA = "unexpected_keyword_argument"
+
+
+def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """Read one file and everything it includes."""
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: includes itself; remove it from `include`.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        message = " ".join(str(error).split())
+        raise ConfigError(f"{path}: not valid YAML: {message}.") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds a {type(values).__name__}; expected `key: value` lines.")
+    includes = values.pop("include", [])
+    if not isinstance(includes, list) or not all(isinstance(item, str) for item in includes):
+        raise ConfigError(f"{path}: include is {includes!r}; expected a list of file names.")
+    merged: dict[str, Any] = {}
+    for include in includes:
+        merged = _merge(merged, _read_yaml(path.parent / include, (*seen, path.resolve())))
+    return _merge(merged, values)
+
+
+def _merge(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``update`` laid over it, section by section."""
+    merged = dict(base)
+    for key, value in update.items():
+        old = merged.get(key)
+        both_sections = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merge(old, value) if both_sections else value  # type: ignore[arg-type]
+    return merged
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    """Turn ``a.b=value`` into ``{'a': {'b': value}}``."""
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r}: expected key=value, such as train.epochs=10.")
+    try:
+        value = yaml.safe_load(raw)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text!r}: the value is not valid YAML.") from error
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return typing.cast(dict[str, Any], value)
+
+
+def _unknown_keys(
+    values: dict[str, Any], section: type, path: tuple[str, ...]
+) -> typing.Iterator[str]:
+    """Yield a message for every key that no dataclass field knows, with the nearest one."""
+    fields = typing.get_type_hints(section)
+    known = {field.name for field in dataclasses.fields(section)}
+    for key, value in values.items():
+        dotted = ".".join((*path, str(key)))
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean {'.'.join((*path, near[0]))!r}?" if near else _known_hint(known)
+            yield f"unknown key {dotted!r} ({hint})"
+        elif isinstance(value, dict) and dataclasses.is_dataclass(fields[key]):
+            yield from _unknown_keys(value, typing.cast(type, fields[key]), (*path, str(key)))
+
+
+def _known_hint(known: set[str]) -> str:
+    return f"known here: {', '.join(sorted(known))}"
+
+
+def _describe(item: Any) -> str:
+    """Say one of pydantic's errors in our words."""
+    dotted = ".".join(str(part) for part in item["loc"]) or "configuration"
+    message = item["msg"].removeprefix("Value error, ")
+    given = item.get("input")
+    shown = "" if isinstance(given, dict) or "ArgsKwargs" in repr(given) else f", got {given!r}"
+    return f"{dotted}: {message}{shown}"

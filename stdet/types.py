@@ -1,0 +1,411 @@
+"""The typed values that cross the doors between rooms.
+
+Truth and prediction share one row form so that evaluation compares like with like. Coordinates
+and boxes are stated once, in ``boxes.py``. Tensor letters: B batch, W window length in frames,
+T frames fused for one key frame, K key frames per window, C channels, H W size, N targets.
+
+This module names torch types without importing torch, so that the NumPy rooms (tracking,
+evaluation) and ``stdet --help`` stay free of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence as AbstractSequence
+
+    from torch import Tensor
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+UNKNOWN_TRACK_ID = -1
+"""Stands in ``SequenceAnnotation.track_ids`` where a data set gives no identities."""
+
+
+def _check_rows(owner: str, num_rows: int, **columns: NDArray[np.generic]) -> None:
+    """Raise ``ValueError`` unless every column has ``num_rows`` rows."""
+    for name, column in columns.items():
+        if len(column) != num_rows:
+            raise ValueError(f"{owner}.{name} has {len(column)} rows; expected {num_rows}.")
+
+
+def _check_boxes(owner: str, boxes_xyxy: FloatArray) -> None:
+    """Raise ``ValueError`` unless boxes are (N, 4), finite, with x1 <= x2 and y1 <= y2."""
+    if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
+        raise ValueError(f"{owner}.boxes_xyxy has shape {boxes_xyxy.shape}; expected (N, 4).")
+    if not np.isfinite(boxes_xyxy).all():
+        raise ValueError(f"{owner}.boxes_xyxy holds a value that is not finite.")
+    if (boxes_xyxy[:, 2:] < boxes_xyxy[:, :2]).any():
+        raise ValueError(f"{owner}.boxes_xyxy holds a box with x2 < x1 or y2 < y1.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Targets:
+    """True targets of one key frame, in clip pixels (torch).
+
+    Attributes:
+        boxes_xyxy: float32 (N, 4).
+        class_ids: int64 (N,), counted from 0.
+        track_ids: int64 (N,), ``UNKNOWN_TRACK_ID`` where the data set gives none.
+    """
+
+    boxes_xyxy: Tensor
+    class_ids: Tensor
+    track_ids: Tensor
+
+    def __post_init__(self) -> None:
+        """Check the shapes."""
+        num = self.boxes_xyxy.shape[0]
+        if tuple(self.boxes_xyxy.shape) != (num, 4):
+            raise ValueError(f"Targets.boxes_xyxy has shape {tuple(self.boxes_xyxy.shape)}.")
+        if tuple(self.class_ids.shape) != (num,) or tuple(self.track_ids.shape) != (num,):
+            raise ValueError("Targets.class_ids and track_ids need one entry per box.")
+
+    def __len__(self) -> int:
+        """Return the number of targets."""
+        return int(self.boxes_xyxy.shape[0])
+
+    def to(self, device: object) -> Targets:
+        """Return the same targets on another device."""
+        return Targets(
+            boxes_xyxy=self.boxes_xyxy.to(device),  # type: ignore[call-overload]
+            class_ids=self.class_ids.to(device),  # type: ignore[call-overload]
+            track_ids=self.track_ids.to(device),  # type: ignore[call-overload]
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clip:
+    """One training sample: a window of T + k frames with K = k + 1 key frames (torch).
+
+    Attributes:
+        frames: float32 (W, C, H, W) in [0, 1].
+        frame_indices: int64 (W,), source frame of each position; repeats only where padded.
+        is_padding: bool (W,), true where a position repeats the first frame of its sequence.
+        key_indices: int64 (K,), positions whose targets are predicted, increasing.
+        targets: one ``Targets`` per key frame, in clip pixels.
+        sequence_name: where the frames come from.
+        original_hw: size of the source frame.
+        to_original: float32 (2, 3), the affine map from clip pixels to source pixels.
+    """
+
+    frames: Tensor
+    frame_indices: Tensor
+    is_padding: Tensor
+    key_indices: Tensor
+    targets: tuple[Targets, ...]
+    sequence_name: str
+    original_hw: tuple[int, int]
+    to_original: Tensor
+
+    def __post_init__(self) -> None:
+        """Check that the parts speak of the same window."""
+        window = self.frames.shape[0]
+        if self.frames.ndim != 4:
+            raise ValueError(f"Clip.frames has shape {tuple(self.frames.shape)}; expected 4 axes.")
+        if len(self.frame_indices) != window or len(self.is_padding) != window:
+            raise ValueError("Clip.frame_indices and is_padding need one entry per frame.")
+        if len(self.targets) != len(self.key_indices):
+            raise ValueError(
+                f"Clip has {len(self.key_indices)} key frames and {len(self.targets)} targets."
+            )
+
+    def __len__(self) -> int:
+        """Return the number of frames in the window."""
+        return int(self.frames.shape[0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipBatch:
+    """Clips of equal size stacked for the detector (torch).
+
+    Attributes:
+        frames: float32 (B, W, C, H, W) in [0, 1].
+        key_indices: int64 (K,), the same positions in every clip.
+        targets: B x K ``Targets`` in clip-major order: clip 0 key 0, clip 0 key 1, ...
+        clip_names: where each clip comes from, for messages, for example "data5[3:11]".
+    """
+
+    frames: Tensor
+    key_indices: Tensor
+    targets: tuple[Targets, ...]
+    clip_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return int(self.frames.shape[0])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadOutputs:
+    """Raw outputs of the head on one level (torch): logits and offsets, not probabilities.
+
+    Attributes:
+        cls_logits: (B, num_classes, h, w).
+        obj_logits: (B, 1, h, w).
+        box_offsets: (B, 4, h, w): dx, dy in cells from the cell centre, log width and log height
+            in cells.
+        feature_stride: pixels per cell.
+    """
+
+    cls_logits: Tensor
+    obj_logits: Tensor
+    box_offsets: Tensor
+    feature_stride: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detections:
+    """What the detector says of one frame, in original-frame pixels (NumPy).
+
+    Attributes:
+        boxes_xyxy: float32 (N, 4).
+        scores: float32 (N,) in [0, 1], descending.
+        class_ids: int64 (N,), counted from 0.
+        frame_index: counted from 0.
+        image_hw: height and width of the original frame.
+    """
+
+    boxes_xyxy: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+    frame_index: int
+    image_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        """Check shapes, finiteness and the order of the rows."""
+        _check_boxes("Detections", self.boxes_xyxy)
+        _check_rows(
+            "Detections", len(self.boxes_xyxy), scores=self.scores, class_ids=self.class_ids
+        )
+        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise ValueError("Detections.scores lie outside [0, 1] or are NaN.")
+        if (np.diff(self.scores) > 0).any():
+            raise ValueError("Detections rows are not in descending score.")
+
+    def __len__(self) -> int:
+        """Return the number of detections."""
+        return len(self.boxes_xyxy)
+
+    def __getitem__(self, rows: BoolArray | IntArray | slice) -> Detections:
+        """Return the chosen rows; their order must keep scores descending."""
+        return Detections(
+            boxes_xyxy=self.boxes_xyxy[rows],
+            scores=self.scores[rows],
+            class_ids=self.class_ids[rows],
+            frame_index=self.frame_index,
+            image_hw=self.image_hw,
+        )
+
+    @classmethod
+    def empty(cls, *, frame_index: int, image_hw: tuple[int, int]) -> Detections:
+        """Return a frame on which nothing was found."""
+        return cls(
+            boxes_xyxy=np.zeros((0, 4), np.float32),
+            scores=np.zeros(0, np.float32),
+            class_ids=np.zeros(0, np.int64),
+            frame_index=frame_index,
+            image_hw=image_hw,
+        )
+
+    @classmethod
+    def from_unsorted(
+        cls,
+        boxes_xyxy: FloatArray,
+        scores: FloatArray,
+        *,
+        frame_index: int,
+        image_hw: tuple[int, int],
+        class_ids: IntArray | None = None,
+    ) -> Detections:
+        """Build from rows in any order; ``class_ids`` defaults to class 0."""
+        order = np.argsort(-scores, kind="stable")
+        if class_ids is None:
+            class_ids = np.zeros(len(scores), np.int64)
+        return cls(
+            boxes_xyxy=boxes_xyxy[order].astype(np.float32),
+            scores=scores[order].astype(np.float32),
+            class_ids=class_ids[order].astype(np.int64),
+            frame_index=frame_index,
+            image_hw=image_hw,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tracks:
+    """Rows of (frame, confirmed track), for one frame or a whole sequence (NumPy).
+
+    Attributes:
+        frame_indices: int64 (M,), counted from 0.
+        track_ids: int64 (M,), at least 1; one id at most once per frame.
+        boxes_xyxy: float32 (M, 4) in original-frame pixels.
+        scores: float32 (M,) in [0, 1]; the last detection's score where the track coasted.
+        class_ids: int64 (M,).
+        detection_indices: int64 (M,), the row in that frame's ``Detections``, -1 where the track
+            coasted.
+    """
+
+    frame_indices: IntArray
+    track_ids: IntArray
+    boxes_xyxy: FloatArray
+    scores: FloatArray
+    class_ids: IntArray
+    detection_indices: IntArray
+
+    def __post_init__(self) -> None:
+        """Check shapes, ids and the order of the rows."""
+        _check_boxes("Tracks", self.boxes_xyxy)
+        _check_rows(
+            "Tracks",
+            len(self.boxes_xyxy),
+            frame_indices=self.frame_indices,
+            track_ids=self.track_ids,
+            scores=self.scores,
+            class_ids=self.class_ids,
+            detection_indices=self.detection_indices,
+        )
+        if (self.track_ids < 1).any():
+            raise ValueError("Tracks.track_ids must be at least 1.")
+        _check_frame_id_order("Tracks", self.frame_indices, self.track_ids)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.track_ids)
+
+    def at_frame(self, frame_index: int) -> Tracks:
+        """Return the rows of one frame."""
+        low, high = np.searchsorted(self.frame_indices, [frame_index, frame_index + 1])
+        return self[slice(int(low), int(high))]
+
+    def __getitem__(self, rows: BoolArray | IntArray | slice) -> Tracks:
+        """Return the chosen rows; they must stay sorted by (frame, id)."""
+        return Tracks(
+            frame_indices=self.frame_indices[rows],
+            track_ids=self.track_ids[rows],
+            boxes_xyxy=self.boxes_xyxy[rows],
+            scores=self.scores[rows],
+            class_ids=self.class_ids[rows],
+            detection_indices=self.detection_indices[rows],
+        )
+
+    @classmethod
+    def empty(cls) -> Tracks:
+        """Return no tracks."""
+        return cls(
+            frame_indices=np.zeros(0, np.int64),
+            track_ids=np.zeros(0, np.int64),
+            boxes_xyxy=np.zeros((0, 4), np.float32),
+            scores=np.zeros(0, np.float32),
+            class_ids=np.zeros(0, np.int64),
+            detection_indices=np.zeros(0, np.int64),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: AbstractSequence[Tracks]) -> Tracks:
+        """Join parts whose frames follow one another."""
+        if not parts:
+            return cls.empty()
+        return cls(
+            frame_indices=np.concatenate([part.frame_indices for part in parts]),
+            track_ids=np.concatenate([part.track_ids for part in parts]),
+            boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            class_ids=np.concatenate([part.class_ids for part in parts]),
+            detection_indices=np.concatenate([part.detection_indices for part in parts]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SequenceAnnotation:
+    """The truth about one contiguous sequence, in the same row form as ``Tracks`` (NumPy).
+
+    Attributes:
+        name: unique within a data set.
+        num_frames: frames without targets are real frames, so this is stored, never guessed.
+        image_hw: height and width of the frames.
+        fps: frames per second, ``None`` where unknown.
+        frame_indices: int64 (M,), counted from 0 within this sequence, not decreasing.
+        track_ids: int64 (M,), at least 1, or ``UNKNOWN_TRACK_ID`` for every row.
+        boxes_xyxy: float32 (M, 4); made read-only here, because rescaling labels in place on every
+            access is a bug the field has seen.
+        class_ids: int64 (M,), counted from 0.
+        is_ignored: bool (M,), true where a target counts neither as hit nor as miss.
+    """
+
+    name: str
+    num_frames: int
+    image_hw: tuple[int, int]
+    fps: float | None
+    frame_indices: IntArray
+    track_ids: IntArray
+    boxes_xyxy: FloatArray
+    class_ids: IntArray
+    is_ignored: BoolArray
+
+    def __post_init__(self) -> None:
+        """Check the rows and make the arrays read-only."""
+        owner = f"SequenceAnnotation({self.name!r})"
+        _check_boxes(owner, self.boxes_xyxy)
+        _check_rows(
+            owner,
+            len(self.boxes_xyxy),
+            frame_indices=self.frame_indices,
+            track_ids=self.track_ids,
+            class_ids=self.class_ids,
+            is_ignored=self.is_ignored,
+        )
+        if len(self) and not 0 <= self.frame_indices.min() <= self.frame_indices.max() < (
+            self.num_frames
+        ):
+            raise ValueError(f"{owner} has rows outside its {self.num_frames} frames.")
+        if (np.diff(self.frame_indices) < 0).any():
+            raise ValueError(f"{owner} rows are not sorted by frame.")
+        if self.has_identities:
+            _check_frame_id_order(owner, self.frame_indices, self.track_ids)
+        for array in (self.frame_indices, self.track_ids, self.boxes_xyxy, self.class_ids):
+            array.flags.writeable = False
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.boxes_xyxy)
+
+    @property
+    def has_identities(self) -> bool:
+        """Whether every row carries a known identity."""
+        return bool((self.track_ids != UNKNOWN_TRACK_ID).all())
+
+    def rows_at(self, frame_index: int) -> slice:
+        """Return the rows of one frame as a slice."""
+        low, high = np.searchsorted(self.frame_indices, [frame_index, frame_index + 1])
+        return slice(int(low), int(high))
+
+    @classmethod
+    def empty(
+        cls, *, name: str, num_frames: int, image_hw: tuple[int, int], fps: float | None = None
+    ) -> SequenceAnnotation:
+        """Return a sequence of real frames without any target."""
+        return cls(
+            name=name,
+            num_frames=num_frames,
+            image_hw=image_hw,
+            fps=fps,
+            frame_indices=np.zeros(0, np.int64),
+            track_ids=np.zeros(0, np.int64),
+            boxes_xyxy=np.zeros((0, 4), np.float32),
+            class_ids=np.zeros(0, np.int64),
+            is_ignored=np.zeros(0, np.bool_),
+        )
+
+
+def _check_frame_id_order(owner: str, frame_indices: IntArray, track_ids: IntArray) -> None:
+    """Raise ``ValueError`` unless rows are strictly sorted by (frame, id)."""
+    frame_step, id_step = np.diff(frame_indices), np.diff(track_ids)
+    if ((frame_step < 0) | ((frame_step == 0) & (id_step <= 0))).any():
+        raise ValueError(f"{owner} rows are not sorted by (frame, id) or repeat an id in a frame.")
