@@ -1,0 +1,1 @@
+"""Frames, annotations and clips: everything between the disk and the detector."""

@@ -1,0 +1,362 @@
+"""MOTChallenge text files: tracks, truth, and the folder of one sequence.
+
+One row per line, comma-separated:
+
+    tracks   frame, id, left, top, width, height, score, -1, -1, -1
+    truth    frame, id, left, top, width, height, flag, class, visibility
+
+Frames, ids, classes and pixels count from 1: the format's description calls frame numbers, ids and
+boxes 1-based (motchallenge.net/instructions), so the top-left pixel of the image is (1, 1). In the
+continuous pixels of ``boxes.py`` the same corner is (0, 0); hence left = x1 + 1, top = y1 + 1,
+while width = x2 - x1 stays. motmetrics takes the 1 off again when it loads a file; TrackEval
+compares left and top as they are, so its scores do not change as long as both files keep the
+convention. A viewer that takes left and top as zero-based draws boxes one pixel too far right and
+down.
+
+Numbers are written with up to eight decimals: reading gives back every float32 coordinate of
+magnitude 0.25 or more exactly, smaller ones to 2e-8 px. The format has no room for
+``Tracks.class_ids`` and ``detection_indices``; they are read as 0 and -1.
+
+Nothing but this module and ``mot_rows.py`` knows that anything counts from 1.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+import numpy as np
+
+from stdet.data.formats.mot_rows import LARGEST_NUMBER, MotRows, read_rows, row_starts
+from stdet.errors import DataError
+from stdet.types import UNKNOWN_TRACK_ID, SequenceAnnotation, Tracks
+
+
+class MotWriter:
+    """Write tracks as they come; the file appears under its name when the block ends.
+
+    Rows go to ``<path>.part``, one flush per call; the end of the block renames it to ``path``,
+    replacing an existing file. If the block ends by an exception, what was written is kept and
+    renamed as well, except where the exception is an ``OSError`` or writing itself failed: then it
+    stays in ``<path>.part``.
+
+    Args:
+        path: Text file to write.
+
+    Raises:
+        DataError: On entering, writing or leaving, if the file cannot be written or the disk is
+            full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Remember the path; nothing is opened yet."""
+        self._path = path
+        self._part = path.with_name(f"{path.name}.part")
+        self._file: TextIO | None = None
+        self._last_frame_index = -1
+        self._has_failed = False
+
+    def __enter__(self) -> Self:
+        """Open the file."""
+        with _explained(self._part):
+            self._file = self._part.open("w", encoding="ascii", newline="\n")
+        return self
+
+    def write(self, tracks: Tracks) -> None:
+        """Append rows.
+
+        Args:
+            tracks: One frame or several, all later than those written before; may be empty.
+
+        Raises:
+            DataError: If the disk is full or the file cannot be written.
+            ValueError: Outside the block, for a frame that is not later, or a box without area.
+        """
+        if self._file is None:
+            raise ValueError(f"MotWriter({self._path}) is not open; use it in a `with` block.")
+        if not len(tracks):
+            return
+        if tracks.frame_indices[0] <= self._last_frame_index:
+            raise ValueError(
+                f"MotWriter({self._path}) got frame {tracks.frame_indices[0]} after frame "
+                f"{self._last_frame_index}; expected a later one."
+            )
+        self._append(_track_lines(tracks))
+        self._last_frame_index = int(tracks.frame_indices[-1])
+
+    def _append(self, text: str) -> None:
+        """Write and flush, so that a full disk shows at once."""
+        assert self._file is not None
+        try:
+            with _explained(self._part):
+                self._file.write(text)
+                self._file.flush()
+        except DataError:
+            self._has_failed = True
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file, and give it its name unless it is known to be damaged."""
+        assert self._file is not None
+        file, self._file = self._file, None
+        if self._has_failed or isinstance(error, OSError):
+            # Closing flushes again and would hide the first error behind the second.
+            with contextlib.suppress(OSError):
+                file.close()
+            return
+        with _explained(self._part):
+            file.close()
+            self._part.replace(self._path)
+
+
+def write_tracks(path: Path, tracks: Tracks) -> None:
+    """Write a whole sequence of tracks; the file appears complete or not at all.
+
+    Args:
+        path: Text file; replaced where it exists.
+        tracks: Any number of frames.
+
+    Raises:
+        DataError: If the file cannot be written or the disk is full.
+        ValueError: If a box has no area.
+    """
+    _write_whole(path, _track_lines(tracks))
+
+
+def write_annotation(path: Path, annotation: SequenceAnnotation) -> None:
+    """Write the truth as a ``gt.txt``; the file appears complete or not at all.
+
+    Ignored targets get flag 0, unknown ids -1, every target visibility 1. The number of frames,
+    the image size and the frame rate belong in ``seqinfo.ini`` and are not written.
+
+    Args:
+        path: Text file; replaced where it exists.
+        annotation: The truth of one sequence.
+
+    Raises:
+        DataError: If the file cannot be written or the disk is full.
+        ValueError: If a box has no area.
+    """
+    starts = row_starts(annotation.frame_indices, annotation.track_ids, annotation.boxes_xyxy)
+    rows = zip(starts, annotation.is_ignored, annotation.class_ids, strict=True)
+    text = "".join(
+        f"{start},{int(not is_ignored)},{class_id + 1},1\n" for start, is_ignored, class_id in rows
+    )
+    _write_whole(path, text)
+
+
+def read_tracks(path: Path) -> Tracks:
+    """Read tracks, written by this project or by any other tracker.
+
+    Rows may stand in any order and hold 7 to 10 columns; those after the score are not read. A
+    score of -1, which the format uses for "none", is read as 1.
+
+    Args:
+        path: Text file; an empty one holds no tracks.
+
+    Returns:
+        All rows, with class 0 and ``detection_indices`` -1 (not known).
+
+    Raises:
+        DataError: Naming the file and line of the first row that is wrong.
+    """
+    rows = read_rows(path)
+    scores = rows.scores
+    has_none = scores == -1
+    rows.refuse(rows.ids < 1, lambda row: f"id {rows.ids[row]}; MOT ids count from 1")
+    rows.refuse(
+        ~has_none & ((scores < 0) | (scores > 1)),
+        lambda row: f"score {scores[row]:g}; expected 0 to 1, or -1 for none; rescale the scores",
+    )
+    return Tracks(
+        frame_indices=rows.frame_indices,
+        track_ids=rows.ids,
+        boxes_xyxy=rows.boxes_xyxy,
+        scores=np.where(has_none, 1.0, scores).astype(np.float32),
+        class_ids=np.zeros(len(scores), np.int64),
+        detection_indices=np.full(len(scores), -1, np.int64),
+    )
+
+
+def read_annotation(
+    path: Path,
+    *,
+    name: str,
+    image_hw: tuple[int, int],
+    num_frames: int | None = None,
+    fps: float | None = None,
+) -> SequenceAnnotation:
+    """Read the truth of one sequence.
+
+    Column 7 is a flag: 0 marks a target that counts neither as hit nor as miss. Column 8 is the
+    class, from 1, or -1 for none, which becomes class 0; rows of ten columns (the 2015 format)
+    hold world coordinates there and are of class 0 too. Visibility is not read. Ids of -1, in
+    every row, mean that the identities are not known.
+
+    Args:
+        path: Text file; an empty one holds no targets.
+        name: Name of the sequence.
+        image_hw: Height and width of its frames, pixels.
+        num_frames: Length of the sequence. None takes the last frame with a target, which is too
+            short wherever the sequence ends without one.
+        fps: Frames per second, None if unknown.
+
+    Returns:
+        The truth.
+
+    Raises:
+        DataError: Naming the file and line of the first row that is wrong.
+    """
+    rows = read_rows(path)
+    _check_truth(rows, num_frames)
+    if num_frames is None:
+        num_frames = int(rows.frame_indices.max(initial=-1)) + 1
+    return SequenceAnnotation(
+        name=name,
+        num_frames=num_frames,
+        image_hw=image_hw,
+        fps=fps,
+        frame_indices=rows.frame_indices,
+        track_ids=rows.ids,
+        boxes_xyxy=rows.boxes_xyxy,
+        class_ids=np.where(rows.classes == -1, 0, rows.classes - 1),
+        is_ignored=rows.scores == 0,
+    )
+
+
+def read_mot_folder(folder: Path) -> SequenceAnnotation:
+    """Read the truth of a MOTChallenge sequence folder.
+
+    The folder holds ``seqinfo.ini`` with ``seqLength``, ``imHeight`` and ``imWidth``, and perhaps
+    ``name``, ``frameRate``, ``imDir`` and ``imExt``, and ``gt/gt.txt``. Where the image folder
+    (``img1`` unless ``imDir`` names another) is there, it must hold ``seqLength`` images.
+
+    Args:
+        folder: The sequence folder.
+
+    Returns:
+        The truth.
+
+    Raises:
+        DataError: If a file is missing, or a value or row in it is wrong.
+    """
+    path = folder / "seqinfo.ini"
+    info = _read_seqinfo(path)
+    num_frames, height, width = (
+        int(_seqinfo_number(path, info, key)) for key in ("seqLength", "imHeight", "imWidth")
+    )
+    images = folder / info.get("imDir", "img1")
+    if images.is_dir():
+        suffix = info.get("imExt", ".jpg").lower()
+        num_images = sum(image.suffix.lower() == suffix for image in images.iterdir())
+        if num_images != num_frames:
+            raise DataError(
+                f"{images}: holds {num_images} {suffix} images; {path.name} says seqLength "
+                f"{num_frames}. Correct seqLength or imExt, or complete the folder."
+            )
+    return read_annotation(
+        folder / "gt" / "gt.txt",
+        name=info.get("name", folder.name),
+        image_hw=(height, width),
+        num_frames=num_frames,
+        fps=_seqinfo_number(path, info, "frameRate") if "frameRate" in info else None,
+    )
+
+
+def _check_truth(rows: MotRows, num_frames: int | None) -> None:
+    """Raise ``DataError`` at the first row that cannot be truth."""
+    is_unknown = rows.ids == UNKNOWN_TRACK_ID
+    rows.refuse(
+        (rows.ids < 1) & ~is_unknown,
+        lambda row: f"id {rows.ids[row]}; MOT ids count from 1, -1 means unknown",
+    )
+    rows.refuse(
+        is_unknown & (not is_unknown.all()),
+        lambda _: "id -1 (unknown) in a file with known ids; expected all or none unknown",
+    )
+    rows.refuse(
+        (rows.classes < 1) & (rows.classes != -1),
+        lambda row: f"class {rows.classes[row]}; MOT classes count from 1, -1 means none",
+    )
+    if num_frames is not None:
+        rows.refuse(
+            rows.frame_indices >= num_frames,
+            lambda row: (
+                f"frame {rows.frame_indices[row] + 1} of a sequence of {num_frames} frames; "
+                "correct the row or the length of the sequence"
+            ),
+        )
+
+
+def _read_seqinfo(path: Path) -> configparser.SectionProxy:
+    """Return the [Sequence] section; its keys do not care for case."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
+        return parser["Sequence"]
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); a MOTChallenge folder holds seqinfo.ini "
+            "and gt/gt.txt."
+        ) from error
+    except KeyError as error:
+        raise DataError(f"{path}: has no [Sequence] section; expected one.") from error
+    except (configparser.Error, UnicodeDecodeError) as error:
+        message = " ".join(str(error).split())
+        raise DataError(f"{path}: not an ini file: {message}.") from error
+
+
+def _seqinfo_number(path: Path, info: configparser.SectionProxy, key: str) -> float:
+    """Return a positive number of seqinfo.ini, a whole one unless it is the frame rate."""
+    try:
+        value = float(info[key])
+    except KeyError as error:
+        raise DataError(f"{path}: [Sequence] has no {key}; expected a number.") from error
+    except ValueError:
+        value = np.nan
+    if not 0 < value <= LARGEST_NUMBER or (key != "frameRate" and not value.is_integer()):
+        kind = "a positive number" if key == "frameRate" else "a positive whole number"
+        raise DataError(f"{path}: {key} is {info[key]!r}; expected {kind}.")
+    return value
+
+
+def _track_lines(tracks: Tracks) -> str:
+    """Return the rows of a track file."""
+    starts = row_starts(tracks.frame_indices, tracks.track_ids, tracks.boxes_xyxy)
+    rows = zip(starts, tracks.scores.tolist(), strict=True)
+    return "".join(f"{start},{score:.9g},-1,-1,-1\n" for start, score in rows)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write beside ``path`` and rename, so that no reader ever sees half a file."""
+    part = path.with_name(f"{path.name}.part")
+    with _explained(path):
+        try:
+            part.write_text(text, encoding="ascii", newline="\n")
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn a failed write into a ``DataError`` of one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DataError(f"{path}: disk full; free some space and run again.") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); check the folder and its permissions."
+        ) from error

@@ -1,0 +1,86 @@
+"""Text files that appear under their name only when they are whole or worth keeping."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from stdet.errors import DataError
+
+
+class PartFile:
+    """A text file written beside its name as ``<path>.part`` and renamed at the end of the block.
+
+    If the block ends by an exception, what was written is kept and renamed as well, because a
+    stream that breaks off has still produced results. Only where writing itself failed does the
+    ``.part`` file stay, since its last line may be torn.
+
+    Args:
+        path: Final name; replaced where it exists.
+
+    Raises:
+        DataError: On entering, writing or leaving, if the file cannot be written or the disk is
+            full.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Remember the path; nothing is opened yet."""
+        self.path = path
+        self.part = path.with_name(f"{path.name}.part")
+        self._file: TextIO | None = None
+        self._has_failed = False
+
+    def __enter__(self) -> Self:
+        """Open the file."""
+        with explain_os_errors(self.part):
+            self._file = self.part.open("w", encoding="ascii", newline="\n")
+        return self
+
+    def write(self, text: str) -> None:
+        """Append and flush, so that a full disk shows at once.
+
+        Raises:
+            ValueError: Outside the block.
+        """
+        if self._file is None:
+            raise ValueError(f"{self.path} is not open; write inside the `with` block.")
+        self._has_failed = True
+        with explain_os_errors(self.part):
+            self._file.write(text)
+            self._file.flush()
+        self._has_failed = False
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close, and give the file its name unless its last line may be torn."""
+        assert self._file is not None
+        file, self._file = self._file, None
+        if self._has_failed:
+            # Closing flushes again and would hide the first error behind the second.
+            with contextlib.suppress(OSError):
+                file.close()
+            return
+        with explain_os_errors(self.part):
+            file.close()
+            self.part.replace(self.path)
+
+
+@contextlib.contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` of writing ``path`` into a ``DataError`` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            message = f"{path}: the disk is full. Free some space or write to another disk."
+        else:
+            message = f"{path}: cannot be written ({error.strerror}). Choose another folder."
+        raise DataError(message) from error

@@ -1,0 +1,266 @@
+"""A folder of frames or a video with its truth becomes a ``Sequence``, frames on demand.
+
+A sequence is contiguous by construction, so that no clip can span a gap: an image folder whose
+numbering has a hole, or whose label file leaves frames out, gives several sequences. How folders
+are cut and named is said in ``image_runs.py``; a video is one sequence named by its file stem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stdet.config import DataConfig
+from stdet.data.formats.coco_video import read_coco
+from stdet.data.formats.image_labels import ImageLabels
+from stdet.data.formats.mot import read_mot_folder
+from stdet.data.formats.text_list import read_text_list
+from stdet.data.formats.video_boxes import read_video_boxes
+from stdet.data.frame_source import IMAGE_SUFFIXES, FrameSource, RawImage
+from stdet.data.image_folder import ImageFolder, natural_key
+from stdet.data.image_runs import MOT_IMAGE_FOLDER, cut_into_runs
+from stdet.errors import ConfigError, DataError
+from stdet.types import FloatArray, SequenceAnnotation
+
+Split = Literal["train", "validation", "test"]
+
+_MAX_LISTED = 30
+"""Names shown in a message; a data set can have hundreds."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sequence:
+    """A contiguous run of frames with its truth. Picklable, for data loader processes.
+
+    Attributes:
+        group: name of the folder or video before it was cut at gaps.
+        annotation: the truth; its name is unique within the data set, its ``num_frames`` is the
+            length of the sequence.
+        source: the frames; may hold more of them than the truth covers.
+        files: the images, one per frame, or the video.
+    """
+
+    group: str
+    annotation: SequenceAnnotation
+    source: FrameSource
+    files: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        """Check that frames and truth have one size."""
+        (height, width), (truth_height, truth_width) = self.source.hw, self.annotation.image_hw
+        if (height, width) != (truth_height, truth_width):
+            raise DataError(
+                f"{self.files[0]}: is {width}x{height}, but the labels of {self.name!r} are for "
+                f"{truth_width}x{truth_height}. Use the labels that belong to these frames."
+            )
+
+    @property
+    def name(self) -> str:
+        """The name of the annotation, unique within the data set."""
+        return self.annotation.name
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.annotation.num_frames
+
+    def read(self, index: int) -> FloatArray:
+        """Return one frame, scaled by one scale for the whole sequence.
+
+        Args:
+            index: Counted from 0 within the sequence.
+
+        Returns:
+            float32 (H, W) in [0, 1].
+
+        Raises:
+            DataError: If the frame is damaged or differs in size or depth from the others.
+            ValueError: If the sequence has no such frame.
+        """
+        return self.to_float(self.read_raw(index))
+
+    def read_raw(self, index: int) -> RawImage:
+        """Return one frame (H, W) as stored, uint8 or uint16; see ``read``."""
+        if not 0 <= index < len(self):
+            raise ValueError(f"sequence {self.name!r} has no frame {index}; it has {len(self)}.")
+        return self.source.read(index)
+
+    def to_float(self, raw: RawImage) -> FloatArray:
+        """Scale a frame of this sequence, as ``read_raw`` returns it, to float32 in [0, 1]."""
+        return self.source.scale.apply(raw)
+
+
+def load_sequences(config: DataConfig, split: Split) -> list[Sequence]:
+    """Read the sequences of one split.
+
+    Test is ``test_annotations``. Validation is ``validation_annotations`` where that is set, else
+    the sequences of ``train_annotations`` whose name or group is in ``validation_sequences``.
+    Training is the rest of ``train_annotations``, restricted to ``train_sequences`` where that is
+    set.
+
+    Args:
+        config: The data section of the configuration.
+        split: Which sequences.
+
+    Returns:
+        At least one sequence.
+
+    Raises:
+        ConfigError: If the configuration puts a sequence into both training and validation, or
+            names validation sequences in two ways.
+        DataError: If a file is unusable, a sequence name is unknown or the split is empty.
+    """
+    if split == "test":
+        return _read_annotations(config, config.test_annotations, "test_annotations")
+    if config.validation_annotations and config.validation_sequences:
+        raise ConfigError(
+            "data.validation_annotations and data.validation_sequences are both set; expected "
+            "one. Remove one of them."
+        )
+    labelled = _read_annotations(config, config.train_annotations, "train_annotations")
+    validation = _choose(labelled, config.validation_sequences, "validation_sequences")
+    train = _choose(labelled, config.train_sequences, "train_sequences")
+    if not config.train_sequences:
+        train = [sequence for sequence in labelled if sequence not in validation]
+    if config.validation_annotations:
+        validation = _read_annotations(
+            config, config.validation_annotations, "validation_annotations"
+        )
+    _require_disjoint(train, validation)
+    if split == "train" and not train:
+        raise DataError(
+            "The training split is empty: data.validation_sequences takes every sequence of "
+            f"{config.train_annotations}. Take some out of it."
+        )
+    if split == "validation" and not validation:
+        raise DataError(
+            "The validation split is empty. Set data.validation_annotations, or set "
+            f"data.validation_sequences to some of {_listing(_known_names(labelled))}."
+        )
+    return train if split == "train" else validation
+
+
+def _read_annotations(config: DataConfig, annotations: Path, field: str) -> list[Sequence]:
+    """Read all sequences of one annotation file or folder in the configured format."""
+    path = config.root / annotations
+    if not path.exists():
+        raise DataError(
+            f"{path}: does not exist. Set data.root (now {str(config.root)!r}) and data.{field} "
+            f"(now {str(annotations)!r}, relative to it)."
+        )
+    drop = config.drop_invalid_boxes
+    if config.format == "coco":
+        sequences = _from_images(read_coco(path, config.root, drop_invalid_boxes=drop))
+    elif config.format == "text":
+        sequences = _from_images(read_text_list(path, config.root, drop_invalid_boxes=drop))
+    elif config.format == "videos":
+        sequences = _from_videos(path, drop_invalid_boxes=drop)
+    else:
+        sequences = _from_mot_folders(path)
+    if not sequences:
+        raise DataError(
+            f"{path}: holds no sequence in the {config.format!r} format. Set data.{field} or "
+            "data.format."
+        )
+    return sequences
+
+
+def _from_images(labels: ImageLabels, *, fps: float | None = None) -> list[Sequence]:
+    """Open every contiguous run of images as a sequence."""
+    return [
+        Sequence(
+            group=run.group,
+            annotation=run.annotation,
+            source=ImageFolder(run.files[0].parent, run.files),
+            files=run.files,
+        )
+        for run in cut_into_runs(labels, fps=fps)
+    ]
+
+
+def _from_videos(path: Path, *, drop_invalid_boxes: bool) -> list[Sequence]:
+    """Open the videos of a folder or JSON file."""
+    return [
+        Sequence(
+            group=video.annotation.name,
+            annotation=video.annotation,
+            source=video.source,
+            files=(video.source.path,),
+        )
+        for video in read_video_boxes(path, drop_invalid_boxes=drop_invalid_boxes)
+    ]
+
+
+def _from_mot_folders(path: Path) -> list[Sequence]:
+    """Open a MOTChallenge sequence folder, or all those in a folder; frames lie in ``img1``."""
+    folders = [path] if (path / "gt").is_dir() else sorted(p.parent for p in path.glob("*/gt"))
+    sequences = []
+    for folder in folders:
+        annotation = read_mot_folder(folder)
+        images = [
+            image
+            for image in (folder / MOT_IMAGE_FOLDER).glob("[!.]*")
+            if image.suffix.lower() in IMAGE_SUFFIXES
+        ]
+        images.sort(key=lambda image: natural_key(image.name))
+        if len(images) != annotation.num_frames:
+            raise DataError(
+                f"{folder / MOT_IMAGE_FOLDER}: holds {len(images)} images; seqinfo.ini says "
+                f"{annotation.num_frames}. Complete the folder or mend seqLength."
+            )
+        labels = ImageLabels(
+            where=str(folder),
+            paths=tuple(images),
+            sizes_hw=np.tile(np.array(annotation.image_hw, np.int64), (len(images), 1)),
+            image_rows=annotation.frame_indices,
+            boxes_xyxy=annotation.boxes_xyxy,
+            class_ids=annotation.class_ids,
+            track_ids=annotation.track_ids,
+            is_ignored=annotation.is_ignored,
+        )
+        sequences += _from_images(labels, fps=annotation.fps)
+    return sequences
+
+
+def _choose(sequences: list[Sequence], names: AbstractSequence[str], field: str) -> list[Sequence]:
+    """Return the sequences whose name or group is listed."""
+    known = _known_names(sequences)
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise DataError(
+                f"data.{field} names {name!r}, which is not in the annotations: {hint}available "
+                f"are {_listing(known)}."
+            )
+    return [
+        sequence for sequence in sequences if sequence.name in names or sequence.group in names
+    ]
+
+
+def _known_names(sequences: list[Sequence]) -> list[str]:
+    """Return the groups and names that a configuration may list, each once, in order."""
+    return list(dict.fromkeys(name for seq in sequences for name in (seq.group, seq.name)))
+
+
+def _listing(names: list[str]) -> str:
+    """Join names, but not hundreds of them."""
+    shown = ", ".join(names[:_MAX_LISTED])
+    return shown if len(names) <= _MAX_LISTED else f"{shown} and {len(names) - _MAX_LISTED} more"
+
+
+def _require_disjoint(train: list[Sequence], validation: list[Sequence]) -> None:
+    """Check that no frame is used for both training and validation."""
+    owners = {file: sequence.name for sequence in train for file in sequence.files}
+    for sequence in validation:
+        for file in sequence.files:
+            if file in owners:
+                raise ConfigError(
+                    f"{file}: is in training (sequence {owners[file]!r}) and in validation "
+                    f"({sequence.name!r}). Change data.train_sequences, "
+                    "data.validation_sequences or data.validation_annotations."
+                )

@@ -1,0 +1,200 @@
+"""Video files out: annotated H.264 and lossless 16-bit FFV1, through PyAV."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from stdet.data.video_info import describe_error, to_url
+from stdet.errors import DataError
+
+_MAX_RATE_DENOMINATOR = 1001
+
+
+class VideoWriter:
+    """Writes RGB frames as H.264 (yuv420p) in an mp4 file.
+
+    The file is written under a temporary name beside the final one, which is taken only when the
+    video is finished. Leaving the context through an error keeps what was written so far as a
+    finished video, unless the disk failed; then nothing is kept.
+
+    Example:
+        >>> with VideoWriter(Path("out.mp4"), hw=(256, 320), fps=25.0) as writer:  # doctest: +SKIP
+        ...     writer.write(np.zeros((256, 320, 3), np.uint8))
+    """
+
+    def __init__(self, path: Path, *, hw: tuple[int, int], fps: float) -> None:
+        """Open the file.
+
+        Args:
+            path: Final name; replaced if it exists.
+            hw: Height and width of the frames in pixels; odd sizes are padded by one edge pixel.
+            fps: Frames per second.
+
+        Raises:
+            DataError: If the file cannot be created.
+        """
+        self._hw = hw
+        self._encoder = _Encoder(
+            path,
+            container_format="mp4",
+            codec="libx264",
+            pixel_format="yuv420p",
+            hw=(hw[0] + hw[0] % 2, hw[1] + hw[1] % 2),
+            fps=fps,
+            options={"crf": "18", "preset": "fast"},
+        )
+
+    def write(self, rgb: NDArray[np.uint8]) -> None:
+        """Append one frame.
+
+        Args:
+            rgb: uint8 (H, W, 3).
+
+        Raises:
+            DataError: If the disk is full or the file cannot be written.
+        """
+        if rgb.shape != (*self._hw, 3) or rgb.dtype != np.uint8:
+            raise ValueError(f"frame is {rgb.dtype} {rgb.shape}; expected uint8 {(*self._hw, 3)}.")
+        if self._hw[0] % 2 or self._hw[1] % 2:
+            rgb = np.pad(rgb, ((0, self._hw[0] % 2), (0, self._hw[1] % 2), (0, 0)), mode="edge")
+        self._encoder.write(av.VideoFrame.from_ndarray(rgb, format="rgb24"))
+
+    def close(self) -> None:
+        """Finish the video and give it its name; without any frame nothing is left behind.
+
+        Raises:
+            DataError: If the disk is full or the file cannot be written.
+        """
+        self._encoder.close()
+
+    def __enter__(self) -> VideoWriter:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish the video, or drop it if the disk failed."""
+        if isinstance(error, OSError):
+            self._encoder.abort()
+        else:
+            self._encoder.close()
+
+
+def write_gray16(path: Path, frames: Iterable[NDArray[np.uint16]], fps: float) -> None:
+    """Write raw grey frames without loss, as FFV1 gray16le in an mkv file.
+
+    Args:
+        path: Final name; replaced if it exists.
+        frames: uint16 (H, W), all of one size.
+        fps: Frames per second.
+
+    Raises:
+        DataError: If there are no frames, or the disk is full or cannot be written.
+    """
+    encoder: _Encoder | None = None
+    try:
+        for frame in frames:
+            if encoder is None:
+                encoder = _Encoder(
+                    path,
+                    container_format="matroska",
+                    codec="ffv1",
+                    pixel_format="gray16le",
+                    hw=(frame.shape[0], frame.shape[1]),
+                    fps=fps,
+                    options={},
+                )
+            encoder.write(av.VideoFrame.from_ndarray(frame, format="gray16le"))
+    except BaseException:
+        if encoder is not None:
+            encoder.abort()
+        raise
+    if encoder is None:
+        raise DataError(f"{path}: there are no frames to write.")
+    encoder.close()
+
+
+class _Encoder:
+    """One encoded stream, written beside its final name and moved there when finished."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        container_format: str,
+        codec: str,
+        pixel_format: str,
+        hw: tuple[int, int],
+        fps: float,
+        options: dict[str, str],
+    ) -> None:
+        self._path = path
+        self._part = path.with_name(f"{path.name}.part")
+        self._num_frames = 0
+        self._is_open = False
+        with self._disk_errors():
+            # FFmpeg opens the file with the first packet; a wrong folder should fail at once.
+            self._part.touch()
+            self._container = av.open(to_url(self._part), "w", format=container_format)
+            self._is_open = True
+            rate = Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)
+            # The stubs of `add_stream` do not know which kind of stream a codec name gives.
+            stream: Any = self._container.add_stream(codec, rate=rate, options=options)
+            self._stream = stream
+            self._stream.height, self._stream.width = hw
+            self._stream.pix_fmt = pixel_format
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Encode one frame."""
+        with self._disk_errors():
+            self._container.mux(self._stream.encode(frame))
+            self._num_frames += 1
+
+    def close(self) -> None:
+        """Finish the file and give it its name."""
+        if self._is_open and not self._num_frames:
+            self.abort()
+        if not self._is_open:
+            return
+        with self._disk_errors():
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+            os.replace(self._part, self._path)
+            self._is_open = False
+
+    def abort(self) -> None:
+        """Drop what was written."""
+        if self._is_open:
+            self._is_open = False
+            with contextlib.suppress(av.FFmpegError, OSError):
+                self._container.close()
+        with contextlib.suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        """Drop the file and raise ``DataError`` where the disk or the encoder fails."""
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            self.abort()
+            if error.errno == errno.ENOSPC:
+                reason = "disk full; free some space or write elsewhere"
+            else:
+                reason = f"cannot be written ({describe_error(error)}); check folder and rights"
+            raise DataError(f"{self._path}: {reason}.") from error
