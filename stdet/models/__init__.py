@@ -1,0 +1,1 @@
+"""The detector: backbone, pyramid, temporal fusion and head. Knows no files."""

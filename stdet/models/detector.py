@@ -1,0 +1,118 @@
+"""ClipDetector: how backbone, pyramid, temporal module and head are wired, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from stdet.models.backbone import CspDarknet
+from stdet.models.head import DecoupledHead
+from stdet.models.temporal import MotionCoupling
+from stdet.types import HeadOutputs
+
+
+class Pyramid(Protocol):
+    """What every file in ``necks`` offers: one level from the backbone's levels."""
+
+    output_stride: int
+    out_channels: int
+
+    def __call__(self, features: Sequence[Tensor]) -> Tensor:
+        """Map C1, C2, ... to (N, out_channels, h, w)."""
+        ...
+
+
+class ClipDetector(nn.Module):
+    """Detect on key frames from clips of T frames.
+
+    Per-frame features depend on one frame only, so each frame's are computed once, whether the
+    frames come as a window (``forward``) or one by one (``frame_features`` and ``fuse``).
+
+    Args:
+        backbone: Per-frame features.
+        neck: Per-frame pyramid.
+        temporal: Fusion of T maps.
+        head: Predictions on the fused map.
+        pixel_mean: Per channel, subtracted from frames in [0, 1].
+        pixel_std: Per channel, divided by.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        *,
+        backbone: CspDarknet,
+        neck: Pyramid,
+        temporal: MotionCoupling,
+        head: DecoupledHead,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        """Keep the parts."""
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.temporal = temporal
+        self.head = head
+        self.size_divisor = backbone.feature_strides[-1]
+        shape = (1, len(pixel_mean), 1, 1)
+        mean, std = torch.tensor(pixel_mean), torch.tensor(pixel_std)
+        self.register_buffer("pixel_mean", mean.reshape(shape), persistent=False)
+        self.register_buffer("pixel_std", std.reshape(shape), persistent=False)
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Map frames (N, C, H, W) in [0, 1] to the network's range."""
+        return (frames - self.pixel_mean) / self.pixel_std
+
+    def frame_features(self, frames: Tensor) -> Tensor:
+        """Compute each frame's pyramid level.
+
+        Args:
+            frames: (N, C, H, W) in [0, 1]; H and W multiples of ``size_divisor``.
+
+        Returns:
+            (N, out_channels, h, w).
+        """
+        return self.neck(self.backbone(self.normalise(frames)))
+
+    def fuse(self, references: Tensor, key: Tensor) -> HeadOutputs:
+        """Predict one key frame per row from features already computed.
+
+        Args:
+            references: (B, T - 1, out_channels, h, w) in order of time.
+            key: (B, out_channels, h, w).
+        """
+        outputs: HeadOutputs = self.head(self.temporal(references, key))
+        return outputs
+
+    def forward(self, frames: Tensor, references: Tensor, keys: Tensor) -> HeadOutputs:
+        """Predict every key frame of a batch of windows.
+
+        Args:
+            frames: (B, W, C, H, W) in [0, 1].
+            references: int64 (K, T - 1), positions in the window of each key's references.
+            keys: int64 (K,), positions of the key frames.
+
+        Returns:
+            Outputs with B x K rows, clip-major.
+        """
+        return self.fuse_windows(self.window_features(frames), references, keys)
+
+    def window_features(self, frames: Tensor) -> Tensor:
+        """Map (B, W, C, H, W) to per-frame features (B, W, out_channels, h, w)."""
+        flat = rearrange(frames, "b w c h x -> (b w) c h x")
+        features = self.frame_features(flat)
+        out: Tensor = rearrange(features, "(b w) c h x -> b w c h x", b=frames.shape[0])
+        return out
+
+    def fuse_windows(self, features: Tensor, references: Tensor, keys: Tensor) -> HeadOutputs:
+        """Predict from window features; arguments and rows as in ``forward``."""
+        picked = rearrange(features[:, references], "b k r c h w -> (b k) r c h w")
+        key = rearrange(features[:, keys], "b k c h w -> (b k) c h w")
+        return self.fuse(picked, key)

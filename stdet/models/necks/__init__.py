@@ -1,0 +1,1 @@
+"""Per-frame pyramids, one file each, all with the same interface."""

@@ -1,0 +1,90 @@
+"""Fusion of T per-frame feature maps into the features of the key frame.
+
+Tensor letters: B batch, T frames, R = T - 1 references, C channels, h w feature size. Symbols of
+SSTNet's motion-coupling neck: r, the gate computed from all references; c, the gated key frame.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from stdet.models.layers import ConvBnAct
+
+
+class MotionCoupling(nn.Module):
+    """Motion-coupling module: gate the key frame by its references, then couple each with it.
+
+        r = gate(cat(references))                      ends in a sigmoid
+        c = key_mix(cat(key_conv(r * key), key))
+        m = pair_mix(sum_i w_i * pair_conv(cat(reference_i, key)))
+        out = fuse(cat(m, c))                          + key where ``is_residual``
+
+    ``gate``, ``key_mix``, ``pair_conv`` and ``fuse`` are two 3x3 convolutions with
+    ``expansion * channels`` between them; ``key_conv`` and ``pair_mix`` two of ``channels``.
+
+    Args:
+        channels: C of each feature map, in and out.
+        num_frames: T.
+        expansion: Hidden width as a multiple of ``channels``; 2 as published.
+        is_residual: Add the key frame's own map to the result. Ours: without it all that the head
+            sees has passed ten untrained convolutions, and a network trained from nothing stays
+            for long on the plateau where it finds no target at all.
+
+    Source:
+        SSTNet (TGRS 2024), the neck of YOLO-BP. The weights w_i start at 1 / R; published is 1 / 4
+        at T = 5, which is the same.
+    """
+
+    def __init__(
+        self, channels: int, num_frames: int, *, expansion: float = 2.0, is_residual: bool = False
+    ) -> None:
+        """Build the six blocks and the weights of the references."""
+        super().__init__()
+        num_references = num_frames - 1
+        hidden = max(round(expansion * channels), 1)
+        self.num_frames = num_frames
+        self.is_residual = is_residual
+        self.gate = _two_convs(num_references * channels, hidden, channels, last_act=nn.Sigmoid)
+        self.key_conv = _two_convs(channels, channels, channels)
+        self.key_mix = _two_convs(2 * channels, hidden, channels)
+        self.pair_conv = _two_convs(2 * channels, hidden, channels)
+        self.pair_mix = _two_convs(channels, channels, channels)
+        self.fuse = _two_convs(2 * channels, hidden, channels)
+        self.pair_weights = nn.Parameter(torch.full((num_references,), 1.0 / num_references))
+
+    def forward(self, references: Tensor, key: Tensor) -> Tensor:
+        """Fuse.
+
+        Args:
+            references: (B, R, C, h, w) in order of time.
+            key: (B, C, h, w).
+
+        Returns:
+            (B, C, h, w).
+        """
+        num_references = self.num_frames - 1
+        if references.shape[1] != num_references:
+            raise ValueError(
+                f"references has {references.shape[1]} frames; expected {num_references}."
+            )
+        gate = self.gate(rearrange(references, "b r c h w -> b (r c) h w"))
+        coupled_key = self.key_mix(torch.cat([self.key_conv(gate * key), key], dim=1))
+
+        keys = repeat(key, "b c h w -> (b r) c h w", r=num_references)
+        pairs = torch.cat([rearrange(references, "b r c h w -> (b r) c h w"), keys], dim=1)
+        coupled = rearrange(self.pair_conv(pairs), "(b r) c h w -> b r c h w", r=num_references)
+        motion = self.pair_mix(torch.einsum("brchw,r->bchw", coupled, self.pair_weights))
+
+        out: Tensor = self.fuse(torch.cat([motion, coupled_key], dim=1))
+        return out + key if self.is_residual else out
+
+
+def _two_convs(
+    in_channels: int, hidden: int, out_channels: int, *, last_act: type[nn.Module] = nn.SiLU
+) -> nn.Sequential:
+    """Return two 3x3 convolutions, the last one with its own activation."""
+    return nn.Sequential(
+        ConvBnAct(in_channels, hidden, 3), ConvBnAct(hidden, out_channels, 3, act=last_act)
+    )
