@@ -1,0 +1,1 @@
+"""Tracking of points: motion, association, track life. NumPy only."""

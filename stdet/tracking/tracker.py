@@ -1,0 +1,260 @@
+"""The life of tracks: birth, confirmation, coasting, death."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stdet.boxes import centres_xy, xyxy_to_xywh
+from stdet.config import TrackerConfig
+from stdet.tracking.association import Assignment, assign, association_cost
+from stdet.tracking.motion import ConstantVelocityFilter, MotionStates, StateArray
+from stdet.types import BoolArray, Detections, IntArray, Tracks
+
+UNCONFIRMED = 0
+"""Stands for the id of a track that is not confirmed yet; never leaves this room."""
+
+MIN_SIZE_PX = 0.1
+"""Smallest side of a track's box: a detection clipped to a line still needs x1 < x2 in files."""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Life:
+    """What a track knows beside its motion.
+
+    ``num_hits`` counts since birth, and matters until confirmation. ``num_misses`` counts since
+    birth before confirmation, and since the last hit after it.
+    """
+
+    size_wh: NDArray[np.float64]
+    score: float
+    class_id: int
+    detection_index: int
+    num_hits: int = 1
+    num_misses: int = 0
+    track_id: int = UNCONFIRMED
+
+
+class Tracker:
+    """Turn the detections of successive frames into tracks with lasting ids.
+
+    Per frame: predict every track, pair confirmed tracks with detections, pair unconfirmed tracks
+    with what remains (so that clutter cannot steal from a known target), start an unconfirmed
+    track from each detection left over. A track is confirmed at ``confirm_hits`` hits within
+    ``confirm_window`` frames of its birth, and dropped as soon as it can no longer get there. A
+    confirmed track without a detection coasts on its prediction through ``max_coast`` frames in a
+    row, and is dropped at the next one.
+
+    Ids belong to the tracker object; they count from 1 in order of confirmation, without gaps, and
+    are never used twice before ``reset``.
+
+    Frame indices may jump. The motion model uses the true number of frames; the counts above
+    count frames given to ``update``, because a frame that nobody looked at is neither a hit nor a
+    miss. A track whose centre a jump leaves uncertain by more than ``gate_px`` (one standard
+    deviation) is dropped, because its id could go to anything near.
+
+    The result does not depend on the order of detections with equal scores. Detections below the
+    operating point are for the caller to remove: each one given here may start a track.
+
+    Args:
+        config: Noise levels, gates and life times.
+
+    Example:
+        >>> tracker = Tracker(TrackerConfig(confirm_hits=2, confirm_window=2))
+        >>> for frame_index in range(3):
+        ...     x = 10.0 + 8 * frame_index  # 5 px wide, so successive boxes do not overlap
+        ...     tracks = tracker.update(Detections.from_unsorted(
+        ...         np.array([[x, 20, x + 5, 25]]), np.array([0.9]),
+        ...         frame_index=frame_index, image_hw=(100, 100)))
+        ...     print(frame_index, tracks.track_ids)
+        0 []
+        1 [1]
+        2 [1]
+    """
+
+    def __init__(self, config: TrackerConfig) -> None:
+        """Start without tracks."""
+        self._config = config
+        self._motion = ConstantVelocityFilter(
+            measurement_std_px=config.measurement_std_px,
+            acceleration_std_px=config.acceleration_std_px,
+            initial_speed_std_px=config.initial_speed_std_px,
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, for a new sequence; ids begin at 1 again."""
+        self._states = MotionStates.empty()
+        self._lives: list[_Life] = []
+        self._num_confirmed = 0
+        self._last_frame_index: int | None = None
+
+    def update(self, detections: Detections) -> Tracks:
+        """Take in one frame.
+
+        Args:
+            detections: Detections of a later frame than the one before; may be empty.
+
+        Returns:
+            The confirmed tracks of this frame. Boxes are centred on the filtered centre, have the
+            smoothed size and may reach outside the image; ``detection_indices`` is -1 where the
+            track coasted.
+
+        Raises:
+            ValueError: If the frame index does not increase.
+        """
+        self._advance_to(detections.frame_index)
+        # Ties are broken by position, not by row, so that row order never matters.
+        order = _canonical_order(detections)
+        measured_xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
+
+        first = self._associate(self._rows_where(is_confirmed=True), measured_xy, order)
+        left_over = order[~np.isin(order, first.detection_rows)]
+        second = self._associate(self._rows_where(is_confirmed=False), measured_xy, left_over)
+        births = left_over[~np.isin(left_over, second.detection_rows)]
+
+        self._correct(Assignment.concatenate(first, second), detections, measured_xy)
+        self._start(births, detections, measured_xy)
+        self._confirm()
+        return self._rows_of(detections.frame_index)
+
+    def _advance_to(self, frame_index: int) -> None:
+        """Predict every track, and drop those that a jump left without a known place."""
+        last = self._last_frame_index
+        if last is not None:
+            if frame_index <= last:
+                raise ValueError(
+                    f"Tracker.update got frame {frame_index} after frame {last}; expected a "
+                    "later one. Call reset() before a new sequence."
+                )
+            self._states = self._motion.predict(self._states, frame_index - last)
+            if frame_index - last > 1:
+                variances = self._states.covariances.diagonal(axis1=1, axis2=2)[:, :2]
+                is_known: BoolArray = np.all(variances <= self._config.gate_px**2, axis=1)
+                self._keep(is_known)
+        self._last_frame_index = frame_index
+
+    def _rows_where(self, *, is_confirmed: bool) -> IntArray:
+        """Return the rows of confirmed or of unconfirmed tracks."""
+        ids = np.array([life.track_id for life in self._lives], np.int64)
+        return np.flatnonzero((ids != UNCONFIRMED) == is_confirmed)
+
+    def _associate(
+        self, track_rows: IntArray, measured_xy: StateArray, candidates: IntArray
+    ) -> Assignment:
+        """Pair some tracks with some detections; rows count over all tracks and detections."""
+        states = self._states[track_rows]
+        pairs = assign(
+            association_cost(
+                states.centres_xy,
+                self._motion.innovation_covariances(states),
+                measured_xy[candidates],
+                gate_sigma=self._config.gate_sigma,
+                gate_px=self._config.gate_px,
+            )
+        )
+        return Assignment(
+            track_rows=track_rows[pairs.track_rows],
+            detection_rows=candidates[pairs.detection_rows],
+        )
+
+    def _correct(self, hits: Assignment, detections: Detections, measured_xy: StateArray) -> None:
+        """Give each paired track its detection, the others a miss, and drop the dead."""
+        rows = hits.track_rows
+        corrected = self._motion.update(self._states[rows], measured_xy[hits.detection_rows])
+        self._states.means[rows] = corrected.means
+        self._states.covariances[rows] = corrected.covariances
+        detection_of = dict(zip(rows.tolist(), hits.detection_rows.tolist(), strict=True))
+        sizes_wh = _sizes_wh(detections)
+        is_alive = np.ones(len(self._lives), np.bool_)
+        for row, life in enumerate(self._lives):
+            if row in detection_of:
+                self._hit(life, detection_of[row], detections, sizes_wh)
+            else:
+                is_alive[row] = self._miss(life)
+        self._keep(is_alive)
+
+    def _hit(
+        self,
+        life: _Life,
+        detection_row: int,
+        detections: Detections,
+        sizes_wh: NDArray[np.float64],
+    ) -> None:
+        """Take over what the detection says beside its centre."""
+        life.size_wh += self._config.size_smoothing * (sizes_wh[detection_row] - life.size_wh)
+        life.score = float(detections.scores[detection_row])
+        life.class_id = int(detections.class_ids[detection_row])
+        life.detection_index = detection_row
+        life.num_hits += 1
+        if life.track_id != UNCONFIRMED:
+            life.num_misses = 0
+
+    def _miss(self, life: _Life) -> bool:
+        """Count a frame without detection; return whether the track lives on."""
+        life.detection_index = -1
+        life.num_misses += 1
+        if life.track_id != UNCONFIRMED:
+            return life.num_misses <= self._config.max_coast
+        return life.num_misses <= self._config.confirm_window - self._config.confirm_hits
+
+    def _start(self, rows: IntArray, detections: Detections, measured_xy: StateArray) -> None:
+        """Begin an unconfirmed track at each of the given detections."""
+        born = self._motion.start(measured_xy[rows])
+        self._states = MotionStates.concatenate(self._states, born)
+        sizes_wh = _sizes_wh(detections)
+        self._lives += [
+            _Life(
+                size_wh=sizes_wh[row].copy(),
+                score=float(detections.scores[row]),
+                class_id=int(detections.class_ids[row]),
+                detection_index=int(row),
+            )
+            for row in rows
+        ]
+
+    def _keep(self, is_kept: BoolArray) -> None:
+        """Drop the other tracks."""
+        self._states = self._states[is_kept]
+        self._lives = [life for life, kept in zip(self._lives, is_kept, strict=True) if kept]
+
+    def _confirm(self) -> None:
+        """Give the next ids to the tracks that have earned one, oldest first."""
+        for life in self._lives:
+            if life.track_id == UNCONFIRMED and life.num_hits >= self._config.confirm_hits:
+                self._num_confirmed += 1
+                life.track_id = self._num_confirmed
+                life.num_misses = 0
+
+    def _rows_of(self, frame_index: int) -> Tracks:
+        """Return the confirmed tracks as rows of this frame."""
+        rows = self._rows_where(is_confirmed=True)
+        rows = rows[np.argsort([self._lives[row].track_id for row in rows])]
+        lives = [self._lives[row] for row in rows]
+        half_wh = np.array([life.size_wh for life in lives]).reshape(-1, 2) / 2
+        centre_xy = self._states.centres_xy[rows]
+        return Tracks(
+            frame_indices=np.full(len(lives), frame_index, np.int64),
+            track_ids=np.array([life.track_id for life in lives], np.int64),
+            boxes_xyxy=np.concatenate([centre_xy - half_wh, centre_xy + half_wh], axis=1).astype(
+                np.float32
+            ),
+            scores=np.array([life.score for life in lives], np.float32),
+            class_ids=np.array([life.class_id for life in lives], np.int64),
+            detection_indices=np.array([life.detection_index for life in lives], np.int64),
+        )
+
+
+def _sizes_wh(detections: Detections) -> NDArray[np.float64]:
+    """Return box widths and heights, float64 (N, 2), at least ``MIN_SIZE_PX``."""
+    sizes = xyxy_to_xywh(detections.boxes_xyxy)[:, 2:].astype(np.float64)
+    return np.maximum(sizes, MIN_SIZE_PX)
+
+
+def _canonical_order(detections: Detections) -> IntArray:
+    """Return the rows by descending score, equal scores by box and class."""
+    boxes = detections.boxes_xyxy
+    keys = (detections.class_ids, *boxes.T[::-1], -detections.scores)
+    return np.lexsort(keys)

@@ -1,0 +1,318 @@
+"""The life of tracks, counted by hand, and what must hold in any scene."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from stdet.boxes import box_iou, centres_xy
+from stdet.config import TrackerConfig
+from stdet.tracking.tracker import MIN_SIZE_PX, Tracker
+from stdet.types import Detections, Tracks
+
+HW = (256, 256)
+Points = Sequence[Sequence[float]] | NDArray[np.float64]
+
+
+def detections_at(
+    frame_index: int, centres: Points, *, size: float = 5.0, score: float = 0.9, class_id: int = 0
+) -> Detections:
+    """Return square boxes of equal score about the given centres."""
+    points = np.array(centres, np.float64).reshape(-1, 2)
+    return Detections.from_unsorted(
+        np.concatenate([points - size / 2, points + size / 2], axis=1),
+        np.full(len(points), score),
+        frame_index=frame_index,
+        image_hw=HW,
+        class_ids=np.full(len(points), class_id),
+    )
+
+
+def run(tracker: Tracker, frames: Sequence[Points], *, first: int = 0) -> Tracks:
+    """Give the tracker one list of centres per frame."""
+    parts = [tracker.update(detections_at(first + i, centres)) for i, centres in enumerate(frames)]
+    return Tracks.concatenate(parts)
+
+
+def run_pattern(pattern: str, config: TrackerConfig) -> dict[int, list[tuple[int, int]]]:
+    """Track a still target seen at each H and missed at each dot: {frame: [(id, row)]}."""
+    frames = [[[50.0, 50.0]] if letter == "H" else [] for letter in pattern]
+    tracks = run(Tracker(config), frames)
+    rows: dict[int, list[tuple[int, int]]] = {}
+    for frame, track_id, row in zip(
+        tracks.frame_indices, tracks.track_ids, tracks.detection_indices, strict=True
+    ):
+        rows.setdefault(int(frame), []).append((int(track_id), int(row)))
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        # Third hit confirms; the row of that frame is the first.
+        ("HHH", {2: [(1, 0)]}),
+        # Three of five, the last possible frame.
+        ("H.H.H", {4: [(1, 0)]}),
+        ("HH..H", {4: [(1, 0)]}),
+        # The third miss makes three of five impossible: the hit after it is a new target,
+        # which needs three hits of its own.
+        ("H...HH", {}),
+        ("H...HHH", {6: [(1, 0)]}),
+        ("HH...HH", {}),
+        # Two coasted frames, then death at the third.
+        ("HHH...", {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)]}),
+        # Back in time: the same id, and the allowance starts anew.
+        (
+            "HHH..H..",
+            {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)], 5: [(1, 0)], 6: [(1, -1)], 7: [(1, -1)]},
+        ),
+        # One frame too late: a new id, the next number.
+        ("HHH...HHH", {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)], 8: [(2, 0)]}),
+        ("", {}),
+        ("....", {}),
+    ],
+)
+def test_life_cycle_equals_the_hand_count(
+    pattern: str, expected: dict[int, list[tuple[int, int]]]
+) -> None:
+    assert run_pattern(pattern, TrackerConfig()) == expected
+
+
+def test_one_hit_confirms_and_no_coast_ends_at_once_where_configured() -> None:
+    config = TrackerConfig(confirm_hits=1, confirm_window=1, max_coast=0)
+    assert run_pattern("H.H", config) == {0: [(1, 0)], 2: [(2, 0)]}
+
+
+@pytest.mark.parametrize("max_coast", [1, 2, 5])
+def test_moving_target_keeps_its_id_through_max_coast_missed_frames(max_coast: int) -> None:
+    tracker = Tracker(TrackerConfig(max_coast=max_coast))
+    seen = [[[20.0 + 6 * i, 30.0 + 2 * i]] for i in range(20)]
+    frames: list[Points] = [[] if 10 <= i < 10 + max_coast else seen[i] for i in range(20)]
+    tracks = run(tracker, frames)
+    assert set(tracks.track_ids.tolist()) == {1}
+    assert tracks.frame_indices.tolist() == list(range(2, 20))
+    is_coasted = (tracks.frame_indices >= 10) & (tracks.frame_indices < 10 + max_coast)
+    np.testing.assert_array_equal(tracks.detection_indices == -1, is_coasted)
+    # The coasted boxes go on along the path.
+    error = centres_xy(tracks.boxes_xyxy) - np.array(seen)[2:, 0]
+    assert np.abs(error).max() < 1.5
+
+
+@pytest.mark.parametrize("speed", [6.0, 8.0, 10.0])
+def test_target_that_outruns_its_own_box_keeps_its_id(speed: float) -> None:
+    frames = [[[10 + speed * i, 200 - speed * i / 2]] for i in range(20)]
+    first, second = detections_at(0, frames[0]), detections_at(1, frames[1])
+    assert box_iou(first.boxes_xyxy, second.boxes_xyxy).item() == 0
+    tracks = run(Tracker(TrackerConfig()), frames)
+    assert tracks.track_ids.tolist() == [1] * 18
+
+
+def test_crossing_targets_keep_their_ids() -> None:
+    # They meet at (100, 100) in frame 20 exactly, where either could be the other.
+    steps = np.arange(-20, 21)
+    right = np.stack([100 + 4.0 * steps, 100 + 1.0 * steps], axis=1)
+    left = np.stack([100 - 4.0 * steps, 100 + 1.0 * steps], axis=1)
+    noise = np.random.default_rng(1).normal(scale=0.3, size=(2, 41, 2))
+    frames = np.stack([right + noise[0], left + noise[1]], axis=1)
+    tracks = run(Tracker(TrackerConfig()), list(frames))
+    assert set(tracks.track_ids.tolist()) == {1, 2}
+    for track_id in (1, 2):
+        rows = tracks.track_ids == track_id
+        path = centres_xy(tracks.boxes_xyxy[rows])
+        truth = right if path[0, 0] < 100 else left
+        assert np.abs(path - truth[tracks.frame_indices[rows]]).max() < 2
+
+
+def test_random_clutter_confirms_at_most_one_track_in_2000_frames() -> None:
+    # 0.5 false alarms a frame on 256 x 256 px; a measured rate is 1 track in 10,000 frames.
+    rng = np.random.default_rng(0)
+    tracks = run(
+        Tracker(TrackerConfig()), [rng.uniform(0, 256, (n, 2)) for n in rng.poisson(0.5, 2000)]
+    )
+    assert len(set(tracks.track_ids.tolist())) <= 1
+
+
+def test_unconfirmed_track_does_not_take_a_confirmed_tracks_detection() -> None:
+    # Both could take the one detection of frame 6, the unconfirmed track even at a lower cost.
+    config = TrackerConfig(confirm_hits=3, confirm_window=6)
+    tracker = Tracker(config)
+    run(tracker, [[[50.0, 50.0]]] * 5)
+    tracker.update(detections_at(5, [[50.0, 50.0], [54.0, 50.0]]))
+    tracks = tracker.update(detections_at(6, [[54.0, 50.0]]))
+    assert tracks.track_ids.tolist() == [1]
+    assert tracks.detection_indices.tolist() == [0]
+
+
+def test_ids_are_dense_and_given_in_order_of_confirmation() -> None:
+    # The older target is seen in every second frame, so the younger is confirmed first.
+    far, near = [10.0, 10.0], [200.0, 200.0]
+    tracks = run(
+        Tracker(TrackerConfig()), [[far], [near], [far, near], [near], [far], [far, near]]
+    )
+    at_end = tracks.at_frame(5)
+    assert at_end.track_ids.tolist() == [1, 2]
+    np.testing.assert_allclose(centres_xy(at_end.boxes_xyxy), [near, far], atol=0.1)
+
+
+def test_rows_carry_the_last_detections_score_and_class_and_the_smoothed_size() -> None:
+    tracker = Tracker(TrackerConfig(confirm_hits=1, size_smoothing=0.25))
+    tracker.update(detections_at(0, [[50, 50]], size=4, score=0.5, class_id=0))
+    hit = tracker.update(detections_at(1, [[50, 50]], size=8, score=0.75, class_id=3))
+    coasted = tracker.update(detections_at(2, []))
+    for tracks in (hit, coasted):
+        # 4 + 0.25 * (8 - 4) = 5.
+        np.testing.assert_allclose(tracks.boxes_xyxy, [[47.5, 47.5, 52.5, 52.5]], atol=1e-5)
+        assert tracks.scores.tolist() == [0.75]
+        assert tracks.class_ids.tolist() == [3]
+    assert (hit.detection_indices.item(), coasted.detection_indices.item()) == (0, -1)
+
+
+def test_detection_without_area_gives_a_box_with_area() -> None:
+    tracks = Tracker(TrackerConfig(confirm_hits=1)).update(detections_at(0, [[9, 9]], size=0))
+    np.testing.assert_allclose(
+        tracks.boxes_xyxy[:, 2:] - tracks.boxes_xyxy[:, :2], MIN_SIZE_PX, rtol=1e-4
+    )
+
+
+def test_dropped_frames_keep_the_id_and_use_the_true_time() -> None:
+    tracker = Tracker(TrackerConfig())
+    indices = [0, 1, 2, 3, 6, 7, 12, 13]
+    parts = [tracker.update(detections_at(i, [[20.0 + 8 * i, 40.0]])) for i in indices]
+    assert [part.track_ids.tolist() for part in parts] == [[], []] + [[1]] * 6
+
+
+def test_every_third_frame_alone_still_confirms_a_track() -> None:
+    tracker = Tracker(TrackerConfig())
+    parts = [tracker.update(detections_at(i, [[20.0 + 2 * i, 40.0]])) for i in (0, 3, 6)]
+    assert parts[-1].track_ids.tolist() == [1]
+
+
+def test_track_does_not_survive_a_jump_that_leaves_its_place_unknown() -> None:
+    tracker = Tracker(TrackerConfig())
+    run(tracker, [[[50.0, 50.0]]] * 4)
+    after = run(tracker, [[[50.0, 50.0]]] * 3, first=1000)
+    assert after.track_ids.tolist() == [2]
+    assert after.frame_indices.tolist() == [1002]
+
+
+@pytest.mark.parametrize("frame_index", [3, 2, 0])
+def test_frame_index_that_does_not_increase_is_an_error_and_changes_nothing(
+    frame_index: int,
+) -> None:
+    tracker = Tracker(TrackerConfig())
+    run(tracker, [[[50.0, 50.0]]] * 4)
+    with pytest.raises(ValueError, match=rf"frame {frame_index} after frame 3.*reset\(\)"):
+        tracker.update(detections_at(frame_index, []))
+    assert tracker.update(detections_at(4, [[50.0, 50.0]])).track_ids.tolist() == [1]
+
+
+def test_reset_forgets_tracks_ids_and_time() -> None:
+    tracker = Tracker(TrackerConfig())
+    before = run(tracker, [[[50.0, 50.0]]] * 4)
+    tracker.reset()
+    after = run(tracker, [[[50.0, 50.0]]] * 4)
+    np.testing.assert_array_equal(before.frame_indices, after.frame_indices)
+    np.testing.assert_array_equal(before.track_ids, after.track_ids)
+
+
+def test_two_trackers_in_one_process_do_not_disturb_each_other() -> None:
+    frames = random_scene(seed=3)
+    alone = run(Tracker(TrackerConfig()), frames)
+    one, other = Tracker(TrackerConfig()), Tracker(TrackerConfig())
+    parts = []
+    for i, centres in enumerate(frames):
+        parts.append(one.update(detections_at(i, centres)))
+        other.update(detections_at(i, centres[::-1] + 40))
+    assert_same_tracks(Tracks.concatenate(parts), alone)
+
+
+def test_empty_frames_for_ever_leave_nothing_in_memory() -> None:
+    tracker = Tracker(TrackerConfig())
+    run(tracker, random_scene(seed=4))
+    run(tracker, [[]] * 5, first=100)
+    assert len(tracker._states) == len(tracker._lives) == 0
+
+
+def random_scene(seed: int, *, num_frames: int = 15) -> list[NDArray[np.float64]]:
+    """Return frames of moving targets, missed now and then, among clutter."""
+    rng = np.random.default_rng(seed)
+    start, speed = rng.uniform(30, 220, (4, 2)), rng.normal(0, 3, (4, 2))
+    frames = []
+    for i in range(num_frames):
+        seen = (start + speed * i + rng.normal(0, 0.5, (4, 2)))[rng.random(4) < 0.85]
+        frames.append(np.concatenate([seen, rng.uniform(0, 256, (rng.poisson(1), 2))]))
+    return frames
+
+
+def assert_same_tracks(
+    actual: Tracks, expected: Tracks, *, shift_xy: tuple[float, float] = (0.0, 0.0)
+) -> None:
+    np.testing.assert_array_equal(actual.frame_indices, expected.frame_indices)
+    np.testing.assert_array_equal(actual.track_ids, expected.track_ids)
+    np.testing.assert_allclose(
+        actual.boxes_xyxy, expected.boxes_xyxy + np.tile(shift_xy, 2), atol=1e-3
+    )
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    shift_xy=st.tuples(st.floats(-500, 500), st.floats(-500, 500)),
+)
+@settings(max_examples=15, deadline=None)
+def test_shifting_the_scene_shifts_the_boxes(seed: int, shift_xy: tuple[float, float]) -> None:
+    frames = random_scene(seed)
+    moved = run(Tracker(TrackerConfig()), [centres + shift_xy for centres in frames])
+    assert_same_tracks(moved, run(Tracker(TrackerConfig()), frames), shift_xy=shift_xy)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=15, deadline=None)
+def test_order_of_equal_detections_does_not_matter(seed: int) -> None:
+    frames = random_scene(seed)
+    rng = np.random.default_rng(seed + 1)
+    orders = [rng.permutation(len(centres)) for centres in frames]
+    shuffled = [centres[order] for centres, order in zip(frames, orders, strict=True)]
+    tracks = run(Tracker(TrackerConfig()), frames)
+    other = run(Tracker(TrackerConfig()), shuffled)
+    assert_same_tracks(other, tracks)
+    for frame, row, other_row in zip(
+        tracks.frame_indices, tracks.detection_indices, other.detection_indices, strict=True
+    ):
+        assert row == (-1 if other_row == -1 else orders[frame][other_row])
+
+
+@given(
+    frames=st.lists(
+        st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=6), max_size=12
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_rows_are_always_sound(frames: list[list[tuple[int, int]]]) -> None:
+    # Few places, so that ties and repeated points are frequent. Tracks checks order and boxes.
+    tracker = Tracker(TrackerConfig(confirm_hits=2, confirm_window=3))
+    seen: set[int] = set()
+    for i, centres in enumerate(frames):
+        detections = detections_at(i, centres)
+        tracks = tracker.update(detections)
+        rows = tracks.detection_indices[tracks.detection_indices >= 0]
+        assert len(set(rows.tolist())) == len(rows)
+        assert rows.max(initial=-1) < len(detections)
+        seen |= set(tracks.track_ids.tolist())
+    assert seen == set(range(1, len(seen) + 1))
+
+
+def test_fifty_targets_take_less_than_five_milliseconds_a_frame() -> None:
+    rng = np.random.default_rng(0)
+    start, speed = rng.uniform(0, 500, (50, 2)), rng.normal(0, 3, (50, 2))
+    tracker = Tracker(TrackerConfig())
+    durations = []
+    for i in range(30):
+        detections = detections_at(i, start + speed * i)
+        begin = time.process_time()
+        tracker.update(detections)
+        durations.append(time.process_time() - begin)
+    assert np.median(durations) < 5e-3
