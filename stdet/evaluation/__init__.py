@@ -1,0 +1,1 @@
+"""Metrics of detection and tracking. NumPy only."""

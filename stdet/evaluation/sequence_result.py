@@ -1,0 +1,93 @@
+"""What was said about one sequence next to what is true of it: the input of this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stdet.errors import DataError
+from stdet.types import Detections, SequenceAnnotation, Tracks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SequenceResult:
+    """Truth and output of one sequence.
+
+    Attributes:
+        annotation: The truth.
+        detections: One entry per frame, in order, down to the low score floor.
+        tracks: Rows of the whole sequence; ``Tracks.empty()`` where nothing was tracked.
+    """
+
+    annotation: SequenceAnnotation
+    detections: tuple[Detections, ...]
+    tracks: Tracks
+
+    def __post_init__(self) -> None:
+        """Check that truth, detections and tracks speak of the same frames.
+
+        Raises:
+            DataError: If the number or the size of the frames differs.
+            ValueError: If the detections are not in the order of the frames.
+        """
+        name, num_frames = self.annotation.name, self.annotation.num_frames
+        if len(self.detections) != num_frames:
+            raise DataError(
+                f"{name}: detections cover {len(self.detections)} frames; expected the "
+                f"{num_frames} of the annotation. Evaluate the same frames that were annotated."
+            )
+        for frame_index, frame in enumerate(self.detections):
+            if frame.frame_index != frame_index:
+                raise ValueError(
+                    f"{name}: detections[{frame_index}] is of frame {frame.frame_index}; expected "
+                    "one entry per frame, in order."
+                )
+            if tuple(frame.image_hw) != tuple(self.annotation.image_hw):
+                raise DataError(
+                    f"{name}: detections of frame {frame_index} are in a {frame.image_hw} image; "
+                    f"expected {self.annotation.image_hw} (height, width) as annotated. Use "
+                    "detections in original-frame pixels."
+                )
+        _check_frame_range(name, self.tracks, num_frames)
+
+
+def detections_from_tracks(
+    tracks: Tracks, *, num_frames: int, image_hw: tuple[int, int]
+) -> tuple[Detections, ...]:
+    """Treat track boxes as detections, to evaluate a file that holds tracks only.
+
+    Args:
+        tracks: Rows of a whole sequence.
+        num_frames: Frames of the sequence.
+        image_hw: Height and width of its frames.
+
+    Returns:
+        One ``Detections`` per frame, with the boxes, scores and classes of that frame's tracks.
+
+    Raises:
+        DataError: If a track lies outside the frames.
+    """
+    _check_frame_range("tracks", tracks, num_frames)
+    per_frame = [tracks.at_frame(frame_index) for frame_index in range(num_frames)]
+    return tuple(
+        Detections.from_unsorted(
+            rows.boxes_xyxy,
+            rows.scores,
+            frame_index=frame_index,
+            image_hw=image_hw,
+            class_ids=rows.class_ids,
+        )
+        for frame_index, rows in enumerate(per_frame)
+    )
+
+
+def _check_frame_range(name: str, tracks: Tracks, num_frames: int) -> None:
+    """Raise ``DataError`` unless every row lies in one of the frames."""
+    is_outside = (tracks.frame_indices < 0) | (tracks.frame_indices >= num_frames)
+    if is_outside.any():
+        worst = int(tracks.frame_indices[np.argmax(is_outside)])
+        raise DataError(
+            f"{name}: a track has a row in frame {worst} (counted from 0); expected 0 to "
+            f"{num_frames - 1}. Check that tracks and annotation are of the same sequence."
+        )

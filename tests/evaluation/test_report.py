@@ -1,0 +1,238 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stdet.config import EvaluationConfig
+from stdet.errors import DataError
+from stdet.evaluation.report import (
+    best_confidence,
+    detections_from_tracks,
+    evaluate_sequences,
+    format_table,
+)
+from stdet.evaluation.sequence_result import SequenceResult
+
+CONFIG = EvaluationConfig()
+
+SCORE_KEYS = {
+    "detection": {"map50", "map50_95", "precision", "recall", "f1", "legacy"},
+    "pd_fa": {
+        "pd",
+        "false_alarms_per_frame",
+        "false_alarms_per_pixel",
+        "false_area_fraction",
+    },
+    "tracking": {
+        "mota",
+        "motp_px",
+        "idf1",
+        "id_switches",
+        "hota",
+        "deta",
+        "assa",
+        "fragmentations",
+        "mostly_tracked",
+        "mostly_lost",
+    },
+}
+
+
+def at(x, y):
+    return (x - 1.0, y - 1.0, x + 1.0, y + 1.0)
+
+
+@pytest.fixture
+def results(build):
+    """One target tracked over 3 of 4 frames with a false alarm; two targets; no target at all."""
+    single = build.result(
+        build.annotation([[at(10, 10)], [at(12, 10)], [at(14, 10)], [at(16, 10)]], name="one"),
+        build.detections(
+            [
+                [(*at(10, 10), 0.9)],
+                [(*at(12, 10), 0.8), (*at(50, 50), 0.6)],
+                [(*at(14, 10), 0.7)],
+                [(*at(16, 10), 0.1)],
+            ]
+        ),
+        build.tracks([[(1, *at(10, 10))], [(1, *at(12, 10))], [(1, *at(14, 10))], []]),
+    )
+    pair = build.result(
+        build.annotation([[at(10, 10), at(40, 40)], [at(40, 40), at(10, 10)]], name="two"),
+        build.detections([[(*at(10, 10), 0.95)], []]),
+        build.tracks([[(1, *at(10, 10))], []]),
+    )
+    nothing = build.result(
+        build.annotation([[], []], name="none"), build.detections([[], [(*at(5, 5), 0.85)]])
+    )
+    return [single, pair, nothing]
+
+
+def test_report_has_the_promised_keys_everywhere(results):
+    plain = evaluate_sequences(results, CONFIG, confidence=0.5).to_dict()
+    assert plain.keys() == {*SCORE_KEYS, "per_sequence", "rules"}
+    assert plain["per_sequence"].keys() == {"one", "two", "none"}
+    for scores in [plain, *plain["per_sequence"].values()]:
+        for part, keys in SCORE_KEYS.items():
+            assert scores[part].keys() == keys
+        assert scores["detection"]["legacy"].keys() == {"precision", "recall", "f1"}
+
+
+def test_report_numbers_counted_by_hand(results):
+    plain = evaluate_sequences(results, CONFIG, confidence=0.5).to_dict()
+    one = plain["per_sequence"]["one"]
+    # 3 hits of 4, one false alarm of 2x2 px in 4 frames of 64x64.
+    assert one["pd_fa"]["pd"] == one["detection"]["recall"] == 0.75
+    assert one["detection"]["precision"] == one["detection"]["f1"] == 0.75
+    assert one["pd_fa"]["false_alarms_per_frame"] == 0.25
+    assert one["pd_fa"]["false_area_fraction"] == 4 / (4 * 64 * 64)
+    assert one["tracking"]["mota"] == 0.75
+    assert one["tracking"]["idf1"] == pytest.approx(6 / 7)
+    assert one["tracking"]["motp_px"] == 0
+    # Overall: 4 hits of 8 targets, 2 false alarms in 8 frames, tracks 4 of 8 without errors.
+    assert plain["pd_fa"]["pd"] == 0.5
+    assert plain["detection"]["precision"] == pytest.approx(4 / 6)
+    assert plain["pd_fa"]["false_alarms_per_frame"] == 0.25
+    assert plain["tracking"]["mota"] == 0.5
+    assert plain["rules"] == {
+        "confidence": 0.5,
+        "pd_radius_px": 3.0,
+        "track_gate_px": 8.0,
+        "link_gate_px": 30.0,
+        "num_frames": 8,
+        "num_targets": 8,
+        "linked_sequences": ["two"],
+    }
+
+
+def test_json_is_valid_and_says_null_where_undefined(results):
+    report = evaluate_sequences(results, CONFIG, confidence=0.5)
+    plain = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    nothing = plain["per_sequence"]["none"]
+    assert nothing["pd_fa"]["pd"] is None
+    assert nothing["detection"]["map50"] is None
+    assert nothing["detection"]["legacy"]["precision"] is None
+    assert nothing["tracking"]["mota"] is None
+    assert nothing["tracking"]["id_switches"] == 0
+    assert nothing["pd_fa"]["false_alarms_per_frame"] == 0.5
+
+
+def test_order_of_sequences_changes_nothing(results):
+    one_way = evaluate_sequences(results, CONFIG, confidence=0.5).to_dict()
+    other_way = evaluate_sequences(results[::-1], CONFIG, confidence=0.5).to_dict()
+    one_way["rules"]["linked_sequences"].sort()
+    other_way["rules"]["linked_sequences"].sort()
+    assert one_way == other_way
+
+
+def test_confidence_is_inclusive_for_a_float32_score(results):
+    report = evaluate_sequences(results, CONFIG, confidence=0.6)
+    assert report.per_sequence["one"].pd_fa.false_alarms_per_frame == 0.25
+    report = evaluate_sequences(results, CONFIG, confidence=0.6001)
+    assert report.per_sequence["one"].pd_fa.false_alarms_per_frame == 0
+
+
+def test_table_names_every_sequence_score_and_rule(results):
+    table = format_table(evaluate_sequences(results, CONFIG, confidence=0.5))
+    for text in ("overall", "one", "two", "none", "mAP50", "legacy F1", "HOTA", "ID switches"):
+        assert text in table
+    assert "score >= 0.5" in table
+    assert "centre distance < 3 px" in table
+    assert "gate 8 px" in table
+    assert "linking the truth (steps up to 30 px): two." in table
+    pd_line = next(line for line in table.splitlines() if line.startswith("recall = Pd"))
+    assert pd_line.split()[3:] == ["0.5000", "0.7500", "0.2500", "-"]
+    assert "nan" not in table
+    assert table.isascii()
+
+
+def test_table_of_many_sequences_stays_narrow(build):
+    results = [
+        build.result(build.annotation([[]], name=f"sequence{n}"), build.detections([[]]))
+        for n in range(20)
+    ]
+    table = format_table(evaluate_sequences(results, CONFIG, confidence=0.5))
+    assert all(f"sequence{n}" in table for n in range(20))
+    assert max(len(line) for line in table.splitlines()) <= 120
+
+
+def test_names_that_repeat_or_no_sequence_at_all_are_refused(results):
+    with pytest.raises(DataError, match="'one'"):
+        evaluate_sequences([results[0], results[0]], CONFIG, confidence=0.5)
+    with pytest.raises(DataError, match="no sequences"):
+        evaluate_sequences([], CONFIG, confidence=0.5)
+
+
+def test_result_of_other_frames_is_refused(build):
+    truth = build.annotation([[], []])
+    good = build.detections([[], []])
+    with pytest.raises(DataError, match="cover 1 frames; expected the 2"):
+        build.result(truth, good[:1])
+    with pytest.raises(ValueError, match="in order"):
+        build.result(truth, good[::-1])
+    with pytest.raises(DataError, match="original-frame pixels"):
+        build.result(truth, build.detections([[], []], hw=(32, 64)))
+    with pytest.raises(DataError, match="frame 2"):
+        build.result(truth, good, build.tracks([[], [], [(1, *at(5, 5))]]))
+
+
+def test_best_confidence_is_the_threshold_with_the_best_f1(results):
+    # Hits at 0.95 0.9 0.8 0.7 0.1, false alarms at 0.85 0.6, 8 targets: F1 is 2*4/(8+4+1) at 0.7,
+    # 2*5/(8+5+2) at 0.1.
+    assert best_confidence(results, CONFIG) == pytest.approx(0.1)
+    assert best_confidence(results[:1], CONFIG) == pytest.approx(0.1)
+    f1 = evaluate_sequences(
+        results, CONFIG, confidence=best_confidence(results, CONFIG)
+    ).overall.detection.f1
+    assert f1 == pytest.approx(10 / 15)
+
+
+def test_best_confidence_leaves_out_a_tail_of_false_alarms(build):
+    # One hit at 0.8, then 5 false alarms: every lower threshold is worse.
+    found = [(*at(10, 10), 0.8), *((*at(40 + 3 * n, 40), 0.5 - 0.05 * n) for n in range(5))]
+    result = build.result(build.annotation([[at(10, 10)]]), build.detections([found]))
+    assert best_confidence([result], CONFIG) == float(np.float32(0.8))
+
+
+def test_best_confidence_without_a_hit_lets_nothing_pass(build, results):
+    silent = build.result(build.annotation([[at(5, 5)]]), build.detections([[]]))
+    assert best_confidence([silent], CONFIG) == 1.0
+    assert best_confidence(results[2:], CONFIG) == 1.0
+
+
+def test_tracks_alone_can_be_scored_as_detections(build):
+    tracks = build.tracks(
+        [[(1, *at(10, 10)), (2, *at(40, 40))], [], [(1, *at(12, 10))]], scores=[0.3, 0.9, 0.5]
+    )
+    found = detections_from_tracks(tracks, num_frames=4, image_hw=(64, 64))
+    assert [len(frame) for frame in found] == [2, 0, 1, 0]
+    assert found[0].scores.tolist() == pytest.approx([0.9, 0.3])
+    assert found[0].boxes_xyxy[0].tolist() == list(at(40, 40))
+    with pytest.raises(DataError, match="frame 2"):
+        detections_from_tracks(tracks, num_frames=2, image_hw=(64, 64))
+
+
+def test_perfect_output_scores_perfectly(build):
+    boxes = [[at(10 + 2 * n, 20), at(50 - n, 40)] for n in range(5)]
+    tracks = build.tracks([[(1, *a), (2, *b)] for a, b in boxes])
+    result = SequenceResult(
+        annotation=build.annotation(boxes, ids=[[1, 2]] * 5),
+        detections=detections_from_tracks(tracks, num_frames=5, image_hw=(64, 64)),
+        tracks=tracks,
+    )
+    scores = evaluate_sequences([result], CONFIG, confidence=0.5).overall
+    assert scores.detection.map50_95 == pytest.approx(1)
+    assert scores.detection.f1 == scores.pd_fa.pd == 1
+    assert scores.pd_fa.false_alarms_per_pixel == 0
+    assert (scores.tracking.mota, scores.tracking.idf1, scores.tracking.motp_px) == (1, 1, 0)
+    assert scores.tracking.hota == pytest.approx(1)
+
+
+def test_evaluation_does_not_import_torch():
+    code = (
+        "import sys; import stdet.evaluation.report; "
+        "sys.exit(any(name.split('.')[0] == 'torch' for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
