@@ -1,0 +1,257 @@
+"""Command line: parse, build one config, call one library function, print.
+
+Results go to stdout, progress and errors to stderr. Exit codes: 0 done; 2 the user's mistake, one
+line; 3 usable input was read and kept, but some was missing; 130 interrupted; 1 a bug.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stdet import __version__
+from stdet.errors import ConfigError, DataError, StdetError
+
+if TYPE_CHECKING:
+    from stdet.config import StdetConfig
+
+DEFAULT_WEIGHTS_HELP = "name of shipped weights, or a .safetensors file of `stdet train`"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        code: int = args.run(args)
+    except StdetError as error:
+        print(f"stdet: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stdet: interrupted; finished outputs are kept.", file=sys.stderr)
+        return 130
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser; nothing heavy is imported, so that --help is instant."""
+    parser = argparse.ArgumentParser(
+        prog="stdet", description="Find and track moving infrared small targets in video."
+    )
+    parser.add_argument("--version", action="version", version=f"stdet {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add in (_add_track, _add_train, _add_evaluate, _add_info):
+        add(commands)
+    return parser
+
+
+def _add_track(commands: Any) -> None:
+    parser = commands.add_parser(
+        "track",
+        help="track targets in a video or folder of frames",
+        description="Write <stem>.mot.txt, <stem>.json and an annotated <stem>.mp4.",
+    )
+    parser.add_argument("source", type=Path, help="video, folder of images, or multi-page TIFF")
+    parser.add_argument("--weights", default="stdet_n", help=f"{DEFAULT_WEIGHTS_HELP} (stdet_n)")
+    parser.add_argument("--out", type=Path, default=Path("output"), help="folder (output)")
+    parser.add_argument(
+        "--confidence",
+        type=_fraction,
+        help="lowest score that reaches the tracker, 0 to 1 (chosen on validation, stored with "
+        "the weights)",
+    )
+    parser.add_argument("--start", type=_count, default=0, help="first frame, from 0 (0)")
+    parser.add_argument("--frames", type=_positive, help="number of frames to read (all)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    parser.add_argument("--no-video", action="store_true", help="write no annotated video")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+    parser.set_defaults(run=_run_track)
+
+
+def _run_track(args: argparse.Namespace) -> int:
+    from stdet.track_files import TrackOptions, track_to_files
+
+    options = TrackOptions(
+        weights=args.weights,
+        out_dir=args.out,
+        confidence=args.confidence,
+        start=args.start,
+        num_frames=args.frames,
+        device=args.device,
+        with_video=not args.no_video,
+        overwrite=args.overwrite,
+    )
+    summary = track_to_files(args.source, options)
+    print(
+        f"{summary.num_frames} frames, {summary.num_tracks} tracks, "
+        f"{summary.frames_per_second:.1f} frames/s"
+    )
+    for path in summary.outputs:
+        print(path)
+    if summary.shortfall is not None:
+        print(f"stdet: {summary.shortfall}", file=sys.stderr)
+        return 3
+    return 0
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train a detector on frame clips",
+        description="Train; a killed run goes on from its last finished epoch when the same "
+        "command is given again. torchrun runs it on several processes.",
+    )
+    _add_config(parser)
+    parser.add_argument(
+        "--run", dest="run_dir", type=Path, help="folder of the run (runs/<name of CONFIG>)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="start anew in an existing run")
+    parser.set_defaults(run=_run_train)
+
+
+def _run_train(args: argparse.Namespace) -> int:
+    from stdet.training.run import train
+
+    run_dir = args.run_dir or Path("runs") / args.config.stem
+    result = train(_config(args), run_dir=run_dir, overwrite=args.overwrite)
+    if result is not None:
+        print(f"best epoch {result.best.get('epoch')}: {result.best_weights}")
+        print(f"last epoch: {result.last_weights}")
+    return 0
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser(
+        "evaluate",
+        help="score a detector and tracker on a data set, or a track file against truth",
+        description="Run the model over a split (CONFIG), or score a JSON of `stdet track` "
+        "against a MOT truth file (--truth and --predictions).",
+    )
+    _add_config(parser, nargs="?")
+    parser.add_argument("--weights", default="stdet_n", help=f"{DEFAULT_WEIGHTS_HELP} (stdet_n)")
+    parser.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        default="validation",
+        help="split to score (validation)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    parser.add_argument("--json", type=Path, help="file for all scores")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
+    parser.add_argument("--truth", type=Path, help="MOT file of the truth")
+    parser.add_argument("--predictions", type=Path, help="JSON of `stdet track`")
+    parser.set_defaults(run=_run_evaluate)
+
+
+def _run_evaluate(args: argparse.Namespace) -> int:
+    from stdet.evaluation.report import format_table, write_report
+
+    if args.json is not None and args.json.exists() and not args.overwrite:
+        raise DataError(f"{args.json}: already there; pass --overwrite to replace it.")
+    if args.truth is not None or args.predictions is not None:
+        if args.config is not None or args.truth is None or args.predictions is None:
+            raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
+        from stdet.evaluation.per_target import format_target_table
+        from stdet.scoring import score_track_file
+
+        report, targets = score_track_file(args.truth, args.predictions)
+        print(format_target_table(targets))
+    elif args.config is None:
+        raise ConfigError("evaluate: give CONFIG, or --truth and --predictions.")
+    else:
+        from stdet.scoring import evaluate_split
+
+        report = evaluate_split(
+            _config(args), weights=args.weights, split=args.split, device=args.device
+        )
+    print(format_table(report))
+    if args.json is not None:
+        write_report(args.json, report)
+        print(args.json)
+    return 0
+
+
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="show what a model costs",
+        description="Print parameters, GFLOP per part, strides and receptive field of a model; "
+        "for BP-FPN also what it costs over the plain FPN.",
+    )
+    _add_config(parser)
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default=(256, 256),
+        metavar="HxW",
+        help="size at which a native-resolution model is counted (256x256)",
+    )
+    parser.add_argument("--json", type=Path, help="file for the numbers")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
+    parser.set_defaults(run=_run_info)
+
+
+def _run_info(args: argparse.Namespace) -> int:
+    from stdet.info import describe_model, format_info, write_info
+
+    if args.json is not None and args.json.exists() and not args.overwrite:
+        raise DataError(f"{args.json}: already there; pass --overwrite to replace it.")
+    info = describe_model(_config(args).model, native_hw=args.size)
+    print(format_info(info))
+    if args.json is not None:
+        write_info(args.json, info)
+        print(args.json)
+    return 0
+
+
+def _add_config(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    parser.add_argument(
+        "config", type=Path, nargs=nargs, metavar="CONFIG", help="YAML, such as configs/daub.yaml"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one value, such as train.learning_rate=1e-4; may be repeated",
+    )
+
+
+def _config(args: argparse.Namespace) -> StdetConfig:
+    from stdet.config import load_config
+
+    return load_config(args.config, args.overrides)
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 512x640")
+    return int(height), int(width)

@@ -1,0 +1,271 @@
+"""Streaming: frames -> detector -> tracker, each frame's features computed once.
+
+    import stdet
+    for frame in stdet.track("video.mp4"):
+        print(frame.frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
+
+Memory does not grow with the length of the stream: a ring of per-frame features, the tracker's
+live tracks, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from stdet.checkpoint import DEFAULT_WEIGHTS, load_detector, operating_point
+from stdet.config import ModelConfig, PostprocessConfig, TrackerConfig
+from stdet.data.clip_sampler import ClipShape
+from stdet.data.frame_source import Frame, FrameSource, open_source
+from stdet.data.input_geometry import InputGeometry, grey_to_input
+from stdet.data.sequences import Sequence
+from stdet.device import choose_device
+from stdet.errors import IncompleteInputError
+from stdet.models.detector import ClipDetector
+from stdet.postprocess import postprocess
+from stdet.tracking.tracker import Tracker
+from stdet.types import Detections, FloatArray, Tracks
+
+
+class StreamingDetector:
+    """Detect on a stream of frames of one size.
+
+    Equal to running the detector on every clip of T frames, with the sampler's padding rule at the
+    start and at the end; tested.
+
+    Args:
+        detector: In eval mode.
+        model: The configuration it was built from.
+        config: Postprocessing; all detections down to ``score_floor`` are returned.
+        device: Where to run.
+    """
+
+    def __init__(
+        self,
+        detector: ClipDetector,
+        *,
+        model: ModelConfig,
+        config: PostprocessConfig,
+        device: torch.device,
+    ) -> None:
+        """Move the detector to the device."""
+        self.detector = detector.to(device).eval()
+        self.model = model
+        self.config = config
+        self.device = device
+        temporal = model.temporal
+        self.shape = ClipShape(
+            num_frames=temporal.num_frames,
+            frame_stride=temporal.frame_stride,
+            num_future_frames=temporal.num_future_frames,
+        )
+        self.delay = temporal.num_future_frames * temporal.frame_stride
+        ring_length = (temporal.num_frames - 1) * temporal.frame_stride + 1
+        self._ring: deque[Tensor] = deque(maxlen=ring_length)
+        self._geometry: InputGeometry | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: the next frame begins a new sequence."""
+        self._ring.clear()
+        self._num_pushed = 0
+        self._num_emitted = 0
+        self._pending: deque[int] = deque()
+
+    @torch.inference_mode()
+    def push(self, frame_index: int, frame: FloatArray) -> list[Detections]:
+        """Take the next frame, float32 (H, W) in [0, 1].
+
+        Returns:
+            Detections of the frames that can be decided now: this one for a causal detector.
+        """
+        hw = (frame.shape[0], frame.shape[1])
+        if self._geometry is None or self._geometry.source_hw != hw:
+            if self._num_pushed:
+                raise ValueError(f"frame is {hw}; the stream began otherwise. Call reset().")
+            self._geometry = InputGeometry.fit(
+                hw, input_hw=self.model.input_hw, size_divisor=self.detector.size_divisor
+            )
+        frames = grey_to_input(frame, self.model.in_channels)[None].to(self.device)
+        self._ring.append(self.detector.frame_features(self._geometry.apply(frames)))
+        self._num_pushed += 1
+        self._pending.append(frame_index)
+        return self._emit(self._num_pushed - self.delay)
+
+    @torch.inference_mode()
+    def flush(self) -> list[Detections]:
+        """Decide the frames still waiting for future ones, and forget the past."""
+        found = self._emit(self._num_pushed)
+        self.reset()
+        return found
+
+    def _emit(self, num_decidable: int) -> list[Detections]:
+        """Decide keys up to ``num_decidable``, counted from the start of the sequence."""
+        found = []
+        while self._num_emitted < num_decidable:
+            found.append(self._decide(self._num_emitted, self._pending.popleft()))
+            self._num_emitted += 1
+        return found
+
+    def _decide(self, key: int, frame_index: int) -> Detections:
+        """Detect on the frame at position ``key`` of the sequence."""
+        assert self._geometry is not None
+        oldest = self._num_pushed - len(self._ring)
+        last = self._num_pushed - 1
+        steps = self.shape.reference_steps * self.shape.frame_stride
+        positions = [min(max(key + int(step), 0), last) - oldest for step in steps]
+        references = torch.stack([self._ring[position] for position in positions], dim=1)
+        outputs = self.detector.fuse(references, self._ring[key - oldest])
+        return postprocess(
+            outputs, config=self.config, geometry=self._geometry, frame_indices=[frame_index]
+        )[0]
+
+
+def detect_sequence(streaming: StreamingDetector, sequence: Sequence) -> Iterator[Detections]:
+    """Detect on every frame of a data set's sequence, in order."""
+    streaming.reset()
+    for index in range(sequence.annotation.num_frames):
+        yield from streaming.push(index, sequence.read(index))
+    yield from streaming.flush()
+
+
+def track_detections(
+    tracker: Tracker, detections: AbstractSequence[Detections], *, confidence: float
+) -> Tracks:
+    """Track one sequence's detections with scores of at least ``confidence``."""
+    tracker.reset()
+    return Tracks.concatenate(
+        [tracker.update(found[found.scores >= confidence]) for found in detections]
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackedFrame:
+    """One frame of a tracked stream.
+
+    Attributes:
+        frame: Its index and pixels as stored.
+        detections: At or above the operating point.
+        tracks: Confirmed tracks on this frame.
+    """
+
+    frame: Frame
+    detections: Detections
+    tracks: Tracks
+
+
+class StreamingTracker:
+    """Detect and track a stream.
+
+    Args:
+        streaming: The detector.
+        config: Tracker settings.
+        confidence: Operating point in [0, 1].
+    """
+
+    def __init__(
+        self, streaming: StreamingDetector, config: TrackerConfig, *, confidence: float
+    ) -> None:
+        """Start with no tracks."""
+        self.streaming = streaming
+        self.tracker = Tracker(config)
+        self.confidence = confidence
+
+    @classmethod
+    def from_weights(
+        cls, weights: str, *, confidence: float | None, device: str
+    ) -> StreamingTracker:
+        """Build detector and tracker from a weights file; arguments as in ``track``."""
+        detector, loaded = load_detector(weights)
+        config = loaded.config
+        streaming = StreamingDetector(
+            detector,
+            model=config.model,
+            config=config.postprocess,
+            device=choose_device(device),
+        )
+        if confidence is None:
+            confidence = operating_point(loaded)
+        return cls(streaming, config.tracker, confidence=confidence)
+
+    def run(
+        self, source: FrameSource, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[TrackedFrame]:
+        """Track a source frame by frame.
+
+        After a gap in the numbering of an image folder the detector's memory starts anew, since a
+        clip must not span it; tracks are carried on only as long as they may coast.
+
+        Args:
+            source: Frames.
+            start: First frame.
+            stop: Frame to stop before, None for all.
+
+        Raises:
+            IncompleteInputError: After the last usable frame, where the source is incomplete.
+        """
+        self.streaming.reset()
+        waiting: deque[Frame] = deque()
+        incomplete: IncompleteInputError | None = None
+        try:
+            for frame in source.frames(start, stop):
+                if frame.index in source.gaps:
+                    yield from self._tracked(waiting, self.streaming.flush())
+                waiting.append(frame)
+                found = self.streaming.push(frame.index, source.scale.apply(frame.pixels))
+                yield from self._tracked(waiting, found)
+        except IncompleteInputError as error:
+            incomplete = error
+        yield from self._tracked(waiting, self.streaming.flush())
+        if incomplete is not None:
+            raise incomplete
+
+    def _tracked(
+        self, waiting: deque[Frame], detections: list[Detections]
+    ) -> Iterator[TrackedFrame]:
+        for found in detections:
+            confident = found[found.scores >= self.confidence]
+            yield TrackedFrame(
+                frame=waiting.popleft(),
+                detections=confident,
+                tracks=self.tracker.update(confident),
+            )
+
+
+def track(
+    source: str | Path,
+    *,
+    weights: str = DEFAULT_WEIGHTS,
+    confidence: float | None = None,
+    start: int = 0,
+    num_frames: int | None = None,
+    device: str = "auto",
+) -> Iterator[TrackedFrame]:
+    """Find and track moving small targets in a video or a folder of frames.
+
+    Args:
+        source: Video file, folder of images or multi-page TIFF.
+        weights: Name of shipped weights, or a file of `stdet train`.
+        confidence: Operating point in [0, 1]; None takes the one stored with the weights.
+        start: First frame, counted from 0.
+        num_frames: Frames to read, None for all.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Yields:
+        One ``TrackedFrame`` per frame read, in order.
+
+    Raises:
+        DataError: If the source cannot be read.
+        CheckpointError: If the weights cannot be used.
+        IncompleteInputError: After the last usable frame, where the source is incomplete.
+    """
+    with open_source(Path(source)) as opened:
+        tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
+        stop = None if num_frames is None else start + num_frames
+        yield from tracker.run(opened, start=start, stop=stop)

@@ -1,0 +1,100 @@
+"""Run detector and tracker over a split as `stdet track` does, and score what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass
+
+import torch
+
+from stdet.config import StdetConfig
+from stdet.data.sequences import Sequence
+from stdet.evaluation.report import Report, SequenceResult, best_confidence, evaluate_sequences
+from stdet.models.detector import ClipDetector
+from stdet.pipeline import StreamingDetector, detect_sequence, track_detections
+from stdet.progress import ProgressBar
+from stdet.tracking.tracker import Tracker
+from stdet.types import Tracks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """Scores of one split.
+
+    Attributes:
+        report: Everything.
+        confidence: The operating point they are given at.
+    """
+
+    report: Report
+    confidence: float
+
+    @property
+    def map50(self) -> float:
+        """COCO average precision at IoU 0.5."""
+        return self.report.overall.detection.map50
+
+    def summary(self) -> dict[str, float]:
+        """Return the headline numbers by name."""
+        scores = self.report.overall
+        return {
+            "map50": self.map50,
+            "f1": scores.detection.f1,
+            "pd": scores.pd_fa.pd,
+            "false_alarms_per_frame": scores.pd_fa.false_alarms_per_frame,
+            "false_alarms_per_pixel": scores.pd_fa.false_alarms_per_pixel,
+            "mota": scores.tracking.mota,
+            "idf1": scores.tracking.idf1,
+            "confidence": self.confidence,
+        }
+
+
+def score_sequences(
+    detector: ClipDetector,
+    config: StdetConfig,
+    sequences: AbstractSequence[Sequence],
+    device: torch.device,
+    *,
+    title: str,
+) -> Scored:
+    """Run detector and tracker over sequences as `stdet track` does, and score them.
+
+    Args:
+        detector: Its mode is set to eval.
+        config: ``postprocess.confidence`` None chooses the score with the best F1 here.
+        sequences: The split.
+        device: Where to run.
+        title: Of the progress bar.
+    """
+    streaming = StreamingDetector(
+        detector, model=config.model, config=config.postprocess, device=device
+    )
+    found = []
+    num_frames = sum(sequence.annotation.num_frames for sequence in sequences)
+    with ProgressBar(title, num_frames) as bar:
+        for sequence in sequences:
+            detections = []
+            for detection in detect_sequence(streaming, sequence):
+                detections.append(detection)
+                bar.advance()
+            found.append(detections)
+    results = [
+        SequenceResult(
+            annotation=sequence.annotation, detections=tuple(detections), tracks=Tracks.empty()
+        )
+        for sequence, detections in zip(sequences, found, strict=True)
+    ]
+    confidence = config.postprocess.confidence
+    if confidence is None:
+        confidence = best_confidence(results, config.evaluation)
+    tracker = Tracker(config.tracker)
+    tracked = [
+        SequenceResult(
+            annotation=result.annotation,
+            detections=result.detections,
+            tracks=track_detections(tracker, result.detections, confidence=confidence),
+        )
+        for result in results
+    ]
+    report = evaluate_sequences(tracked, config.evaluation, confidence=confidence)
+    return Scored(report=report, confidence=confidence)

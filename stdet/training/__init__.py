@@ -1,0 +1,1 @@
+"""Assignment, losses, optimisation and the epoch loop."""

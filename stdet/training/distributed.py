@@ -1,0 +1,92 @@
+"""Several processes, one joint batch: sums, and BatchNorm over all of them.
+
+Everything here is the identity in a single process.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as dist_fn
+from torch import Tensor, nn
+
+
+def start_processes(device: torch.device) -> None:
+    """Join the process group that torchrun describes, if there is one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def stop_processes() -> None:
+    """Leave the process group."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def process_rank() -> int:
+    """Return this process's number, 0 in a single process."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def num_processes() -> int:
+    """Return how many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def sum_over_processes(value: Tensor) -> tuple[Tensor, int]:
+    """Return the sum of a tensor without gradient over all processes, and their number."""
+    total = value.detach().clone()
+    if dist.is_initialized():
+        dist.all_reduce(total)
+    return total, num_processes()
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Return the mean of a tensor without gradient over all processes."""
+    total, count = sum_over_processes(value)
+    return total / count
+
+
+class JointBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm whose statistics in training are those of the joint batch.
+
+    torch.nn.SyncBatchNorm does this on GPUs only; two processes on a CPU, and the test that they
+    equal one, need it too.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (N, C, H, W)."""
+        if not (self.training and dist.is_initialized()):
+            return super().forward(x)
+        wide = x.float()
+        count = wide.new_tensor([wide.numel() / wide.shape[1]])
+        sums = torch.cat([wide.sum((0, 2, 3)), (wide * wide).sum((0, 2, 3)), count])
+        sums = dist_fn.all_reduce(sums)  # type: ignore[no-untyped-call]
+        joint_count = sums[-1]
+        mean = sums[: x.shape[1]] / joint_count
+        variance = sums[x.shape[1] : -1] / joint_count - mean * mean
+        self._update_running(mean.detach(), variance.detach(), joint_count.detach())
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        shift = self.bias - mean * scale
+        out: Tensor = (wide * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        return out
+
+    @torch.no_grad()
+    def _update_running(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
+        """Move the running statistics, with the unbiased variance as BatchNorm does."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
+
+
+def join_batch_norms(module: nn.Module) -> None:
+    """Turn every BatchNorm2d below ``module`` into a ``JointBatchNorm2d``, in place."""
+    for child in module.modules():
+        if type(child) is nn.BatchNorm2d:
+            child.__class__ = JointBatchNorm2d

@@ -1,0 +1,117 @@
+"""Each loss term, and their sum.
+
+Symbols: F foreground cells over the whole (joint) batch. Source: YOLOX (arXiv 2107.08430) and
+SSTNet (TGRS 2024): (5 (1 - IoU^2) + BCE objectness + BCE class) / F, plus the motion term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stdet.postprocess import cell_centres, decode_boxes, decode_scores
+from stdet.training.assigner import assign
+from stdet.training.distributed import sum_over_processes
+from stdet.types import HeadOutputs, Targets
+
+BOX_WEIGHT = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LossTerms:
+    """Loss terms of one step, scalars; ``total`` carries the gradient.
+
+    Attributes:
+        total: What is minimised.
+        box: 5 (1 - IoU^2) summed over foreground / F.
+        objectness: BCE over all cells / F.
+        classification: BCE over foreground / F, the target being the IoU.
+        motion: Weighted mean squared difference to the motion prior, 0 without it.
+        num_foreground: F.
+    """
+
+    total: Tensor
+    box: Tensor
+    objectness: Tensor
+    classification: Tensor
+    motion: Tensor
+    num_foreground: Tensor
+
+    def as_row(self) -> Tensor:
+        """Return the terms as one tensor (6,), in the order of ``LOSS_NAMES``."""
+        return torch.stack([getattr(self, name).float() for name in LOSS_NAMES])
+
+
+LOSS_NAMES = ("total", "box", "objectness", "classification", "motion", "num_foreground")
+
+
+def detection_loss(
+    outputs: HeadOutputs, targets: Sequence[Targets], *, motion: Tensor | None = None
+) -> LossTerms:
+    """Compute the loss of a batch.
+
+    Args:
+        outputs: R rows.
+        targets: One per row, in input pixels.
+        motion: Motion term, already weighted, or None.
+
+    Returns:
+        The terms. In a run of several processes F counts all of them and each process's terms
+        are scaled so that their mean is the loss of the joint batch.
+    """
+    boxes, centres = decode_boxes(outputs), cell_centres(outputs)
+    cls_logits = outputs.cls_logits.float().flatten(2).transpose(1, 2)  # (R, A, K)
+    obj_logits = outputs.obj_logits.float().flatten(1)  # (R, A)
+    scores = decode_scores(outputs).detach()
+
+    obj_target = torch.zeros_like(obj_logits)
+    box_loss = boxes.sum() * 0.0
+    cls_loss = cls_logits.sum() * 0.0
+    num_foreground = obj_logits.new_zeros(())
+    for row, target in enumerate(targets):
+        if len(target) == 0:
+            continue
+        found = assign(
+            pred_xyxy=boxes[row].detach(),
+            pred_scores=scores[row],
+            centres_xy=centres,
+            feature_stride=outputs.feature_stride,
+            gt_xyxy=target.boxes_xyxy,
+            gt_class_ids=target.class_ids,
+        )
+        obj_target[row, found.cells] = 1.0
+        iou = aligned_iou(boxes[row, found.cells], target.boxes_xyxy[found.targets])
+        box_loss = box_loss + (1 - iou**2).sum()
+        cls_target = F.one_hot(target.class_ids[found.targets], cls_logits.shape[-1])
+        cls_loss = cls_loss + F.binary_cross_entropy_with_logits(
+            cls_logits[row, found.cells], cls_target * found.ious[:, None], reduction="sum"
+        )
+        num_foreground = num_foreground + len(found.cells)
+    obj_loss = F.binary_cross_entropy_with_logits(obj_logits, obj_target, reduction="sum")
+
+    joint, num_processes = sum_over_processes(num_foreground)
+    norm = num_processes / joint.clamp(min=1)
+    box, obj, cls = BOX_WEIGHT * box_loss * norm, obj_loss * norm, cls_loss * norm
+    motion = torch.zeros_like(obj) if motion is None else motion
+    return LossTerms(
+        total=box + obj + cls + motion,
+        box=box.detach(),
+        objectness=obj.detach(),
+        classification=cls.detach(),
+        motion=motion.detach(),
+        num_foreground=joint,
+    )
+
+
+def aligned_iou(pred_xyxy: Tensor, gt_xyxy: Tensor) -> Tensor:
+    """Return the IoU of each row's two boxes, float32 (F,)."""
+    top_left = torch.maximum(pred_xyxy[:, :2], gt_xyxy[:, :2])
+    bottom_right = torch.minimum(pred_xyxy[:, 2:], gt_xyxy[:, 2:])
+    overlap = (bottom_right - top_left).clamp(min=0).prod(dim=1)
+    pred_area = (pred_xyxy[:, 2:] - pred_xyxy[:, :2]).prod(dim=1)
+    gt_area = (gt_xyxy[:, 2:] - gt_xyxy[:, :2]).prod(dim=1)
+    return overlap / (pred_area + gt_area - overlap + 1e-9)
