@@ -199,8 +199,9 @@ class StreamingTracker:
     ) -> Iterator[TrackedFrame]:
         """Track a source frame by frame.
 
-        After a gap in the numbering of an image folder the detector's memory starts anew, since a
-        clip must not span it; tracks are carried on only as long as they may coast.
+        Where frames are missing the detector's memory starts anew, since a clip must not span a
+        gap. At a gap in the numbering of an image folder, whose length nobody knows, all tracks
+        end; over a frame that could not be read they are predicted.
 
         Args:
             source: Frames.
@@ -211,12 +212,18 @@ class StreamingTracker:
             IncompleteInputError: After the last usable frame, where the source is incomplete.
         """
         self.streaming.reset()
+        self.tracker.reset()
         waiting: deque[Frame] = deque()
         incomplete: IncompleteInputError | None = None
+        previous = -1
         try:
             for frame in source.frames(start, stop):
-                if frame.index in source.gaps:
+                missing = range(previous + 1, frame.index + 1)
+                if previous >= 0 and (len(missing) > 1 or frame.index in source.gaps):
                     yield from self._tracked(waiting, self.streaming.flush())
+                    if not source.gaps.isdisjoint(missing):
+                        self.tracker.end_tracks()
+                previous = frame.index
                 waiting.append(frame)
                 found = self.streaming.push(frame.index, source.scale.apply(frame.pixels))
                 yield from self._tracked(waiting, found)

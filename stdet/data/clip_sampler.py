@@ -1,8 +1,8 @@
 """Which frame indices form a clip: integer arithmetic, no pixels.
 
 A window holds W = T + k positions, ``frame_stride`` source frames apart, and predicts K = k + 1
-key frames whose clips of T overlap, so that per-frame features are shared. A window never leaves its
-sequence, and a sequence never spans a gap (``data/sequences.py``).
+key frames whose clips of T overlap, so that per-frame features are shared. A window never leaves
+its sequence, and a sequence never spans a gap (``data/sequences.py``).
 
 Padding rule: a position before the first frame repeats the first frame, and a position after the
 last repeats the last (SSTNet pads the start the same way). A sequence with fewer than K frames
@@ -60,8 +60,9 @@ class ClipShape:
     @property
     def reference_steps(self) -> IntArray:
         """Steps from the key frame to its references, int64 (T - 1,), increasing, without 0."""
-        steps = np.arange(-self.num_past_frames, self.num_future_frames + 1)
-        return steps[steps != 0]
+        steps: IntArray = np.arange(-self.num_past_frames, self.num_future_frames + 1)
+        picked: IntArray = steps[steps != 0]
+        return picked
 
     @property
     def references(self) -> IntArray:

@@ -1,8 +1,9 @@
 """From a source frame to the detector's input, and back: letterbox or padding.
 
 Two modes. With ``input_hw`` a frame is scaled to fit and padded with grey 128 (SSTNet's
-letterbox). Without it a frame keeps its native resolution and is padded at the right and bottom to a multiple
-of the backbone's last stride by repeating its edge: a grey border would draw an edge that fires.
+letterbox). Without it a frame keeps its native resolution and is padded at the right and bottom
+to a multiple of the backbone's last stride by repeating its edge: a grey border would draw an
+edge that fires.
 """
 
 from __future__ import annotations

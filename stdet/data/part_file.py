@@ -16,8 +16,8 @@ class PartFile:
     """A text file written beside its name as ``<path>.part`` and renamed at the end of the block.
 
     If the block ends by an exception, what was written is kept and renamed as well, because a
-    stream that breaks off has still produced results. Only where writing itself failed does the
-    ``.part`` file stay, since its last line may be torn.
+    stream that breaks off has still produced results. Only where writing itself failed, or the
+    exception is an ``OSError``, does the ``.part`` file stay, since its last line may be torn.
 
     Args:
         path: Final name; replaced where it exists.
@@ -63,7 +63,7 @@ class PartFile:
         """Close, and give the file its name unless its last line may be torn."""
         assert self._file is not None
         file, self._file = self._file, None
-        if self._has_failed:
+        if self._has_failed or isinstance(error, OSError):
             # Closing flushes again and would hide the first error behind the second.
             with contextlib.suppress(OSError):
                 file.close()
@@ -80,7 +80,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            message = f"{path}: the disk is full. Free some space or write to another disk."
-        else:
-            message = f"{path}: cannot be written ({error.strerror}). Choose another folder."
-        raise DataError(message) from error
+            raise DataError(f"{path}: disk full; free some space and run again.") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); check the folder and its permissions."
+        ) from error

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stdet.config import EvaluationConfig
+from stdet.data.part_file import PartFile
 from stdet.errors import DataError
 from stdet.evaluation.average_precision import PrecisionRecall, average_precision
 from stdet.evaluation.linking import identify_truth
@@ -30,6 +33,7 @@ __all__ = [
     "detections_from_tracks",
     "evaluate_sequences",
     "format_table",
+    "write_report",
 ]
 
 _COLUMNS_PER_BLOCK = 6
@@ -238,6 +242,16 @@ def format_table(report: Report) -> str:
             f"{', '.join(rules.linked_sequences)}."
         )
     return "\n".join(lines) + "\n"
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write the report as JSON, beside ``path`` and renamed.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    with PartFile(path) as file:
+        file.write(json.dumps(report.to_dict(), indent=2) + "\n")
 
 
 def _scores(results: Sequence[SequenceResult], pd_fa: PdFa, tracking: TrackingCounts) -> Scores:

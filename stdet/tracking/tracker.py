@@ -91,6 +91,11 @@ class Tracker:
         self._num_confirmed = 0
         self._last_frame_index: int | None = None
 
+    def end_tracks(self) -> None:
+        """End every track, at a cut in the stream; ids and frame indices go on counting."""
+        self._states = MotionStates.empty()
+        self._lives = []
+
     def update(self, detections: Detections) -> Tracks:
         """Take in one frame.
 

@@ -23,16 +23,14 @@ Nothing but this module and ``mot_rows.py`` knows that anything counts from 1.
 from __future__ import annotations
 
 import configparser
-import contextlib
-import errno
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 import numpy as np
 
 from stdet.data.formats.mot_rows import LARGEST_NUMBER, MotRows, read_rows, row_starts
+from stdet.data.part_file import PartFile
 from stdet.errors import DataError
 from stdet.types import UNKNOWN_TRACK_ID, SequenceAnnotation, Tracks
 
@@ -55,16 +53,12 @@ class MotWriter:
 
     def __init__(self, path: Path) -> None:
         """Remember the path; nothing is opened yet."""
-        self._path = path
-        self._part = path.with_name(f"{path.name}.part")
-        self._file: TextIO | None = None
+        self._file = PartFile(path)
         self._last_frame_index = -1
-        self._has_failed = False
 
     def __enter__(self) -> Self:
         """Open the file."""
-        with _explained(self._part):
-            self._file = self._part.open("w", encoding="ascii", newline="\n")
+        self._file.__enter__()
         return self
 
     def write(self, tracks: Tracks) -> None:
@@ -77,28 +71,15 @@ class MotWriter:
             DataError: If the disk is full or the file cannot be written.
             ValueError: Outside the block, for a frame that is not later, or a box without area.
         """
-        if self._file is None:
-            raise ValueError(f"MotWriter({self._path}) is not open; use it in a `with` block.")
         if not len(tracks):
             return
         if tracks.frame_indices[0] <= self._last_frame_index:
             raise ValueError(
-                f"MotWriter({self._path}) got frame {tracks.frame_indices[0]} after frame "
+                f"MotWriter({self._file.path}) got frame {tracks.frame_indices[0]} after frame "
                 f"{self._last_frame_index}; expected a later one."
             )
-        self._append(_track_lines(tracks))
+        self._file.write(_track_lines(tracks))
         self._last_frame_index = int(tracks.frame_indices[-1])
-
-    def _append(self, text: str) -> None:
-        """Write and flush, so that a full disk shows at once."""
-        assert self._file is not None
-        try:
-            with _explained(self._part):
-                self._file.write(text)
-                self._file.flush()
-        except DataError:
-            self._has_failed = True
-            raise
 
     def __exit__(
         self,
@@ -107,16 +88,7 @@ class MotWriter:
         traceback: TracebackType | None,
     ) -> None:
         """Close the file, and give it its name unless it is known to be damaged."""
-        assert self._file is not None
-        file, self._file = self._file, None
-        if self._has_failed or isinstance(error, OSError):
-            # Closing flushes again and would hide the first error behind the second.
-            with contextlib.suppress(OSError):
-                file.close()
-            return
-        with _explained(self._part):
-            file.close()
-            self._part.replace(self._path)
+        self._file.__exit__(kind, error, traceback)
 
 
 def write_tracks(path: Path, tracks: Tracks) -> None:
@@ -130,7 +102,9 @@ def write_tracks(path: Path, tracks: Tracks) -> None:
         DataError: If the file cannot be written or the disk is full.
         ValueError: If a box has no area.
     """
-    _write_whole(path, _track_lines(tracks))
+    text = _track_lines(tracks)
+    with PartFile(path) as file:
+        file.write(text)
 
 
 def write_annotation(path: Path, annotation: SequenceAnnotation) -> None:
@@ -152,7 +126,8 @@ def write_annotation(path: Path, annotation: SequenceAnnotation) -> None:
     text = "".join(
         f"{start},{int(not is_ignored)},{class_id + 1},1\n" for start, is_ignored, class_id in rows
     )
-    _write_whole(path, text)
+    with PartFile(path) as file:
+        file.write(text)
 
 
 def read_tracks(path: Path) -> Tracks:
@@ -335,28 +310,3 @@ def _track_lines(tracks: Tracks) -> str:
     starts = row_starts(tracks.frame_indices, tracks.track_ids, tracks.boxes_xyxy)
     rows = zip(starts, tracks.scores.tolist(), strict=True)
     return "".join(f"{start},{score:.9g},-1,-1,-1\n" for start, score in rows)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write beside ``path`` and rename, so that no reader ever sees half a file."""
-    part = path.with_name(f"{path.name}.part")
-    with _explained(path):
-        try:
-            part.write_text(text, encoding="ascii", newline="\n")
-            part.replace(path)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn a failed write into a ``DataError`` of one line."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DataError(f"{path}: disk full; free some space and run again.") from error
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); check the folder and its permissions."
-        ) from error
