@@ -2,7 +2,7 @@
 
 Two readers give the same frames. decord 0.6 is quick on short 8-bit clips, but it knows nothing
 deeper, fails on cut files, has no wheels for some platforms and decodes ahead of its caller
-without bound (measured: 2 GB for 1,500 frames of 640x512). So PyAV inspects every file first, and
+without bound (``docs/decisions/0004-video-decoders.md``). So PyAV inspects every file first, and
 reads whatever is deep, damaged or long.
 
 Frames are numbered by presentation time, so an undecodable frame leaves a hole in the indices and

@@ -1,0 +1,88 @@
+"""Compare a stream with each frame's features computed once against recomputing every clip.
+
+    python benchmarks/streaming.py [CONFIG ...] [--frames N] [--threads N]
+
+Both contenders run the same untrained network on the same frames, in turns (that their outputs
+are equal is a test). Wall and CPU time of each and their ratio are printed; only the ratio carries
+over to another machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from stdet.config import ModelConfig, PostprocessConfig, load_config
+from stdet.data.clip_sampler import ClipShape, window_at
+from stdet.data.synthetic import SyntheticConfig, generate
+from stdet.models.build import build_detector
+from stdet.pipeline import StreamingDetector
+
+DEFAULT_CONFIGS = (Path("configs/models/stdet_n.yaml"), Path("configs/models/yolo_bp_s.yaml"))
+NUM_WARM_UP = 6
+
+
+def main() -> None:
+    """Time every configuration."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("configs", type=Path, nargs="*", default=DEFAULT_CONFIGS)
+    parser.add_argument("--frames", type=int, default=20, help="timed frames (20)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (2)")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    print(
+        f"{'model':<12}{'way':<12}{'wall ms':>9}{'CPU ms':>9}   per frame, {args.threads} threads"
+    )
+    for path in args.configs:
+        compare(load_config(path).model, num_frames=args.frames)
+
+
+@torch.inference_mode()
+def compare(model: ModelConfig, *, num_frames: int) -> None:
+    """Time both ways on the same frames, frame by frame in turns."""
+    torch.manual_seed(0)
+    detector = build_detector(model).eval()
+    raw, _ = generate(SyntheticConfig(num_frames=num_frames + NUM_WARM_UP, seed=0))
+    frames = [frame.astype("float32") / 255 for frame in raw]
+    streaming = StreamingDetector(
+        detector, model=model, config=PostprocessConfig(), device=torch.device("cpu")
+    )
+    shape = ClipShape(num_frames=model.temporal.num_frames)
+    keys, references = torch.from_numpy(shape.keys), torch.from_numpy(shape.references)
+    seconds = {"streamed": [0.0, 0.0], "recomputed": [0.0, 0.0]}
+
+    def recompute(index: int) -> None:
+        window = window_at(shape, index, len(frames))
+        geometry = streaming._geometry
+        assert geometry is not None
+        clip = torch.stack([torch.from_numpy(frames[i]) for i in window.frame_indices])
+        clip = geometry.apply(clip[:, None].expand(-1, model.in_channels, -1, -1))
+        detector(clip[None], references, keys)
+
+    for index in range(len(frames)):
+        ways: dict[str, Callable[[], object]] = {
+            "streamed": lambda i=index: streaming.push(i, frames[i]),
+            "recomputed": lambda i=index: recompute(i),
+        }
+        for name, run in ways.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            if index >= NUM_WARM_UP:
+                seconds[name][0] += time.perf_counter() - wall
+                seconds[name][1] += time.process_time() - cpu
+    for name, (wall, cpu) in seconds.items():
+        per = 1e3 / num_frames
+        print(f"{model.name:<12}{name:<12}{wall * per:>9.1f}{cpu * per:>9.1f}")
+    ratios = [
+        recomputed / streamed
+        for recomputed, streamed in zip(seconds["recomputed"], seconds["streamed"], strict=True)
+    ]
+    print(f"{model.name:<12}{'ratio':<12}{ratios[0]:>9.2f}{ratios[1]:>9.2f}")
+
+
+if __name__ == "__main__":
+    main()
