@@ -14,14 +14,22 @@ if TYPE_CHECKING:
     from stdet.checkpoint import load_detector
     from stdet.config import StdetConfig, load_config
     from stdet.pipeline import track
-    from stdet.track_files import track_to_files
+    from stdet.track_files import TrackOptions, track_to_files
 
 __version__ = "0.1.0"
 
-__all__ = ["StdetConfig", "load_config", "load_detector", "track", "track_to_files"]
+__all__ = [
+    "StdetConfig",
+    "TrackOptions",
+    "load_config",
+    "load_detector",
+    "track",
+    "track_to_files",
+]
 
 _HOMES = {
     "StdetConfig": "stdet.config",
+    "TrackOptions": "stdet.track_files",
     "load_config": "stdet.config",
     "load_detector": "stdet.checkpoint",
     "track": "stdet.pipeline",

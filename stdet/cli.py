@@ -11,13 +11,15 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stdet import __version__
 from stdet.errors import ConfigError, DataError, StdetError
 
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
+
+_Number = TypeVar("_Number", int, float)
 
 DEFAULT_WEIGHTS_HELP = "name of shipped weights, or a .safetensors file of `stdet train`"
 
@@ -151,15 +153,14 @@ def _add_evaluate(commands: Any) -> None:
 def _run_evaluate(args: argparse.Namespace) -> int:
     from stdet.evaluation.report import format_table, write_report
 
-    if args.json is not None and args.json.exists() and not args.overwrite:
-        raise DataError(f"{args.json}: already there; pass --overwrite to replace it.")
+    _check_json(args)
     if args.truth is not None or args.predictions is not None:
         if args.config is not None or args.truth is None or args.predictions is None:
             raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
         from stdet.evaluation.per_target import format_target_table
         from stdet.scoring import score_track_file
 
-        report, targets = score_track_file(args.truth, args.predictions)
+        report, targets = score_track_file(args.truth, args.predictions, _config(args).evaluation)
         print(format_target_table(targets))
     elif args.config is None:
         raise ConfigError("evaluate: give CONFIG, or --truth and --predictions.")
@@ -199,8 +200,7 @@ def _add_info(commands: Any) -> None:
 def _run_info(args: argparse.Namespace) -> int:
     from stdet.info import describe_model, format_info, write_info
 
-    if args.json is not None and args.json.exists() and not args.overwrite:
-        raise DataError(f"{args.json}: already there; pass --overwrite to replace it.")
+    _check_json(args)
     info = describe_model(_config(args).model, native_hw=args.size)
     print(format_info(info))
     if args.json is not None:
@@ -229,25 +229,45 @@ def _config(args: argparse.Namespace) -> StdetConfig:
     return load_config(args.config, args.overrides)
 
 
+def _check_json(args: argparse.Namespace) -> None:
+    """Refuse a --json file that cannot be written before the work, not after it."""
+    path: Path | None = args.json
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a file with --json.")
+    if path.exists() and not args.overwrite:
+        raise DataError(f"{path}: already there; pass --overwrite to replace it.")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: its folder does not exist; create {path.parent} first.")
+
+
 def _fraction(text: str) -> float:
-    value = float(text)
+    value = _number(text, float, "number")
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = _number(text, int, "whole number")
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text} is negative")
     return value
 
 
 def _positive(text: str) -> int:
-    value = int(text)
+    value = _number(text, int, "whole number")
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value
+
+
+def _number(text: str, kind: type[_Number], expected: str) -> _Number:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {expected}") from None
 
 
 def _size(text: str) -> tuple[int, int]:

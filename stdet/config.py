@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass
 
 from stdet.errors import ConfigError
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class DataConfig:
     """Names of the sequences to train on; empty takes all that are not for validation."""
     validation_sequences: tuple[str, ...] = ()
     """Names of the sequences of the training file that are held out for validation."""
+    num_generated: int = Field(default=0, ge=0)
+    """Generated sequences of 40 frames that are added to the training split."""
     drop_invalid_boxes: bool = False
     """Leave out boxes that are NaN, empty or outside the frame instead of stopping."""
     window_extra: int = Field(default=0, ge=0)
@@ -57,7 +59,7 @@ class AugmentConfig:
     crop_hw: tuple[int, int] | None = None
     """Random crop (height, width) in pixels, None for the whole frame; padded where too small."""
     target_crop_probability: float = Field(default=0.5, ge=0, le=1)
-    """Share of crops that are drawn so as to hold a target of the last key frame."""
+    """Share of crops that are drawn so as to hold a target of one of the key frames."""
     horizontal_flip: float = Field(default=0.5, ge=0, le=1)
     """Probability."""
     vertical_flip: float = Field(default=0.0, ge=0, le=1)
@@ -80,6 +82,17 @@ class AugmentConfig:
     """Up to so many synthetic moving targets are drawn into a clip and labelled."""
     min_box_px: float = Field(default=0.0, ge=0)
     """Boxes grow about their centre to at least this side after scaling and injection, pixels."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("scale_range", "gain_range", "gamma_range"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} needs 0 < low <= high, got [{low}, {high}]")
+        if self.offset_range[0] > self.offset_range[1]:
+            raise ValueError(f"offset_range needs low <= high, got {list(self.offset_range)}")
+        if self.crop_hw and min(self.crop_hw) < 1:
+            raise ValueError(f"crop_hw needs positive sides, got {list(self.crop_hw)}")
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
@@ -202,14 +215,18 @@ class ModelConfig:
                 f"pixel_mean and pixel_std need {self.in_channels} values (in_channels), got "
                 f"{len(self.pixel_mean)} and {len(self.pixel_std)}"
             )
+        if min(self.pixel_std) <= 0:
+            raise ValueError(f"pixel_std needs positive values, got {list(self.pixel_std)}")
         deepest = 2**self.backbone.num_stages
         if self.pyramid.output_stride >= deepest:
             raise ValueError(
                 f"pyramid.output_stride {self.pyramid.output_stride} needs a deeper backbone than "
                 f"num_stages {self.backbone.num_stages} (stride {deepest})"
             )
-        if self.input_hw and any(side % deepest for side in self.input_hw):
-            raise ValueError(f"input_hw {self.input_hw} must be multiples of {deepest}")
+        if self.input_hw and any(side < 1 or side % deepest for side in self.input_hw):
+            raise ValueError(
+                f"input_hw {list(self.input_hw)} must be positive multiples of {deepest}"
+            )
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
@@ -333,11 +350,11 @@ class StdetConfig:
     """Evaluation."""
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> StdetConfig:
+def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> StdetConfig:
     """Read a YAML file and apply ``key=value`` overrides.
 
     Args:
-        path: YAML file; ``include`` names files read before it.
+        path: YAML file; ``include`` names files read before it. None for the defaults.
         overrides: Such as ``train.learning_rate=1e-4``; values are read as YAML.
 
     Returns:
@@ -347,10 +364,10 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> StdetConfig:
         ConfigError: If a file is missing or not YAML, or any key or value is wrong; all of them
             are listed, unknown keys with the nearest known one.
     """
-    values = _read_yaml(path, ())
+    values = {} if path is None else _read_yaml(Path(path), ())
     for override in overrides:
         values = _merge(values, _parse_override(override))
-    return config_from_dict(values, where=str(path))
+    return config_from_dict(values, where="--set" if path is None else str(path))
 
 
 def config_from_dict(values: dict[str, Any], *, where: str) -> StdetConfig:
@@ -363,7 +380,7 @@ def config_from_dict(values: dict[str, Any], *, where: str) -> StdetConfig:
     try:
         config = _ADAPTER.validate_python(values)
     except ValidationError as error:
-        problems += [_describe(item) for item in error.errors() if item["type"] != _EXTRA]
+        problems += [_describe(item) for item in error.errors() if item["type"] not in _UNKNOWN]
     if problems:
         raise ConfigError(f"{where}: {'; '.join(problems)}.")
     return config
@@ -381,7 +398,34 @@ def save_config(config: StdetConfig, path: Path) -> None:
 
 
 _ADAPTER = TypeAdapter(StdetConfig)
-_EXTRA = "unexpected_keyword_argument"
+_UNKNOWN = ("unexpected_keyword_argument", "invalid_key")
+"""Pydantic's errors that ``_unknown_keys`` describes."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, but a key given twice is an error: the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"key {key.value!r} occurs a second time in line {line}")
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse_yaml(text: str) -> Any:
+    """Parse YAML.
+
+    Raises:
+        yaml.YAMLError: If it is none; PyYAML leaves ValueError of a date that does not exist.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except ValueError as error:
+        raise yaml.YAMLError(str(error)) from error
 
 
 def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -389,7 +433,7 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: includes itself; remove it from `include`.")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -424,7 +468,7 @@ def _parse_override(text: str) -> dict[str, Any]:
     if not equals or not key.strip():
         raise ConfigError(f"--set {text!r}: expected key=value, such as train.epochs=10.")
     try:
-        value = yaml.safe_load(raw)
+        value = _parse_yaml(raw)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML.") from error
     for part in reversed(key.strip().split(".")):
@@ -441,21 +485,37 @@ def _unknown_keys(
     for key, value in values.items():
         dotted = ".".join((*path, str(key)))
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-            hint = f"did you mean {'.'.join((*path, near[0]))!r}?" if near else _known_hint(known)
-            yield f"unknown key {dotted!r} ({hint})"
+            yield f"unknown key {dotted!r} ({_hint(str(key), known, path)})"
         elif isinstance(value, dict) and dataclasses.is_dataclass(fields[key]):
             yield from _unknown_keys(value, typing.cast(type, fields[key]), (*path, str(key)))
 
 
-def _known_hint(known: set[str]) -> str:
+def _hint(key: str, known: set[str], path: tuple[str, ...]) -> str:
+    """Name the key that was probably meant: near in this section, or the same in another."""
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {'.'.join((*path, near[0]))!r}?"
+    elsewhere = [name for name in _all_keys(StdetConfig, "") if name.split(".")[-1] == key]
+    if elsewhere:
+        return f"did you mean {' or '.join(map(repr, elsewhere))}?"
     return f"known here: {', '.join(sorted(known))}"
+
+
+def _all_keys(section: type, prefix: str) -> typing.Iterator[str]:
+    """Yield the dotted name of every key below a section."""
+    for name, kind in typing.get_type_hints(section).items():
+        yield prefix + name
+        if dataclasses.is_dataclass(kind):
+            yield from _all_keys(typing.cast(type, kind), f"{prefix}{name}.")
 
 
 def _describe(item: Any) -> str:
     """Say one of pydantic's errors in our words."""
     dotted = ".".join(str(part) for part in item["loc"]) or "configuration"
     message = item["msg"].removeprefix("Value error, ")
+    message = message.replace("tuple", "list").replace("Tuple", "List")  # As YAML calls it.
+    if item["type"] == "dataclass_type":
+        message = "expected a section of `key: value` lines"
     given = item.get("input")
     shown = "" if isinstance(given, dict) or "ArgsKwargs" in repr(given) else f", got {given!r}"
     return f"{dotted}: {message}{shown}"

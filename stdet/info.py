@@ -29,11 +29,19 @@ class ModelInfo:
 
 
 def describe_model(config: ModelConfig, *, native_hw: tuple[int, int]) -> ModelInfo:
-    """Profile a model with both pyramids."""
+    """Profile a model with both pyramids.
+
+    Args:
+        config: The model.
+        native_hw: Size of the frames of a model without ``input_hw``; as when it runs, they are
+            padded to a multiple of the backbone's last stride.
+    """
+    divisor = 2**config.backbone.num_stages
+    height, width = (-(-side // divisor) * divisor for side in native_hw)
 
     def with_pyramid(kind: Any) -> DetectorProfile:
         pyramid = replace(config.pyramid, type=kind)
-        return profile_detector(replace(config, pyramid=pyramid), native_hw=native_hw)
+        return profile_detector(replace(config, pyramid=pyramid), native_hw=(height, width))
 
     fpn, bp_fpn = with_pyramid("fpn"), with_pyramid("bp_fpn")
     profile = fpn if config.pyramid.type == "fpn" else bp_fpn

@@ -66,22 +66,24 @@ class TrackSummary:
     shortfall: str | None
 
 
-def track_to_files(source_path: Path, options: TrackOptions) -> TrackSummary:
+def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSummary:
     """Track a video or folder and write ``<stem>.mot.txt``, ``<stem>.json``, ``<stem>.mp4``.
 
     Files are written beside their names and renamed at the end; where the input breaks off, what
-    was found until then is kept.
+    was found until then is kept; where the run fails, earlier outputs stay as they were.
 
     Raises:
         DataError: If the source cannot be read, an output exists and ``overwrite`` is false, or
             an output cannot be written.
         CheckpointError: If the weights cannot be used.
     """
-    with open_source(source_path) as source:
+    with open_source(Path(source_path)) as source:
         outputs = _output_paths(source, options)
         tracker = StreamingTracker.from_weights(
             options.weights, confidence=options.confidence, device=options.device
         )
+        with explain_os_errors(options.out_dir):
+            options.out_dir.mkdir(parents=True, exist_ok=True)
         return _track(source, tracker, outputs, options)
 
 
@@ -97,8 +99,6 @@ def _output_paths(source: FrameSource, options: TrackOptions) -> tuple[Path, ...
         raise DataError(
             f"{', '.join(existing)}: already there; pass --overwrite to replace, or another --out."
         )
-    with explain_os_errors(options.out_dir):
-        options.out_dir.mkdir(parents=True, exist_ok=True)
     return outputs
 
 

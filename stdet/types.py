@@ -333,8 +333,8 @@ class SequenceAnnotation:
         fps: frames per second, ``None`` where unknown.
         frame_indices: int64 (M,), counted from 0 within this sequence, not decreasing.
         track_ids: int64 (M,), at least 1, or ``UNKNOWN_TRACK_ID`` for every row.
-        boxes_xyxy: float32 (M, 4); made read-only here, because rescaling labels in place on every
-            access is a bug the field has seen.
+        boxes_xyxy: float32 (M, 4); made read-only here like the others, because rescaling labels
+            in place on every access is a bug the field has seen.
         class_ids: int64 (M,), counted from 0.
         is_ignored: bool (M,), true where a target counts neither as hit nor as miss.
     """
@@ -367,9 +367,19 @@ class SequenceAnnotation:
             raise ValueError(f"{owner} has rows outside its {self.num_frames} frames.")
         if (np.diff(self.frame_indices) < 0).any():
             raise ValueError(f"{owner} rows are not sorted by frame.")
-        if self.has_identities:
+        if not (self.track_ids == UNKNOWN_TRACK_ID).all():
+            if (self.track_ids < 1).any():
+                raise ValueError(
+                    f"{owner}.track_ids must be at least 1, or {UNKNOWN_TRACK_ID} in every row."
+                )
             _check_frame_id_order(owner, self.frame_indices, self.track_ids)
-        for array in (self.frame_indices, self.track_ids, self.boxes_xyxy, self.class_ids):
+        for array in (
+            self.frame_indices,
+            self.track_ids,
+            self.boxes_xyxy,
+            self.class_ids,
+            self.is_ignored,
+        ):
             array.flags.writeable = False
 
     def __len__(self) -> int:

@@ -16,6 +16,7 @@ from stdet.data.injection import inject_targets
 from stdet.data.input_geometry import InputGeometry
 from stdet.data.sequences import Sequence
 from stdet.data.transforms import ClipAugmentation, ClipSample
+from stdet.errors import ConfigError
 from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, FloatArray, Targets
 
 SampleKey = tuple[int, int]
@@ -197,13 +198,14 @@ def collate(clips: AbstractSequence[Clip]) -> ClipBatch:
     """Stack clips of equal size.
 
     Raises:
-        ValueError: If sizes differ; frames of several sizes need ``train.augment.crop_hw`` or
+        ConfigError: If sizes differ; frames of several sizes need ``train.augment.crop_hw`` or
             ``model.input_hw``.
     """
-    sizes = {tuple(clip.frames.shape) for clip in clips}
-    if len(sizes) > 1:
-        raise ValueError(
-            f"clips of sizes {sorted(sizes)} cannot form a batch; set train.augment.crop_hw or "
+    owners = {tuple(clip.frames.shape[-2:]): clip.sequence_name for clip in clips}
+    if len(owners) > 1:
+        listed = ", ".join(f"{w}x{h} ({name})" for (h, w), name in owners.items())
+        raise ConfigError(
+            f"clips of sizes {listed} cannot form a batch; set train.augment.crop_hw or "
             "model.input_hw."
         )
     return ClipBatch(

@@ -9,15 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from stdet.errors import DataError
+from stdet.errors import DataError, IncompleteInputError, StdetError
 
 
 class PartFile:
     """A text file written beside its name as ``<path>.part`` and renamed at the end of the block.
 
-    If the block ends by an exception, what was written is kept and renamed as well, because a
-    stream that breaks off has still produced results. Only where writing itself failed, or the
-    exception is an ``OSError``, does the ``.part`` file stay, since its last line may be torn.
+    If the block ends by an exception that ``keeps_output``, what was written is renamed as well.
+    A run that failed leaves an earlier file of the name as it was; where writing itself failed, or
+    by an ``OSError``, the ``.part`` file stays, since its last line may be torn.
 
     Args:
         path: Final name; replaced where it exists.
@@ -70,7 +70,19 @@ class PartFile:
             return
         with explain_os_errors(self.part):
             file.close()
-            self.part.replace(self.path)
+            if keeps_output(error):
+                self.part.replace(self.path)
+            else:
+                self.part.unlink()
+
+
+def keeps_output(error: BaseException | None) -> bool:
+    """Say whether what was written until ``error`` is worth its final name.
+
+    A stream that broke off or was interrupted has still produced results; a run that failed must
+    not replace those of an earlier one.
+    """
+    return isinstance(error, IncompleteInputError) or not isinstance(error, OSError | StdetError)
 
 
 @contextlib.contextmanager

@@ -146,7 +146,8 @@ def load_sequences(config: DataConfig, split: Split) -> list[Sequence]:
 
 def _read_annotations(config: DataConfig, annotations: Path, field: str) -> list[Sequence]:
     """Read all sequences of one annotation file or folder in the configured format."""
-    path = config.root / annotations
+    root = config.root.expanduser()
+    path = root / annotations
     if not path.exists():
         raise DataError(
             f"{path}: does not exist. Set data.root (now {str(config.root)!r}) and data.{field} "
@@ -154,9 +155,9 @@ def _read_annotations(config: DataConfig, annotations: Path, field: str) -> list
         )
     drop = config.drop_invalid_boxes
     if config.format == "coco":
-        sequences = _from_images(read_coco(path, config.root, drop_invalid_boxes=drop))
+        sequences = _from_images(read_coco(path, root, drop_invalid_boxes=drop))
     elif config.format == "text":
-        sequences = _from_images(read_text_list(path, config.root, drop_invalid_boxes=drop))
+        sequences = _from_images(read_text_list(path, root, drop_invalid_boxes=drop))
     elif config.format == "videos":
         sequences = _from_videos(path, drop_invalid_boxes=drop)
     else:

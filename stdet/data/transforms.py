@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat, Video
@@ -91,7 +92,9 @@ class ClipAugmentation:
         pad_bottom = max(height - sample.frames.shape[-2], 0)
         pad_right = max(width - sample.frames.shape[-1], 0)
         if pad_bottom or pad_right:
-            sample = _apply(v2.Pad([0, 0, pad_right, pad_bottom], padding_mode="edge"), sample)
+            # Boxes stay where they are; v2.Pad refuses boxes unless it pads with a constant.
+            padding = (0, pad_right, 0, pad_bottom)
+            sample = replace(sample, frames=F.pad(sample.frames, padding, mode="replicate"))
         room_y = sample.frames.shape[-2] - height
         room_x = sample.frames.shape[-1] - width
         top, left = _integer(0, room_y), _integer(0, room_x)

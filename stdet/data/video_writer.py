@@ -15,6 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from stdet.data.part_file import keeps_output
 from stdet.data.video_info import describe_error, to_url
 from stdet.errors import DataError
 
@@ -25,8 +26,8 @@ class VideoWriter:
     """Writes RGB frames as H.264 (yuv420p) in an mp4 file.
 
     The file is written under a temporary name beside the final one, which is taken only when the
-    video is finished. Leaving the context through an error keeps what was written so far as a
-    finished video, unless the disk failed; then nothing is kept.
+    video is finished. Leaving the context through an error that ``keeps_output`` keeps what was
+    written so far as a finished video, through another nothing.
 
     Example:
         >>> with VideoWriter(Path("out.mp4"), hw=(256, 320), fps=25.0) as writer:  # doctest: +SKIP
@@ -88,11 +89,11 @@ class VideoWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish the video, or drop it if the disk failed."""
-        if isinstance(error, OSError):
-            self._encoder.abort()
-        else:
+        """Finish the video, or drop it if the run failed."""
+        if keeps_output(error):
             self._encoder.close()
+        else:
+            self._encoder.abort()
 
 
 def write_gray16(path: Path, frames: Iterable[NDArray[np.uint16]], fps: float) -> None:

@@ -68,9 +68,10 @@ def score_targets(result: SequenceResult, *, gate_px: float) -> list[TargetRow]:
 def format_target_table(rows: Sequence[TargetRow]) -> str:
     """Return the rows as text."""
     lines = [f"{'target':>6}  {'frames':>6}  {'found':>6}  {'error px':>8}  track ids"]
-    lines += [
-        f"{row.target_id:>6}  {row.num_frames:>6}  {row.num_found:>6}  "
-        f"{row.mean_distance_px:>8.2f}  {', '.join(map(str, row.track_ids)) or '-'}"
-        for row in rows
-    ]
+    for row in rows:
+        error = f"{row.mean_distance_px:.2f}" if row.num_found else "-"
+        lines.append(
+            f"{row.target_id:>6}  {row.num_frames:>6}  {row.num_found:>6}  {error:>8}  "
+            f"{', '.join(map(str, row.track_ids)) or '-'}"
+        )
     return "\n".join(lines) + "\n"

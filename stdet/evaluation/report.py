@@ -36,6 +36,9 @@ __all__ = [
     "write_report",
 ]
 
+F1_TOLERANCE = 0.01
+"""Loss of F1 that counts as none when an operating point is chosen."""
+
 _COLUMNS_PER_BLOCK = 6
 
 
@@ -193,23 +196,32 @@ def evaluate_sequences(
 
 
 def best_confidence(results: Sequence[SequenceResult], config: EvaluationConfig) -> float:
-    """Find the score threshold with the best F1 by centre distance.
+    """Find a score threshold with nearly the best F1 by centre distance.
 
-    All distinct scores are tried. Of thresholds that are equally good the highest is taken, since
-    it lets the fewest false alarms through.
+    Near its maximum F1 is a plateau, wide where a detector tells targets from clutter well. Its
+    ends are the scores of the weakest targets and of the strongest clutter of just this footage;
+    the middle keeps the same distance from both, and so holds on other footage the longest.
 
     Args:
         results: Truth and detections of each sequence; tracks are not looked at.
         config: Gives the radius of a hit.
 
     Returns:
-        The threshold: detections with at least this score count. 1.0 where nothing was hit.
+        The middle of the range of thresholds about the best one whose F1 is within
+        ``F1_TOLERANCE`` of it; detections with at least this score count. 1.0 where nothing was
+        hit.
     """
     curve = score_curve(results, radius_px=config.pd_radius_px)
     if not curve.num_hits.any():
         return 1.0
     f1 = 2 * curve.num_hits / (curve.num_targets + curve.num_hits + curve.num_false_alarms)
-    return float(curve.scores[np.argmax(f1)])
+    best = int(np.argmax(f1))
+    is_worse = np.flatnonzero(f1 < f1[best] - F1_TOLERANCE)
+    first = max(is_worse[is_worse < best], default=-1) + 1
+    end = min(is_worse[is_worse > best], default=len(f1))
+    # Any threshold above the next lower score gives the same counts as the last one inside.
+    lowest = float(curve.scores[end]) if end < len(f1) else float(curve.scores[-1])
+    return (float(curve.scores[first]) + lowest) / 2
 
 
 def format_table(report: Report) -> str:

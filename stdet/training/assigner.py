@@ -84,8 +84,10 @@ def _candidates(centres: Tensor, gt_xyxy: Tensor, stride: int) -> tuple[Tensor, 
 def _cost(scores: Tensor, class_ids: Tensor, ious: Tensor, is_preferred: Tensor) -> Tensor:
     """Return the cost (C, N) of answering target n with candidate c."""
     one_hot = F.one_hot(class_ids, scores.shape[1]).to(scores.dtype)
-    # The square root undoes the product of two scores, as YOLOX does.
-    probability = scores.clamp(1e-12, 1).sqrt()[:, None].expand(-1, len(class_ids), -1)
+    # The square root undoes the product of two scores, as YOLOX does. The cross-entropy would stop
+    # at NaN without naming the clip; the loss is NaN too, and there the trainer names it.
+    probability = scores.nan_to_num(nan=0.0).clamp(1e-12, 1).sqrt()
+    probability = probability[:, None].expand(-1, len(class_ids), -1)
     target = one_hot[None].expand_as(probability)
     with torch.autocast(scores.device.type, enabled=False):
         cls_cost = F.binary_cross_entropy(probability, target, reduction="none").sum(dim=-1)

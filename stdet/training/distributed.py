@@ -25,6 +25,12 @@ def stop_processes() -> None:
         dist.destroy_process_group()
 
 
+def wait_for_all() -> None:
+    """Wait until every process has come here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
 def process_rank() -> int:
     """Return this process's number, 0 in a single process."""
     return dist.get_rank() if dist.is_initialized() else 0

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from stdet.config import StdetConfig, config_to_dict
+from stdet.data.generated import generated_sequences
 from stdet.data.sequences import load_sequences
 from stdet.device import choose_device
 from stdet.errors import ConfigError
@@ -42,7 +43,11 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
     try:
         if distributed.process_rank() == 0:
             _prepare(config, run_dir, overwrite=overwrite)
-        train_sequences = load_sequences(config.data, "train")
+        distributed.wait_for_all()
+        train_sequences = [
+            *load_sequences(config.data, "train"),
+            *generated_sequences(config.data.num_generated, seed=config.train.seed),
+        ]
         has_validation = config.data.validation_annotations or config.data.validation_sequences
         validation = load_sequences(config.data, "validation") if has_validation else []
         if not validation:

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 RESUME_NAME = "resume.pt"
 BEST_NAME = "best.safetensors"
 LAST_NAME = "last.safetensors"
+METRICS_NAME = "metrics.jsonl"
 
 
 class TrainingStep(nn.Module):
@@ -222,14 +223,14 @@ class Trainer:
         if self.is_first:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             save_config(self.config, self.run_dir / "config.yaml")
+            self._trim_metrics()
         writer = SummaryWriter(str(self.run_dir)) if self.is_first else None
         while self.epoch < self.config.train.epochs:
             terms = self._train_epoch(writer)
             self.epoch += 1
             if self.is_first:
                 self._finish_epoch(terms, writer)
-            if distributed.num_processes() > 1:
-                torch.distributed.barrier()
+            distributed.wait_for_all()
         if writer is not None:
             writer.close()
         return TrainResult(
@@ -237,6 +238,13 @@ class Trainer:
             last_weights=self.run_dir / LAST_NAME,
             best=self.best,
         )
+
+    def _trim_metrics(self) -> None:
+        """Drop the lines of epochs that ended after the last resume file; they are run again."""
+        path = self.run_dir / METRICS_NAME
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            path.write_text("".join(lines[: self.epoch]), encoding="utf-8")
 
     def _train_epoch(self, writer: SummaryWriter | None) -> Tensor:
         """Train one epoch and return the mean loss terms, (6,)."""
@@ -266,8 +274,9 @@ class Trainer:
         terms = distributed.mean_over_processes(terms).cpu()
         if not terms.isfinite().all():
             raise TrainingError(
-                f"loss is not finite in epoch {self.epoch + 1}, clips "
-                f"{', '.join(batch.clip_names)}: {_describe_terms(terms)}. Lower "
+                f"loss is not finite in epoch {self.epoch + 1}, step "
+                f"{self.schedule.last_epoch + 1}, clips {', '.join(batch.clip_names)}: "
+                f"{_describe_terms(terms)}. Lower "
                 "train.learning_rate, or use train.precision=fp32; the last finished epoch is in "
                 f"{self.run_dir / RESUME_NAME}."
             )
@@ -302,7 +311,7 @@ class Trainer:
             if writer is not None:
                 for name, value in result.summary().items():
                     writer.add_scalar(f"validation/{name}", value, self.epoch)
-        with (self.run_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (self.run_dir / METRICS_NAME).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         log.info("%s", _describe_record(record))
         self._save()

@@ -189,11 +189,11 @@ def test_best_confidence_is_the_threshold_with_the_best_f1(results):
     assert f1 == pytest.approx(10 / 15)
 
 
-def test_best_confidence_leaves_out_a_tail_of_false_alarms(build):
-    # One hit at 0.8, then 5 false alarms: every lower threshold is worse.
+def test_best_confidence_lies_half_way_between_the_weakest_hit_and_the_clutter(build):
+    # One hit at 0.8, then 5 false alarms from 0.5 on: all thresholds in (0.5, 0.8] are the best.
     found = [(*at(10, 10), 0.8), *((*at(40 + 3 * n, 40), 0.5 - 0.05 * n) for n in range(5))]
     result = build.result(build.annotation([[at(10, 10)]]), build.detections([found]))
-    assert best_confidence([result], CONFIG) == float(np.float32(0.8))
+    assert best_confidence([result], CONFIG) == pytest.approx((0.8 + 0.5) / 2)
 
 
 def test_best_confidence_without_a_hit_lets_nothing_pass(build, results):

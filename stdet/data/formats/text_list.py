@@ -33,6 +33,7 @@ from stdet.types import UNKNOWN_TRACK_ID, IntArray
 _SUFFIX = "|".join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)
 _LINE = re.compile(rf"(.*?(?:{_SUFFIX}))(?:\s+(.*))?", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
+_MAX_QUOTED = 60
 
 
 def read_text_list(
@@ -127,7 +128,7 @@ def _parse_line(where: str, line: str, root: Path) -> tuple[Path, list[str]]:
     match = _LINE.fullmatch(line)
     if match is None:
         raise DataError(
-            f"{where}: {line!r} does not start with an image path; expected PATH "
+            f"{where}: {_shortened(line)!r} does not start with an image path; expected PATH "
             f"x1,y1,x2,y2,class ... with a path that ends in {', '.join(IMAGE_SUFFIXES)}."
         )
     name, rest = match.groups()
@@ -146,10 +147,15 @@ def _parse_box(where: str, token: str) -> tuple[float, ...]:
         values = ()
     if len(values) != 5 or not (values[4] >= 0 and values[4].is_integer()):
         raise DataError(
-            f"{where}: box {token!r}; expected x1,y1,x2,y2,class, four numbers and a class "
-            "counted from 0. Mend the line."
+            f"{where}: box {_shortened(token)!r}; expected x1,y1,x2,y2,class, four numbers "
+            "and a class counted from 0. Mend the line."
         )
     return values
+
+
+def _shortened(text: str) -> str:
+    """Cut what is quoted in a message: another kind of file may be one line of megabytes."""
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
 
 
 def _sizes(

@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from stdet.data.part_file import PartFile
+from stdet.data.part_file import PartFile, keeps_output
 from stdet.errors import DataError
 from stdet.types import Detections, Tracks
 
@@ -44,14 +44,13 @@ class TrackJsonWriter:
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         """Remember what to write; nothing is opened yet."""
         self._file = PartFile(path)
-        self._header = {"format": FORMAT, **header}
+        self._header = json.dumps({"format": FORMAT, **header})[:-1] + ', "frames": ['
         self._num_frames = 0
         self.is_complete = False
 
     def __enter__(self) -> Self:
-        """Open the file and write the header."""
+        """Open the file."""
         self._file.__enter__()
-        self._file.write(json.dumps(self._header)[:-1] + ', "frames": [')
         return self
 
     def write(self, detections: Detections, tracks: Tracks) -> None:
@@ -72,7 +71,8 @@ class TrackJsonWriter:
                 for row in range(len(tracks))
             ],
         }
-        self._file.write((",\n" if self._num_frames else "\n") + json.dumps(entry))
+        before = ",\n" if self._num_frames else self._header + "\n"
+        self._file.write(before + json.dumps(entry))
         self._num_frames += 1
 
     def __exit__(
@@ -84,8 +84,9 @@ class TrackJsonWriter:
         """Close the list and the file."""
         footer = {"num_frames": self._num_frames, "is_complete": self.is_complete}
         try:
-            if not isinstance(error, DataError):
-                self._file.write("\n], " + json.dumps(footer)[1:] + "\n")
+            if keeps_output(error):
+                before = "" if self._num_frames else self._header
+                self._file.write(before + "\n], " + json.dumps(footer)[1:] + "\n")
         finally:
             self._file.__exit__(kind, error, traceback)
 

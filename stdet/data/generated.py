@@ -1,0 +1,100 @@
+"""Generated sequences as training material beside real ones.
+
+Six short segments show few backgrounds and one target at a time. Generated scenes add skies,
+treelines and ground under a moving camera, several targets at once, and still hot spots that look
+like targets and are not labelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stdet.data.frame_source import (
+    EIGHT_BIT_SCALE,
+    ClosesOnExit,
+    Frame,
+    IntensityScale,
+    frame_range,
+)
+from stdet.data.sequences import Sequence
+from stdet.data.synthetic import SyntheticConfig, generate
+
+NUM_FRAMES = 40
+"""Length of a generated sequence, frames."""
+
+
+class MemorySource(ClosesOnExit):
+    """8-bit frames that are already in memory, as a ``FrameSource``.
+
+    Args:
+        name: Of the sequence.
+        images: uint8 (T, H, W).
+        fps: Frames per second.
+    """
+
+    def __init__(self, name: str, images: NDArray[np.uint8], *, fps: float | None) -> None:
+        """Keep the frames."""
+        self.name = name
+        self.path = Path(name)
+        self.hw = (int(images.shape[1]), int(images.shape[2]))
+        self.fps = fps
+        self.bit_depth = 8
+        self.num_declared: int | None = len(images)
+        self.gaps: frozenset[int] = frozenset()
+        self.scale: IntensityScale = EIGHT_BIT_SCALE
+        self._images = images
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Yield frames start .. stop - 1."""
+        for index in frame_range(len(self._images), start, stop):
+            yield Frame(index=index, pixels=self._images[index])
+
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """Return one frame, uint8 (H, W)."""
+        image: NDArray[np.uint8] = self._images[index]
+        return image
+
+
+def generated_sequences(num_sequences: int, *, seed: int) -> list[Sequence]:
+    """Generate sequences of 40 frames of 256x256, each with its own scene, camera and targets.
+
+    Args:
+        num_sequences: How many; 0 for none.
+        seed: Fixes all of them.
+    """
+    sequences = []
+    for number in range(num_sequences):
+        config = _draw(np.random.default_rng([seed, number]), f"generated_{seed}_{number}")
+        images, truth = generate(config)
+        assert images.dtype == np.uint8
+        source = MemorySource(config.name, images.astype(np.uint8, copy=False), fps=config.fps)
+        sequences.append(
+            Sequence(
+                group="generated", annotation=truth, source=source, files=(Path(config.name),)
+            )
+        )
+    return sequences
+
+
+def _draw(rng: np.random.Generator, name: str) -> SyntheticConfig:
+    """Draw one scene. Peaks are in noise deviations, so weak noise comes with higher ratios."""
+    noise = float(rng.uniform(1.0, 4.0))
+    weakest = float(rng.uniform(12.0, 20.0)) / noise
+    return SyntheticConfig(
+        name=name,
+        seed=int(rng.integers(1 << 31)),
+        num_frames=NUM_FRAMES,
+        num_targets=int(rng.integers(1, 5)),
+        speed_range=(0.2, 3.0),
+        contrast_range=(weakest, 4 * weakest),
+        target_sigma_range=(0.5, 1.8),
+        noise_std=noise,
+        drift_xy=(float(rng.uniform(-1, 1)), float(rng.uniform(-0.3, 0.3))),
+        jitter_px=float(rng.uniform(0, 0.4)),
+        horizon=float(np.clip(rng.uniform(-0.2, 1.2), 0, 1)),
+        num_hot_spots=int(rng.integers(0, 13)),
+    )
