@@ -7,19 +7,19 @@ metrics, seed and commit. It runs no code when it is loaded.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from stdet.config import StdetConfig, config_from_dict, config_to_dict
+from stdet.data.part_file import write_whole
 from stdet.errors import CheckpointError
 from stdet.models.build import build_detector
 from stdet.models.detector import ClipDetector
@@ -79,16 +79,21 @@ def find_weights(name_or_path: str) -> Path:
 def save_weights(
     path: Path, state: Mapping[str, Tensor], config: StdetConfig, info: Mapping[str, Any]
 ) -> None:
-    """Write a weights file beside ``path``, then rename it."""
+    """Write a weights file beside ``path``, then rename it.
+
+    Of ``data.root`` only the last part is kept: weights travel, the place of the data does not.
+
+    Raises:
+        DataError: If the file cannot be written or the disk is full.
+    """
+    portable = replace(config, data=replace(config.data, root=Path(config.data.root.name)))
     metadata = {
         "stdet_format": FORMAT,
-        "config": json.dumps(config_to_dict(config)),
+        "config": json.dumps(config_to_dict(portable)),
         "info": json.dumps(dict(info)),
     }
-    partial = path.with_name(path.name + ".part")
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    save_file(tensors, partial, metadata)
-    os.replace(partial, path)
+    write_whole(path, save(tensors, metadata))
 
 
 def load_weights(path: Path) -> Weights:

@@ -7,6 +7,7 @@ line; 3 usable input was read and kept, but some was missing; 130 interrupted; 1
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import sys
 from collections.abc import Sequence
@@ -32,8 +33,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = args.run(args)
     except StdetError as error:
-        print(f"stdet: {error}", file=sys.stderr)
+        print(f"stdet: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        # Writers explain a full disk themselves; this is for logs and other small files.
+        if error.errno != errno.ENOSPC:
+            raise
+        print(
+            f"stdet: {error.filename or 'output'}: disk full; free some space and run again.",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("stdet: interrupted; finished outputs are kept.", file=sys.stderr)
         return 130
@@ -50,6 +60,12 @@ def build_parser() -> argparse.ArgumentParser:
     for add in (_add_track, _add_train, _add_evaluate, _add_info):
         add(commands)
     return parser
+
+
+def _one_line(error: StdetError) -> str:
+    """Return the message, before which a loader process puts its traceback."""
+    last = str(error).splitlines()[-1]
+    return last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")
 
 
 def _add_track(commands: Any) -> None:

@@ -66,7 +66,8 @@ def format_info(info: ModelInfo) -> str:
         f"GFLOP        {profile.gflop_per_clip:.3f} per key frame with all "
         f"{profile.num_frames} frames recomputed, {profile.gflop_per_frame:.3f} per frame with "
         "features computed once",
-        f"strides      output feature_stride {profile.feature_stride} px",
+        f"strides      backbone {', '.join(map(str, profile.backbone_strides))} px, output "
+        f"{profile.feature_stride} px",
         f"receptive    {'at least ' if field >= PROBE_SIDE else ''}{field} px of each frame, "
         "before temporal fusion",
         "BP-FPN       over the plain FPN: "

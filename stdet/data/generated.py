@@ -1,8 +1,9 @@
 """Generated sequences as training material beside real ones.
 
 Six short segments show few backgrounds and one target at a time. Generated scenes add skies,
-treelines and ground under a moving camera, several targets at once, and still hot spots that look
-like targets and are not labelled.
+treelines and ground under a moving camera, and several targets at once. They hold no still hot
+spots: real targets hover, and a network told that still spots are clutter loses them
+(``docs/decisions/0005-generated-scenes.md``).
 """
 
 from __future__ import annotations
@@ -96,5 +97,5 @@ def _draw(rng: np.random.Generator, name: str) -> SyntheticConfig:
         drift_xy=(float(rng.uniform(-1, 1)), float(rng.uniform(-0.3, 0.3))),
         jitter_px=float(rng.uniform(0, 0.4)),
         horizon=float(np.clip(rng.uniform(-0.2, 1.2), 0, 1)),
-        num_hot_spots=int(rng.integers(0, 13)),
+        num_hot_spots=0,
     )

@@ -76,6 +76,22 @@ class PartFile:
                 self.part.unlink()
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its name and rename it, so that no reader ever sees half of it.
+
+    Raises:
+        DataError: If the file cannot be written or the disk is full; an earlier file stays.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with explain_os_errors(path):
+            part.write_bytes(data)
+            part.replace(path)
+    except DataError:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def keeps_output(error: BaseException | None) -> bool:
     """Say whether what was written until ``error`` is worth its final name.
 

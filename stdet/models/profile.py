@@ -28,6 +28,7 @@ class DetectorProfile:
         name: Of the model.
         input_hw: Size the FLOPs are counted at.
         num_frames: T.
+        backbone_strides: feature_stride of C1, C2, ..., input pixels.
         feature_stride: Of the level that the head sees, input pixels.
         receptive_field_px: Side of the square of one frame that a cell of that level sees before
             temporal fusion, input pixels; PROBE_SIDE means at least that.
@@ -41,6 +42,7 @@ class DetectorProfile:
     name: str
     input_hw: tuple[int, int]
     num_frames: int
+    backbone_strides: tuple[int, ...]
     feature_stride: int
     receptive_field_px: int
     parameters: dict[str, int]
@@ -98,6 +100,7 @@ def profile_detector(
         name=config.name,
         input_hw=hw,
         num_frames=config.temporal.num_frames,
+        backbone_strides=detector.backbone.feature_strides,
         feature_stride=config.pyramid.output_stride,
         receptive_field_px=receptive_field(config),
         parameters=parameters,

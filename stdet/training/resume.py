@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from stdet.data.part_file import write_whole
 from stdet.errors import CheckpointError
 
 
 def save_resume(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a resume file beside ``path``, then rename it."""
-    partial = path.with_name(path.name + ".part")
-    torch.save(dict(state), partial)
-    os.replace(partial, path)
+    """Write a resume file beside ``path``, then rename it.
+
+    Raises:
+        DataError: If the file cannot be written or the disk is full; the earlier one stays.
+    """
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def load_resume(path: Path) -> dict[str, Any]:

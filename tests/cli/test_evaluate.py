@@ -1,0 +1,303 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from stdet.data.formats.mot import write_annotation
+from stdet.data.synthetic import SyntheticConfig, generate
+
+SCORES = {
+    "detection": ("map50", "map50_95", "precision", "recall", "f1", "legacy"),
+    "pd_fa": ("pd", "false_alarms_per_frame", "false_alarms_per_pixel"),
+    "tracking": ("mota", "motp_px", "idf1", "id_switches", "hota"),
+}
+MODEL = """
+model:
+  name: tiny
+  in_channels: 1
+  pixel_mean: [0.4]
+  pixel_std: [0.2]
+  backbone: {width: 0.0625, num_stages: 3}
+  pyramid: {type: bp_fpn, output_stride: 4}
+  temporal: {num_frames: 3, expansion: 1.0}
+  head: {channels: 8, num_convs: 1}
+postprocess: {max_detections: 5}
+"""
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, write_coco_split) -> Path:
+    """A data set of two labelled sequences, one held out, and a test file of its own."""
+    root = tmp_path_factory.mktemp("data")
+
+    def write(*names: str) -> None:
+        write_coco_split(
+            root,
+            [
+                SyntheticConfig(
+                    name=name, seed=ord(name), num_frames=5, hw=(24, 32), num_targets=1
+                )
+                for name in names
+            ],
+        )
+
+    write("a", "b")
+    (root / "annotations" / "train.json").rename(root / "test.json")
+    (root / "annotations").rmdir()
+    write("c", "d")
+    path = root / "c.yaml"
+    path.write_text(
+        f"data: {{root: {root}, train_annotations: annotations/train.json, "
+        f"test_annotations: test.json, validation_sequences: [d]}}\n{MODEL}"
+    )
+    return path
+
+
+@pytest.fixture
+def tracked(cli, clip, weights, tmp_path) -> Path:
+    """The JSON of a tracked clip."""
+    assert cli("track", clip, "--weights", weights, "--out", tmp_path, "--no-video").code == 0
+    return tmp_path / "clip.json"
+
+
+@pytest.fixture
+def truth(tmp_path) -> Path:
+    """MOT rows of two targets over ten frames."""
+    _, annotation = generate(SyntheticConfig(num_frames=10, hw=(48, 64), num_targets=2, seed=4))
+    write_annotation(tmp_path / "gt.txt", annotation)
+    return tmp_path / "gt.txt"
+
+
+def _assert_scores(scores: dict) -> None:
+    for section, names in SCORES.items():
+        assert set(names) <= scores[section].keys()
+    assert set(scores["detection"]["legacy"]) == {"precision", "recall", "f1"}
+
+
+def test_report_holds_every_score_overall_and_per_sequence(cli, config, weights, tmp_path):
+    path = tmp_path / "r.json"
+    outcome = cli("evaluate", config, "--weights", weights, "--json", path)
+    assert (outcome.code, outcome.err) == (0, [])
+    assert outcome.out.endswith(f"{path}\n")
+    assert "Fa per frame" in outcome.out
+    report = json.loads(path.read_text())
+    _assert_scores(report)
+    assert report["per_sequence"].keys() == {"d"}
+    _assert_scores(report["per_sequence"]["d"])
+    # The operating point is that of the weights, not one chosen on this split.
+    assert report["rules"]["confidence"] == 0.25
+    assert report["rules"]["num_frames"] == 5
+    assert report["rules"]["num_targets"] == 5
+
+
+@pytest.mark.parametrize(
+    ("split", "names"), [("train", {"c"}), ("validation", {"d"}), ("test", {"a", "b"})]
+)
+def test_split_names_the_sequences_that_are_scored(cli, config, weights, tmp_path, split, names):
+    path = tmp_path / "r.json"
+    cli("evaluate", config, "--weights", weights, "--split", split, "--json", path)
+    report = json.loads(path.read_text())
+    assert report["per_sequence"].keys() == names
+    assert report["rules"]["num_frames"] == 5 * len(names)
+
+
+def test_set_overrides_the_operating_point_and_the_rules(cli, config, weights, tmp_path):
+    path = tmp_path / "r.json"
+    overrides = ["postprocess.confidence=1", "evaluation.pd_radius_px=5"]
+    options = [part for override in overrides for part in ("--set", override)]
+    cli("evaluate", config, "--weights", weights, "--json", path, *options)
+    report = json.loads(path.read_text())
+    assert (report["rules"]["confidence"], report["rules"]["pd_radius_px"]) == (1, 5)
+    assert report["pd_fa"]["false_alarms_per_frame"] == 0
+    assert report["pd_fa"]["pd"] == 0
+    assert report["detection"]["precision"] is None  # Of no detection at all.
+
+
+def test_weights_of_another_architecture_list_what_differs(refused, config, other_weights):
+    line = refused("evaluate", config, "--weights", other_weights)
+    assert "weights are for model 'wide', which is not the configured architecture" in line
+    assert "of another shape (" in line
+    assert "expected (" in line
+    assert line.endswith("Use the configuration they were trained with.")
+    line = refused(
+        "evaluate",
+        config,
+        "--weights",
+        other_weights,
+        "--set",
+        "model.name=x",
+        "--set",
+        "model.pyramid.type=fpn",
+        "--set",
+        "model.backbone.width=0.125",
+    )
+    assert " unexpected (neck." in line
+
+
+def test_missing_and_damaged_weights_are_refused(refused, config, tmp_path):
+    garbage = tmp_path / "garbage.safetensors"
+    garbage.write_bytes(b"x" * 99)
+    line = refused("evaluate", config, "--weights", tmp_path / "none.safetensors")
+    assert "none.safetensors: no such weights file" in line
+    assert "not a readable safetensors file" in refused("evaluate", config, "--weights", garbage)
+
+
+def test_existing_report_is_refused_before_the_work(refused, config, tmp_path):
+    path = tmp_path / "r.json"
+    path.write_text("mine")
+    # The weights are missing too; the first thing that can be told is told.
+    assert "already there; pass --overwrite" in refused("evaluate", config, "--json", path)
+    assert path.read_text() == "mine"
+    line = refused("evaluate", config, "--json", tmp_path / "none" / "r.json")
+    assert "its folder does not exist" in line
+
+
+def test_track_file_is_scored_against_truth(cli, tracked, truth, tmp_path):
+    path = tmp_path / "r.json"
+    outcome = cli(
+        "evaluate",
+        "--truth",
+        truth,
+        "--predictions",
+        tracked,
+        "--json",
+        path,
+        "--set",
+        "evaluation.track_gate_px=4",
+    )
+    assert (outcome.code, outcome.err) == (0, [])
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert lines[0] == ["target", "frames", "found", "error", "px", "track", "ids"]
+    assert [line[:2] for line in lines[1:3]] == [["1", "10"], ["2", "10"]]
+    report = json.loads(path.read_text())
+    _assert_scores(report)
+    assert report["per_sequence"].keys() == {"clip"}
+    assert report["rules"]["track_gate_px"] == 4
+    assert (report["rules"]["num_frames"], report["rules"]["num_targets"]) == (10, 20)
+
+
+def test_truth_that_is_longer_than_the_tracks_is_refused(refused, tracked, truth):
+    with truth.open("a") as file:
+        file.write("11,1,5,5,8,8,1,1,1\n")
+    line = refused("evaluate", "--truth", truth, "--predictions", tracked)
+    assert "holds 10 frames, but" in line
+    assert "names frame 11" in line
+
+
+def test_truth_and_predictions_go_together_and_without_a_configuration(refused, config):
+    for argv in (
+        ["--truth", "a"],
+        ["--predictions", "a"],
+        [config, "--truth", "a", "--predictions", "b"],
+        [],
+    ):
+        assert "evaluate: give " in refused("evaluate", *argv)
+
+
+@pytest.mark.parametrize(
+    ("truth_text", "predictions_text", "message"),
+    [
+        (None, "{}", "gt.txt: cannot be read (No such file"),
+        ("", None, "p.json: cannot be read (No such file"),
+        ("", "hello", "p.json: not valid JSON"),
+        ("", "{}", "p.json: expected a JSON of `stdet track`"),
+        ("1,1,5,5,0,8,1,1,1\n", "good", "gt.txt:1: "),
+        ("1,1,5,nan,8,8,1,1,1\n", "good", "gt.txt:1: "),
+        ("1,1,5,5,8,8,1,1,1\n1,1,5,5,8,8,1,1,1\n", "good", "gt.txt:2: "),
+        ("hello\n", "good", "gt.txt:1: "),
+    ],
+)
+def test_files_that_are_neither_truth_nor_tracks_are_refused(
+    refused, tmp_path, truth_text, predictions_text, message
+):
+    if predictions_text == "good":
+        predictions_text = json.dumps(
+            {
+                "format": "stdet.tracks/1",
+                "image_hw": [48, 64],
+                "fps": None,
+                "confidence": 0.5,
+                "frames": [{"frame_index": 0, "detections": [], "tracks": []}],
+            }
+        )
+    for name, text in (("gt.txt", truth_text), ("p.json", predictions_text)):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    line = refused(
+        "evaluate", "--truth", tmp_path / "gt.txt", "--predictions", tmp_path / "p.json"
+    )
+    assert message in line
+
+
+def _drop_bbox(content: dict) -> None:
+    content["annotations"][2].pop("bbox")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda c: c["images"][1].update(file_name="images/a/gone.bmp"),
+            "1 of 10 images do not exist; the first is ",
+        ),
+        (
+            lambda c: c["annotations"][0].update(bbox=[3, 3, 0, 4]),
+            "annotation 1 of image 1 (bbox [3, 3, 0, 4]), has no area",
+        ),
+        (
+            lambda c: c["annotations"][0].update(bbox=[float("nan"), 3, 4, 4]),
+            "is not finite; expected four numbers",
+        ),
+        (
+            lambda c: c["annotations"][0].update(bbox=[900, 3, 4, 4]),
+            "lies outside its 32x24 frame",
+        ),
+        (lambda c: c["images"][1].update(id=1), "image id 1 occurs 2 times"),
+        (lambda c: c["annotations"][1].update(id=1), "annotation id 1 occurs 2 times"),
+        (_drop_bbox, "annotations[2] lacks bbox"),
+        (lambda c: c.pop("images"), "lacks images"),
+        (lambda c: c["annotations"][0].update(image_id=99), "image_id 99, which the file does"),
+        (lambda c: c["annotations"][0].update(category_id=7), "category_id 7, which the file"),
+        (lambda c: c["images"][0].update(id="one"), "images[0] has id 'one'; expected int"),
+        (lambda c: [i.update(height=99) for i in c["images"]], "is 32x24, but the labels of"),
+        (lambda c: c.update(images=[], annotations=[]), "holds no sequence in the 'coco' format"),
+    ],
+)
+def test_annotation_error_is_one_line(refused, config, weights, tmp_path, spoil, message):
+    root = config.parent
+    content = json.loads((root / "test.json").read_text())
+    spoil(content)
+    path = tmp_path / "spoilt.json"
+    path.write_text(json.dumps(content))
+    line = refused(
+        "evaluate",
+        config,
+        "--weights",
+        weights,
+        "--split",
+        "test",
+        "--set",
+        f"data.test_annotations={path}",
+    )
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.root=none", "none/annotations/train.json: does not exist. Set data.root"),
+        ("data.train_annotations=a.json", "a.json: does not exist. Set data.root"),
+        ("data.validation_sequences=[z]", "names 'z', which is not in the annotations"),
+        ("data.validation_sequences=[]", "The validation split is empty."),
+        ("data.train_sequences=[d]", "is in training (sequence 'd') and in validation"),
+        ("data.format=mot", "holds no sequence in the 'mot' format"),
+        ("data.format=text", "does not start with an image path"),
+        ("data.format=yolo", "data.format: Input should be 'coco', 'text', 'videos' or 'mot'"),
+    ],
+)
+def test_data_section_that_fits_no_files_is_one_short_line(
+    refused, config, weights, override, message
+):
+    line = refused("evaluate", config, "--weights", weights, "--set", override)
+    assert message in line
+    assert len(line) < 500

@@ -1,0 +1,118 @@
+"""What all commands share: help, wrong arguments, configuration errors."""
+
+import subprocess
+import sys
+
+import pytest
+
+import stdet
+from stdet.config import StdetConfig, load_config
+from stdet.errors import DataError
+
+COMMANDS = ("track", "train", "evaluate", "info")
+
+
+def test_help_names_every_command(cli):
+    outcome = cli("--help")
+    assert (outcome.code, outcome.err) == (0, [])
+    for command in COMMANDS:
+        assert f"\n    {command} " in outcome.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_shows_its_options(cli, command):
+    outcome = cli(command, "--help")
+    assert (outcome.code, outcome.err) == (0, [])
+    assert outcome.out.startswith(f"usage: stdet {command} ")
+    assert "--overwrite" in outcome.out
+
+
+def test_module_runs_as_a_program():
+    run = subprocess.run(
+        [sys.executable, "-m", "stdet", "--version"], capture_output=True, text=True, check=True
+    )
+    assert (run.stdout, run.stderr) == (f"stdet {stdet.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["trak"], "invalid choice: 'trak' (choose from"),
+        (["track"], "the following arguments are required: source"),
+        (["track", "a.mp4", "--wieghts", "x"], "unrecognized arguments: --wieghts x"),
+        (["track", "a.mp4", "b.mp4"], "unrecognized arguments: b.mp4"),
+        (["track", "a.mp4", "--confidence", "1.5"], "--confidence: 1.5 is not between 0 and 1"),
+        (["track", "a.mp4", "--confidence", "nan"], "--confidence: nan is not between 0 and 1"),
+        (["track", "a.mp4", "--confidence", "high"], "--confidence: 'high' is not a number"),
+        (["track", "a.mp4", "--frames", "0"], "--frames: 0 is not at least 1"),
+        (["track", "a.mp4", "--frames", "2.5"], "--frames: '2.5' is not a whole number"),
+        (["track", "a.mp4", "--start", "-1"], "--start: -1 is negative"),
+        (["evaluate", "c.yaml", "--split", "val"], "--split: invalid choice: 'val'"),
+        (["info", "c.yaml", "--size", "256"], "--size: '256' is not HEIGHTxWIDTH"),
+        (["info", "c.yaml", "--size", "0x256"], "--size: '0x256' is not HEIGHTxWIDTH"),
+    ],
+)
+def test_wrong_argument_ends_with_code_2_and_says_which(cli, argv, message):
+    outcome = cli(*argv)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err[-1]
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "info"])
+def test_configuration_with_several_errors_lists_them_all(refused, tmp_path, command):
+    path = tmp_path / "c.yaml"
+    path.write_text("train: {epochs: 0, learing_rate: 1}\nmodel: {in_channels: 2}\nfoo: 1\n")
+    line = refused(command, path, "--set", "tracker.max_coast=-1")
+    assert line.startswith(f"stdet: {path}: ")
+    for part in (
+        "unknown key 'train.learing_rate' (did you mean 'train.learning_rate'?)",
+        "unknown key 'foo'",
+        "train.epochs: ",
+        "model.in_channels: Input should be 1 or 3, got 2",
+        "tracker.max_coast: ",
+    ):
+        assert part in line
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "info"])
+def test_missing_configuration_is_named(refused, command):
+    assert "none.yaml: cannot be read (No such file" in refused(command, "none.yaml")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "info"])
+def test_override_that_is_none_is_refused(refused, tmp_path, command):
+    (tmp_path / "c.yaml").write_text("")
+    line = refused(command, tmp_path / "c.yaml", "--set", "train.epochs")
+    assert "--set 'train.epochs': expected key=value" in line
+
+
+def test_training_without_data_is_refused_before_a_run_folder_is_made(refused, tmp_path):
+    (tmp_path / "c.yaml").write_text("")
+    run_dir = tmp_path / "run"
+    line = refused(
+        "train", tmp_path / "c.yaml", "--run", run_dir, "--set", f"data.root={tmp_path}"
+    )
+    assert "instances_train2017.json: does not exist. Set data.root (now " in line
+    assert not run_dir.exists()
+
+
+def test_error_of_a_loader_process_is_one_line_without_its_traceback(refused, monkeypatch):
+    from torch._utils import ExceptionWrapper
+
+    from stdet import track_files
+
+    def fail(*_: object) -> None:
+        try:
+            raise DataError("a.bmp: cannot be read (truncated); export it again.")
+        except DataError:
+            ExceptionWrapper(where="in DataLoader worker process 0").reraise()
+
+    monkeypatch.setattr(track_files, "track_to_files", fail)
+    line = refused("track", "images")
+    assert line == "stdet: a.bmp: cannot be read (truncated); export it again."
+
+
+def test_help_shows_the_keys_of_set_in_the_form_that_works():
+    # The example of the help text must be a valid override.
+    assert load_config(None, ["train.learning_rate=1e-4"]) != StdetConfig()

@@ -1,0 +1,365 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import stdet
+from stdet.data.formats.mot import read_tracks
+from stdet.data.formats.track_json import read_track_json
+from stdet.data.frame_source import open_source
+from stdet.data.synthetic import SyntheticConfig, generate
+from stdet.errors import IncompleteInputError
+from stdet.progress import ProgressBar
+
+NUM_FRAMES = 10
+NAMES = ["clip.json", "clip.mot.txt", "clip.mp4"]
+
+
+@pytest.fixture
+def track(cli, weights, tmp_path):
+    """Run ``stdet track`` with tiny weights into a folder of the test."""
+
+    def run(source: Path, *options: object, out: Path | None = None):
+        return cli("track", source, "--weights", weights, "--out", out or tmp_path / "o", *options)
+
+    return run
+
+
+@pytest.fixture
+def track_refused(refused, weights, tmp_path):
+    """Run ``stdet track`` where it must fail and leave nothing; return the line."""
+
+    def run(source: object, *options: object) -> str:
+        line = refused("track", source, "--weights", weights, "--out", tmp_path / "o", *options)
+        assert not (tmp_path / "o").exists()
+        return line
+
+    return run
+
+
+def _write_images(folder: Path, frames: np.ndarray) -> Path:
+    folder.mkdir()
+    for index, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"f{index:03}.png")
+    return folder
+
+
+def _num_frames(video: Path) -> int:
+    with av.open(str(video)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def _write_cut_video(path: Path) -> None:
+    """Write a video whose index stands first, and cut off its last third."""
+    frames, _ = generate(SyntheticConfig(num_frames=30, hw=(48, 64)))
+    with av.open(str(path), "w", container_options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"g": "5"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for frame in frames:
+            rgb = np.repeat(frame[:, :, None], 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def _write_sound(path: Path) -> None:
+    """Write a file with an audio stream and no video."""
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=44100)
+        for start in range(0, 4096, 1024):
+            frame = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+            )
+            frame.sample_rate, frame.pts = 44100, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def test_video_leaves_a_mot_file_a_json_and_a_video(track, clip, weights, tmp_path):
+    outcome = track(clip)
+    assert (outcome.code, outcome.err) == (0, [])
+    first, *paths = outcome.out.splitlines()
+    assert first.startswith("10 frames, ")
+    assert paths == [str(tmp_path / "o" / f"clip.{s}") for s in ("mot.txt", "json", "mp4")]
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == NAMES
+
+    content = json.loads((tmp_path / "o" / "clip.json").read_text())
+    assert (content["num_frames"], content["is_complete"]) == (NUM_FRAMES, True)
+    assert (content["source"], content["weights"]) == ("clip.mp4", str(weights))
+    assert (content["fps"], content["image_hw"], content["confidence"]) == (25, [48, 64], 0.25)
+    assert [frame["frame_index"] for frame in content["frames"]] == list(range(NUM_FRAMES))
+    scores = [d["score"] for frame in content["frames"] for d in frame["detections"]]
+    assert scores
+    assert min(scores) >= 0.25
+
+    found = read_track_json(tmp_path / "o" / "clip.json").tracks
+    assert len(found) > 0
+    rows = read_tracks(tmp_path / "o" / "clip.mot.txt")
+    assert rows.frame_indices.tolist() == found.frame_indices.tolist()
+    assert rows.track_ids.tolist() == found.track_ids.tolist()
+    np.testing.assert_allclose(rows.boxes_xyxy, found.boxes_xyxy, atol=1e-3)
+    assert f"{len(set(found.track_ids.tolist()))} tracks" in first
+
+    video = tmp_path / "o" / "clip.mp4"
+    assert _num_frames(video) == NUM_FRAMES
+    with open_source(video) as source:  # Small frames are enlarged by a whole factor.
+        assert source.hw[0] % 48 == 0
+        assert source.fps == 25
+
+
+def test_three_lines_of_python_find_the_same_tracks(track, clip, weights, tmp_path):
+    track(clip, "--no-video")
+    expected = read_track_json(tmp_path / "o" / "clip.json").tracks
+    rows = []
+    for frame in stdet.track(str(clip), weights=str(weights)):
+        rows += [(frame.frame.index, int(track_id)) for track_id in frame.tracks.track_ids]
+    assert rows == list(
+        zip(expected.frame_indices.tolist(), expected.track_ids.tolist(), strict=True)
+    )
+
+
+def test_python_writes_the_same_files(track, clip, weights, tmp_path):
+    track(clip)
+    options = stdet.TrackOptions(weights=str(weights), out_dir=tmp_path / "python")
+    summary = stdet.track_to_files(str(clip), options)
+    assert (summary.num_frames, summary.shortfall) == (NUM_FRAMES, None)
+    for name in NAMES:
+        again = (tmp_path / "python" / name).read_bytes()
+        assert again == (tmp_path / "o" / name).read_bytes()
+
+
+def test_no_video_leaves_the_two_text_files(track, clip, tmp_path):
+    assert track(clip, "--no-video").code == 0
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == NAMES[:2]
+
+
+def test_start_and_frames_choose_a_stretch_and_keep_the_numbering(track, clip, tmp_path):
+    outcome = track(clip, "--start", 2, "--frames", 5)
+    assert outcome.out.startswith("5 frames, ")
+    content = json.loads((tmp_path / "o" / "clip.json").read_text())
+    assert [frame["frame_index"] for frame in content["frames"]] == [2, 3, 4, 5, 6]
+    assert content["is_complete"]
+    rows = read_tracks(tmp_path / "o" / "clip.mot.txt")
+    assert set(rows.frame_indices.tolist()) <= set(range(2, 7))
+    assert _num_frames(tmp_path / "o" / "clip.mp4") == 5
+
+
+def test_more_frames_than_there_are_is_all_of_them(track, clip):
+    outcome = track(clip, "--start", 8, "--frames", 100, "--no-video")
+    assert (outcome.code, outcome.out.split()[:2]) == (0, ["2", "frames,"])
+
+
+def test_confidence_decides_what_reaches_the_tracker(track, clip, tmp_path):
+    track(clip, "--no-video", "--confidence", 1)
+    content = json.loads((tmp_path / "o" / "clip.json").read_text())
+    assert content["confidence"] == 1
+    assert all(frame["detections"] == frame["tracks"] == [] for frame in content["frames"])
+    assert (tmp_path / "o" / "clip.mot.txt").read_text() == ""
+
+
+def test_start_beyond_the_end_leaves_no_file(refused, clip, weights, tmp_path):
+    line = refused(
+        "track", clip, "--weights", weights, "--out", tmp_path / "o", "--start", NUM_FRAMES
+    )
+    assert line.endswith("no frames from 10 on; check --start and --frames.")
+    assert list((tmp_path / "o").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_existing_output_is_replaced_only_when_asked_to(
+    track, track_refused, clip, tmp_path, name, contents
+):
+    (tmp_path / "o").mkdir()
+    (tmp_path / "o" / name).write_text("mine")
+    outcome = track(clip)
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.err
+    assert f"{name}: already there; pass --overwrite" in line
+    assert contents(tmp_path / "o") == {name: b"mine"}
+    assert track(clip, "--overwrite").code == 0
+    assert sorted(contents(tmp_path / "o")) == NAMES
+    assert contents(tmp_path / "o")[name] != b"mine"
+
+
+def test_output_never_replaces_its_input(track, clip, tmp_path):
+    copy = tmp_path / "clip.mp4"
+    copy.write_bytes(clip.read_bytes())
+    (tmp_path / "link").symlink_to(tmp_path)
+    for out in (tmp_path, tmp_path / "link"):
+        outcome = track(copy, "--overwrite", out=out)
+        assert outcome.code == 2
+        assert "is the input itself; choose another folder with --out" in outcome.err[0]
+    assert copy.read_bytes() == clip.read_bytes()
+    assert track(copy, "--no-video", out=tmp_path).code == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "does not exist; pass a video file or a folder"),
+        (lambda path: path.write_bytes(b""), "is empty (0 bytes)"),
+        (lambda path: path.write_text("hello\n" * 99), "is no video that can be read"),
+        (_write_sound, "holds no video (streams: audio)"),
+        (lambda path: path.mkdir(), "holds no images; expected files ending in .bmp"),
+        (lambda path: (path / "sub").mkdir(parents=True), "pass one of its subfolders"),
+    ],
+    ids=["missing", "zero", "text", "sound", "empty-folder", "folder-of-folders"],
+)
+def test_source_that_holds_no_video_is_one_line_and_no_output(
+    track_refused, tmp_path, make, message
+):
+    path = tmp_path / "a.mp4"
+    make(path)
+    line = track_refused(path)
+    assert line.startswith(f"stdet: {path}: ")
+    assert message in line
+
+
+def test_single_image_names_its_folder(track_refused, tmp_path):
+    folder = _write_images(tmp_path / "images", np.zeros((1, 48, 64), np.uint8))
+    assert f"pass its folder, {folder}" in track_refused(folder / "f000.png")
+
+
+def test_folder_of_two_sizes_is_refused(refused, weights, tmp_path):
+    folder = _write_images(tmp_path / "images", np.zeros((3, 48, 64), np.uint8))
+    Image.fromarray(np.zeros((40, 64), np.uint8)).save(folder / "f003.png")
+    line = refused("track", folder, "--weights", weights, "--out", tmp_path / "o")
+    assert "f003.png: is 64x40 8-bit; expected 64x48 8-bit like" in line
+    assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_cut_video_is_tracked_to_the_last_frame_read(track, tmp_path):
+    path = tmp_path / "cut.mp4"
+    _write_cut_video(path)
+    with open_source(path) as source:
+        read = 0
+        with pytest.raises(IncompleteInputError):  # noqa: PT012
+            for _ in source.frames():
+                read += 1
+    assert 0 < read < 30
+    outcome = track(path)
+    assert outcome.code == 3
+    assert outcome.out.startswith(f"{read} frames, ")
+    (line,) = outcome.err
+    assert line.startswith(f"stdet: {path}: read {read} of 30 frames; ")
+    content = json.loads((tmp_path / "o" / "cut.json").read_text())
+    assert (content["num_frames"], content["is_complete"]) == (read, False)
+    assert len(content["frames"]) == read
+    assert _num_frames(tmp_path / "o" / "cut.mp4") == read
+    assert len(read_tracks(tmp_path / "o" / "cut.mot.txt")) > 0
+
+
+def test_folder_with_one_broken_image_names_it_and_keeps_the_others(track, tmp_path):
+    frames, _ = generate(SyntheticConfig(num_frames=8, hw=(48, 64)))
+    folder = _write_images(tmp_path / "images", frames)
+    broken = folder / "f003.png"
+    broken.write_bytes(broken.read_bytes()[:100])
+    outcome = track(folder)
+    assert outcome.code == 3
+    (line,) = outcome.err
+    assert f"read 7 of 8 frames; cannot read {broken}." in line
+    content = json.loads((tmp_path / "o" / "images.json").read_text())
+    assert [frame["frame_index"] for frame in content["frames"]] == [0, 1, 2, 4, 5, 6, 7]
+    assert not content["is_complete"]
+    assert _num_frames(tmp_path / "o" / "images.mp4") == 7
+
+
+def test_folder_of_16_bit_images_is_tracked(track, tmp_path):
+    frames, _ = generate(SyntheticConfig(num_frames=4, hw=(48, 64), bit_depth=14))
+    outcome = track(_write_images(tmp_path / "deep", frames))
+    assert (outcome.code, outcome.err) == (0, [])
+    assert _num_frames(tmp_path / "o" / "deep.mp4") == 4
+    assert json.loads((tmp_path / "o" / "deep.json").read_text())["fps"] is None
+
+
+def test_missing_and_damaged_weights_are_refused(refused, clip, tmp_path):
+    garbage = tmp_path / "garbage.safetensors"
+    garbage.write_bytes(b"no weights at all" * 9)
+    for weights, message in [
+        ("stdet_huge", "stdet_huge: no such weights file"),
+        (tmp_path / "none.safetensors", "none.safetensors: no such weights file"),
+        (garbage, "garbage.safetensors: not a readable safetensors file"),
+        (clip, "clip.mp4: not a readable safetensors file"),
+    ]:
+        assert message in refused("track", clip, "--weights", weights, "--out", tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+
+
+def test_device_that_is_none_is_refused(track_refused, clip):
+    assert "device 'gpu': expected auto, cpu, cuda" in track_refused(clip, "--device", "gpu")
+
+
+def test_file_in_place_of_the_output_folder_is_refused(refused, clip, weights, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    for out in (path, path / "below"):
+        line = refused("track", clip, "--weights", weights, "--out", out)
+        assert f"{out}: cannot be written (" in line
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("name", NAMES)
+def test_full_disk_is_one_line_and_leaves_earlier_outputs(track, clip, tmp_path, contents, name):
+    out = tmp_path / "o"
+    assert track(clip).code == 0
+    before = contents(out)
+    (out / f"{name}.part").symlink_to("/dev/full")
+    outcome = track(clip, "--overwrite")
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.err
+    assert f"{name}" in line
+    assert ": disk full; free some space" in line
+    (out / f"{name}.part").unlink(missing_ok=True)
+    assert contents(out) == before
+
+
+def test_interruption_keeps_what_was_found(track, clip, tmp_path, monkeypatch):
+    advance = ProgressBar.advance
+
+    def interrupt(bar: ProgressBar, note: str = "") -> None:
+        advance(bar, note)
+        if bar.done == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressBar, "advance", interrupt)
+    outcome = track(clip)
+    assert outcome.code == 130
+    assert outcome.err == ["stdet: interrupted; finished outputs are kept."]
+    content = json.loads((tmp_path / "o" / "clip.json").read_text())
+    assert (content["num_frames"], content["is_complete"]) == (6, False)
+    assert _num_frames(tmp_path / "o" / "clip.mp4") == 6
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == NAMES
+
+
+def test_file_names_in_any_script_work(track, clip, tmp_path):
+    source = tmp_path / "\u043f\u0442\u0438\u0446\u0430 50%: a.v2.mp4"
+    source.write_bytes(clip.read_bytes())
+    assert track(source, "--frames", 3).code == 0
+    stem = source.stem
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == [
+        f"{stem}.json",
+        f"{stem}.mot.txt",
+        f"{stem}.mp4",
+    ]
+    assert json.loads((tmp_path / "o" / f"{stem}.json").read_text())["source"] == source.name
+
+
+def test_program_ends_with_the_code_and_says_nothing_but_the_line(weights, tmp_path):
+    """In a process of its own, where libraries could write to stderr as they please."""
+    path = tmp_path / "text.mp4"
+    path.write_text("hello\n")
+    run = subprocess.run(
+        [sys.executable, "-m", "stdet", "track", path, "--weights", weights, "--out", tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"stdet: {path}: is no video that can be read")

@@ -1,0 +1,209 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stdet.data.formats.track_json import TrackJsonWriter, read_track_json
+from stdet.errors import DataError, IncompleteInputError
+from stdet.types import Detections, Tracks
+
+HEADER = {
+    "source": "clip.mp4",
+    "weights": "w",
+    "confidence": 0.25,
+    "fps": 25.0,
+    "image_hw": [48, 64],
+}
+
+
+def _frame(index: int, boxes: list, ids: list[int], *, coasted: int = 0) -> tuple:
+    """Detections, and a track of each id on the first boxes, of which the last ones coast."""
+    rows = np.array(boxes, np.float32).reshape(-1, 4)
+    scores = np.linspace(0.9, 0.3, len(rows), dtype=np.float32).round(4)
+    found = Detections(
+        boxes_xyxy=rows,
+        scores=scores,
+        class_ids=np.zeros(len(rows), np.int64),
+        frame_index=index,
+        image_hw=(48, 64),
+    )
+    num = len(ids)
+    detection_indices = np.arange(num)
+    detection_indices[num - coasted :] = -1
+    tracks = Tracks(
+        frame_indices=np.full(num, index),
+        track_ids=np.array(ids, np.int64),
+        boxes_xyxy=rows[:num],
+        scores=scores[:num],
+        class_ids=np.zeros(num, np.int64),
+        detection_indices=detection_indices,
+    )
+    return found, tracks
+
+
+def _write(path: Path, frames: list, error: BaseException | None = None) -> None:
+    with TrackJsonWriter(path, HEADER) as writer:
+        for found, tracks in frames:
+            writer.write(found, tracks)
+        if error is not None:
+            raise error
+        writer.is_complete = True
+
+
+FRAMES = [
+    _frame(0, [[1, 2, 3, 4.5], [5, 5, 8, 8]], [2, 7], coasted=1),
+    _frame(1, [], []),
+    _frame(3, [[1.25, 2, 3.5, 4]], [2]),
+]
+
+
+def test_file_says_what_its_docstring_says(tmp_path):
+    path = tmp_path / "clip.json"
+    _write(path, FRAMES)
+    content = json.loads(path.read_text())
+    assert {key: content[key] for key in HEADER} == HEADER
+    assert content["format"] == "stdet.tracks/1"
+    assert (content["num_frames"], content["is_complete"]) == (3, True)
+    assert content["frames"][0] == {
+        "frame_index": 0,
+        "detections": [
+            {"box_xyxy": [1, 2, 3, 4.5], "score": 0.9},
+            {"box_xyxy": [5, 5, 8, 8], "score": 0.3},
+        ],
+        "tracks": [
+            {"track_id": 2, "box_xyxy": [1, 2, 3, 4.5], "score": 0.9, "is_coasted": False},
+            {"track_id": 7, "box_xyxy": [5, 5, 8, 8], "score": 0.3, "is_coasted": True},
+        ],
+    }
+    assert content["frames"][1] == {"frame_index": 1, "detections": [], "tracks": []}
+
+
+def test_reading_inverts_writing(tmp_path):
+    path = tmp_path / "clip.json"
+    _write(path, FRAMES)
+    found = read_track_json(path)
+    assert (found.name, found.image_hw, found.fps, found.confidence) == (
+        "clip",
+        (48, 64),
+        25.0,
+        0.25,
+    )
+    # Frame 2 was not read; it is there, and empty.
+    assert [frame.frame_index for frame in found.detections] == [0, 1, 2, 3]
+    assert [len(frame) for frame in found.detections] == [2, 0, 0, 1]
+    np.testing.assert_allclose(found.detections[0].boxes_xyxy, FRAMES[0][0].boxes_xyxy)
+    np.testing.assert_allclose(found.detections[0].scores, [0.9, 0.3])
+    assert found.tracks.frame_indices.tolist() == [0, 0, 3]
+    assert found.tracks.track_ids.tolist() == [2, 7, 2]
+    assert found.tracks.boxes_xyxy[2].tolist() == [1.25, 2, 3.5, 4]
+
+
+_box = st.tuples(*[st.floats(0, 1e4, width=32)] * 4).map(
+    lambda v: [min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3])]
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(_box, max_size=3), max_size=4))
+def test_any_boxes_come_back_to_a_thousandth_of_a_pixel(tmp_path_factory, boxes):
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    frames = [_frame(i, rows, list(range(1, len(rows) + 1))) for i, rows in enumerate(boxes)]
+    _write(path, frames)
+    found = read_track_json(path)
+    for (expected, _), frame in zip(frames, found.detections, strict=True):
+        np.testing.assert_allclose(frame.boxes_xyxy, expected.boxes_xyxy, atol=1.6e-3)
+    assert len(found.tracks) == sum(map(len, boxes))
+
+
+@pytest.mark.parametrize("num_frames", [0, 2])
+@pytest.mark.parametrize(
+    "error", [IncompleteInputError("ended"), KeyboardInterrupt(), RuntimeError("a bug")]
+)
+def test_file_that_broke_off_is_valid_and_says_so(tmp_path, error, num_frames):
+    path = tmp_path / "a.json"
+    with pytest.raises(type(error)):
+        _write(path, FRAMES[:num_frames], error)
+    content = json.loads(path.read_text())
+    assert (content["num_frames"], content["is_complete"]) == (num_frames, False)
+    assert len(read_track_json(path).detections) == num_frames
+
+
+def test_failed_run_leaves_the_earlier_file(tmp_path):
+    path = tmp_path / "a.json"
+    _write(path, FRAMES)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="elsewhere"):
+        _write(path, FRAMES[:1], DataError("elsewhere: disk full"))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_full_disk_is_one_line(tmp_path):
+    (tmp_path / "a.json.part").symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"a\.json\.part: disk full; free"):
+        _write(tmp_path / "a.json", FRAMES)
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_source_name_in_any_script_is_kept(tmp_path):
+    path = tmp_path / "a.json"
+    with TrackJsonWriter(path, {**HEADER, "source": "\u0432\u0438\u0434\u0435\u043e.mp4"}):
+        pass
+    assert json.loads(path.read_text())["source"] == "\u0432\u0438\u0434\u0435\u043e.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hello", "not valid JSON"),
+        ("[1]", r"expected a JSON of `stdet track`"),
+        ("{}", r"expected a JSON of `stdet track`"),
+        ('{"format": "stdet.tracks/2"}', r"format 'stdet\.tracks/1'"),
+        ('{"format": "stdet.tracks/1"}', "a frame is malformed"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, text, message):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_track_json(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"none\.json: cannot be read \(No such file"):
+        read_track_json(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content["frames"][0]["detections"][0].pop("score"),
+        lambda content: content["frames"][0]["detections"][0].update(box_xyxy=[1, 2, 3]),
+        lambda content: content["frames"][0]["detections"][0].update(box_xyxy=[9, 2, 3, 4]),
+        lambda content: content["frames"][0]["detections"][0].update(score=float("nan")),
+        lambda content: content["frames"][0]["tracks"][0].update(track_id=0),
+        lambda content: content["frames"][0]["tracks"][0].update(track_id=7),
+        lambda content: content["frames"][0].pop("frame_index"),
+        lambda content: content.update(frames={"a": 1}),
+        lambda content: content.update(image_hw=48),
+    ],
+)
+def test_malformed_content_is_a_data_error(tmp_path, spoil):
+    path = tmp_path / "a.json"
+    _write(path, FRAMES)
+    content = json.loads(path.read_text())
+    spoil(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"a\.json: a frame is malformed \("):
+        read_track_json(path)
+
+
+def test_track_file_is_frozen(tmp_path):
+    _write(tmp_path / "a.json", FRAMES)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        read_track_json(tmp_path / "a.json").confidence = 1.0  # type: ignore[misc]
