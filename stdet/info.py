@@ -67,7 +67,7 @@ def format_info(info: ModelInfo) -> str:
         f"{profile.num_frames} frames recomputed, {profile.gflop_per_frame:.3f} per frame with "
         "features computed once",
         f"strides      backbone {', '.join(map(str, profile.backbone_strides))} px, output "
-        f"{profile.feature_stride} px",
+        f"feature_stride {profile.feature_stride} px",
         f"receptive    {'at least ' if field >= PROBE_SIDE else ''}{field} px of each frame, "
         "before temporal fusion",
         "BP-FPN       over the plain FPN: "

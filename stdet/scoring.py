@@ -155,6 +155,8 @@ def score_track_file(
         DataError: If a file cannot be used or the truth is longer than the predictions.
     """
     config = EvaluationConfig() if config is None else config
+    if not truth.is_file():
+        raise DataError(f"{truth}: cannot be read (No such file); check the path.")
     found = read_track_json(predictions)
     annotation = read_annotation(truth, name=found.name, image_hw=found.image_hw, fps=found.fps)
     if annotation.num_frames > len(found.detections):

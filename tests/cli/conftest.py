@@ -76,6 +76,9 @@ def _save(path: Path, model, lively) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         detector = lively(build_detector(model))
+    # Scores near 0.5, so that the strongest of these random detections form tracks.
+    for layer in (detector.head.cls_pred, detector.head.obj_pred):
+        torch.nn.init.ones_(layer.bias)
     postprocess = PostprocessConfig(confidence=0.25, max_detections=5)
     save_weights(
         path, detector.state_dict(), StdetConfig(model=model, postprocess=postprocess), {}
