@@ -1,4 +1,4 @@
-"""Generated sequences as training material beside real ones.
+"""Generated sequences as training material beside real ones; off by default.
 
 Six short segments show few backgrounds and one target at a time. Generated scenes add skies,
 treelines and ground under a moving camera, and several targets at once. They hold no still hot
