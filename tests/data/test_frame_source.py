@@ -162,9 +162,11 @@ class _Handle:
 
     def __init__(self, log: list[int]) -> None:
         self.destroyed_in = log
+        # Kept, since the interpreter may have taken `os` away when the last handle goes.
+        self._getpid = os.getpid
 
     def __del__(self) -> None:
-        self.destroyed_in.append(os.getpid())
+        self.destroyed_in.append(self._getpid())
 
 
 def test_what_came_through_a_fork_is_neither_used_nor_destroyed(monkeypatch: pytest.MonkeyPatch):
