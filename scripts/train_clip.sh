@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train a detector on frame clips.
 #
-#   bash scripts/train_clip.sh CONFIG [--set key=value ...] [--run DIR] [--overwrite]
+#   bash scripts/train_clip.sh CONFIG [--set key=value ...] [--run-dir DIR] [--overwrite]
 #   bash scripts/train_clip.sh configs/daub.yaml --set data.root=/path/to/DAUB
 #
 # The same command goes on with a run that was killed. Several processes, on one machine or many:

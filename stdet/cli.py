@@ -125,9 +125,7 @@ def _add_train(commands: Any) -> None:
         "command is given again. torchrun runs it on several processes.",
     )
     _add_config(parser)
-    parser.add_argument(
-        "--run", dest="run_dir", type=Path, help="folder of the run (runs/<name of CONFIG>)"
-    )
+    parser.add_argument("--run-dir", type=Path, help="folder of the run (runs/<name of CONFIG>)")
     parser.add_argument("--overwrite", action="store_true", help="start anew in an existing run")
     parser.set_defaults(run=_run_train)
 

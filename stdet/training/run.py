@@ -83,7 +83,7 @@ def _prepare(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> None:
     if changed:
         raise ConfigError(
             f"{run_dir}: holds a run with other values of {', '.join(changed)}; choose another "
-            "--run, or pass --overwrite to start anew."
+            "--run-dir, or pass --overwrite to start anew."
         )
 
 

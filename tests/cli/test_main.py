@@ -91,7 +91,7 @@ def test_training_without_data_is_refused_before_a_run_folder_is_made(refused, t
     (tmp_path / "c.yaml").write_text("")
     run_dir = tmp_path / "run"
     line = refused(
-        "train", tmp_path / "c.yaml", "--run", run_dir, "--set", f"data.root={tmp_path}"
+        "train", tmp_path / "c.yaml", "--run-dir", run_dir, "--set", f"data.root={tmp_path}"
     )
     assert "instances_train2017.json: does not exist. Set data.root (now " in line
     assert not run_dir.exists()
