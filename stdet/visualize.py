@@ -171,6 +171,8 @@ def _outer_corners(boxes_xyxy: FloatArray, scale: int, image_wh: tuple[int, int]
     """Return the outermost pixels of the boxes to draw, inclusive."""
     gap = MARGIN_PX + _LINE_PX + 1  # A dark edge sets the line off from bright ground.
     size_wh = np.array(image_wh)
+    # The last digits of a box vary between runs; one that ends on a pixel's edge must not flip.
+    boxes_xyxy = np.round(boxes_xyxy, 3)
     # Pillow cannot take numbers of any size; boxes far away stay outside.
     low = np.clip(np.floor(boxes_xyxy[:, :2] * scale) - gap, -4 * gap, size_wh + gap)
     high = np.ceil(boxes_xyxy[:, 2:] * scale) - 1 + gap

@@ -231,3 +231,12 @@ def test_drawing_twenty_targets_takes_less_than_ten_milliseconds() -> None:
         draw_frame(pixels, detections, tracks, trails)
         durations.append(time.process_time() - begin)
     assert np.median(durations) < 10e-3
+
+
+def test_drawing_does_not_depend_on_the_last_digits_of_a_box():
+    box = np.array([[20.0, 30.0, 28.0, 36.0]], np.float32)
+    drawings = [
+        draw_frame(grey((64, 96)), None, make_tracks(np.nextafter(box, toward).tolist()), {})
+        for toward in (np.float32(0), np.float32(99))
+    ]
+    np.testing.assert_array_equal(drawings[0], drawings[1])

