@@ -80,13 +80,20 @@ class JointBatchNorm2d(nn.BatchNorm2d):
         if not (self.training and dist.is_initialized()):
             return super().forward(x)
         wide = x.float()
-        count = wide.new_tensor([wide.numel() / wide.shape[1]])
-        sums = torch.cat([wide.sum((0, 2, 3)), (wide * wide).sum((0, 2, 3)), count])
+        # Squares are taken about this process's own mean, and joined in float64: the difference
+        # of two large sums in float32 would lose the digits of a small variance.
+        num_values = wide.numel() / wide.shape[1]
+        own_mean = wide.mean((0, 2, 3))
+        own_squares = (wide - own_mean[:, None, None]).square().sum((0, 2, 3)).double()
+        own_mean = own_mean.double()
+        own_sums = [num_values * own_mean, own_squares + num_values * own_mean.square()]
+        sums = torch.cat([*own_sums, own_mean.new_tensor([num_values])])
         sums = _SumOverProcesses.apply(sums)
         joint_count = sums[-1]
-        mean = sums[: x.shape[1]] / joint_count
-        variance = sums[x.shape[1] : -1] / joint_count - mean * mean
-        self._update_running(mean.detach(), variance.detach(), joint_count.detach())
+        joint_mean = sums[: x.shape[1]] / joint_count
+        joint_variance = sums[x.shape[1] : -1] / joint_count - joint_mean.square()
+        mean, variance = joint_mean.to(wide.dtype), joint_variance.to(wide.dtype)
+        self._update_running(mean.detach(), variance.detach(), joint_count.detach().to(wide.dtype))
         scale = self.weight * torch.rsqrt(variance + self.eps)
         shift = self.bias - mean * scale
         out: Tensor = (wide * scale[:, None, None] + shift[:, None, None]).to(x.dtype)

@@ -49,7 +49,7 @@ def test_joint_batch_norm_of_one_process_equals_batch_norm(monkeypatch):
     torch.testing.assert_close(outs[1], outs[0], rtol=1e-5, atol=1e-5)
     for out in outs:
         out.pow(3).sum().backward()
-    torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(inputs[1].grad, inputs[0].grad, rtol=1e-5, atol=1e-5)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(joint.state_dict()[name], value, rtol=1e-5, atol=1e-6)
 
@@ -88,8 +88,9 @@ def _run(command, config_path, out):
 def test_two_processes_equal_one_with_the_joint_batch(tiny_run, tmp_path):
     augment = AugmentConfig(horizontal_flip=0.5, inject_targets_max=2, min_box_px=8.0)
     config_path = tmp_path / "config.yaml"
-    # Injection leaves the two shares with unequal numbers of targets.
-    save_config(tiny_run(epochs=3, learning_rate=0.02, augment=augment), config_path)
+    # Injection leaves the two shares with unequal numbers of targets. Steps are small, since large
+    # ones magnify the rounding of float32 from step to step, whatever the number of processes.
+    save_config(tiny_run(epochs=3, learning_rate=0.005, augment=augment), config_path)
     (one,) = _run([], config_path, tmp_path / "one")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     first, second = _run(torchrun, config_path, tmp_path / "two")
@@ -100,4 +101,4 @@ def test_two_processes_equal_one_with_the_joint_batch(tiny_run, tmp_path):
     assert torch.equal(first["terms"], second["terms"])
     for name, value in first["weights"].items():
         assert torch.equal(value, second["weights"][name]), name
-        torch.testing.assert_close(value, one["weights"][name], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(value, one["weights"][name], rtol=1e-5, atol=1e-5)
