@@ -158,6 +158,7 @@ def _add_evaluate(commands: Any) -> None:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     parser.add_argument("--json", type=Path, help="file for all scores")
+    _add_format(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
     parser.add_argument("--truth", type=Path, help="MOT file of the truth")
     parser.add_argument("--predictions", type=Path, help="JSON of `stdet track`")
@@ -165,7 +166,8 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _run_evaluate(args: argparse.Namespace) -> int:
-    from stdet.evaluation.report import format_table, write_report
+    from stdet.evaluation.report import write_report
+    from stdet.evaluation.tables import report_table
 
     _check_json(args)
     if args.truth is not None or args.predictions is not None:
@@ -184,7 +186,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
         report = evaluate_split(
             _config(args), weights=args.weights, split=args.split, device=args.device
         )
-    print(format_table(report))
+    print(report_table(report).render(args.format))
     if args.json is not None:
         write_report(args.json, report)
         print(args.json)
@@ -234,6 +236,15 @@ def _add_config(parser: argparse.ArgumentParser, nargs: str | None = None) -> No
         default=[],
         metavar="KEY=VALUE",
         help="override one value, such as train.learning_rate=1e-4; may be repeated",
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("text", "markdown", "latex", "csv"),
+        default="text",
+        help="how the table is printed (text)",
     )
 
 

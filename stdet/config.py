@@ -330,6 +330,8 @@ class EvaluationConfig:
     """Largest centre distance at which a track and a truth match, pixels."""
     link_gate_px: float = Field(default=30.0, gt=0)
     """Largest step when truth without identities is linked into trajectories, pixels."""
+    roc_max_false_alarms_per_frame: float = Field(default=1.0, gt=0)
+    """The partial area under the ROC ends here, false alarms per frame."""
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)

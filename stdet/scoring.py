@@ -16,7 +16,8 @@ from stdet.data.sequences import Sequence, Split, load_sequences
 from stdet.device import choose_device
 from stdet.errors import DataError
 from stdet.evaluation.per_target import TargetRow, score_targets
-from stdet.evaluation.report import Report, SequenceResult, best_confidence, evaluate_sequences
+from stdet.evaluation.report import Report, best_confidence, evaluate_sequences
+from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.build import build_detector
 from stdet.models.detector import ClipDetector
 from stdet.pipeline import StreamingDetector, detect_sequence, track_detections

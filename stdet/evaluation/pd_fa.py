@@ -147,12 +147,16 @@ class ScoreCurve:
         num_hits: int64 (S,), when detections with at least that score count.
         num_false_alarms: int64 (S,), likewise.
         num_targets: True targets that are not ignored.
+        num_frames: All frames.
+        num_pixels: Pixels of all frames.
     """
 
     scores: FloatArray
     num_hits: IntArray
     num_false_alarms: IntArray
     num_targets: int
+    num_frames: int
+    num_pixels: int
 
 
 def score_curve(results: Sequence[SequenceResult], *, radius_px: float) -> ScoreCurve:
@@ -184,6 +188,11 @@ def score_curve(results: Sequence[SequenceResult], *, radius_px: float) -> Score
         num_hits=np.cumsum(np.concatenate(is_new_hit)[order], dtype=np.int64)[last],
         num_false_alarms=np.cumsum(np.concatenate(is_new_false)[order], dtype=np.int64)[last],
         num_targets=sum(int((~result.annotation.is_ignored).sum()) for result in results),
+        num_frames=sum(result.annotation.num_frames for result in results),
+        num_pixels=sum(
+            result.annotation.num_frames * int(np.prod(result.annotation.image_hw))
+            for result in results
+        ),
     )
 
 

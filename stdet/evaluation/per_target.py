@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stdet.boxes import centre_distance
-from stdet.evaluation.matching import match_points
+from stdet.boxes import centres_xy
 from stdet.evaluation.sequence_result import SequenceResult
+from stdet.evaluation.track_life import match_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,27 +42,24 @@ def score_targets(result: SequenceResult, *, gate_px: float) -> list[TargetRow]:
         A row per identity, in order of identity.
     """
     truth, tracks = result.annotation, result.tracks
-    distances: dict[int, list[float]] = {int(i): [] for i in np.unique(truth.track_ids)}
-    ids: dict[int, list[int]] = {target_id: [] for target_id in distances}
-    for frame_index in np.unique(truth.frame_indices):
-        rows = truth.rows_at(int(frame_index))
-        here = tracks.at_frame(int(frame_index))
-        distance = centre_distance(here.boxes_xyxy, truth.boxes_xyxy[rows])
-        matches = match_points(distance, radius_px=np.nextafter(gate_px, np.inf))
-        for pred, gt in zip(matches.pred_indices, matches.gt_indices, strict=True):
-            target_id = int(truth.track_ids[rows][gt])
-            distances[target_id].append(float(distance[pred, gt]))
-            ids[target_id].append(int(here.track_ids[pred]))
-    return [
-        TargetRow(
-            target_id=target_id,
-            num_frames=int((truth.track_ids == target_id).sum()),
-            num_found=len(found),
-            mean_distance_px=float(np.mean(found)) if found else float("nan"),
-            track_ids=tuple(dict.fromkeys(ids[target_id])),
+    found = match_rows(truth, tracks, gate_px=gate_px)
+    offsets = centres_xy(tracks.boxes_xyxy[found.track_rows]) - centres_xy(
+        truth.boxes_xyxy[found.gt_rows]
+    )
+    distances = np.hypot(offsets[:, 0], offsets[:, 1])
+    rows = []
+    for target_id in np.unique(truth.track_ids).tolist():
+        is_it = truth.track_ids[found.gt_rows] == target_id
+        rows.append(
+            TargetRow(
+                target_id=target_id,
+                num_frames=int((truth.track_ids == target_id).sum()),
+                num_found=int(is_it.sum()),
+                mean_distance_px=float(distances[is_it].mean()) if is_it.any() else float("nan"),
+                track_ids=tuple(dict.fromkeys(tracks.track_ids[found.track_rows[is_it]].tolist())),
+            )
         )
-        for target_id, found in distances.items()
-    ]
+    return rows
 
 
 def format_target_table(rows: Sequence[TargetRow]) -> str:

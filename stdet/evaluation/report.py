@@ -1,4 +1,4 @@
-"""The report: every score of a set of sequences, as dataclasses, JSON and a table."""
+"""The report: every score of a set of sequences, with intervals, as dataclasses and JSON."""
 
 from __future__ import annotations
 
@@ -7,127 +7,59 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from stdet.config import EvaluationConfig
 from stdet.data.part_file import PartFile
 from stdet.errors import DataError
-from stdet.evaluation.average_precision import PrecisionRecall, average_precision
-from stdet.evaluation.linking import identify_truth
-from stdet.evaluation.mot import TrackingCounts, count_tracking
-from stdet.evaluation.pd_fa import PdFa, score_curve, sequence_pd_fa
-from stdet.evaluation.sequence_result import SequenceResult, detections_from_tracks
+from stdet.evaluation.average_precision import average_precision
+from stdet.evaluation.bootstrap import Bootstrap, bootstrap
+from stdet.evaluation.mot import TrackingCounts
+from stdet.evaluation.pd_fa import PdFa, score_curve
+from stdet.evaluation.ranking import RankedHits
+from stdet.evaluation.roc import partial_area, pd_at
+from stdet.evaluation.scores import (
+    DetectionScores,
+    OverlapTrackingScores,
+    PdFaScores,
+    RocScores,
+    Rules,
+    Scores,
+    TrackingScores,
+)
+from stdet.evaluation.sequence_result import SequenceResult
+from stdet.evaluation.summary import SequenceSummary, summarise
+from stdet.evaluation.track_life import TrackLives
 
-__all__ = [
-    "DetectionScores",
-    "PdFaScores",
-    "Report",
-    "Rules",
-    "Scores",
-    "SequenceResult",
-    "TrackingScores",
-    "best_confidence",
-    "detections_from_tracks",
-    "evaluate_sequences",
-    "format_table",
-    "write_report",
-]
+ROC_FALSE_ALARMS_PER_PIXEL = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4}
+"""Rates at which Pd is read off the ROC."""
 
 F1_TOLERANCE = 0.01
 """Loss of F1 that counts as none when an operating point is chosen."""
 
-_COLUMNS_PER_BLOCK = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class DetectionScores:
-    """Detection scores; NaN where undefined.
-
-    Attributes:
-        map50: COCO average precision at IoU 0.5.
-        map50_95: COCO average precision, mean over IoU 0.50 to 0.95.
-        precision: At the confidence of the report, hits by centre distance.
-        recall: Likewise.
-        f1: Likewise.
-        legacy: The paper protocol; see ``average_precision``.
-    """
-
-    map50: float
-    map50_95: float
-    precision: float
-    recall: float
-    f1: float
-    legacy: PrecisionRecall
-
-
-@dataclass(frozen=True, kw_only=True)
-class PdFaScores:
-    """Detection probability and false-alarm rates at the confidence of the report."""
-
-    pd: float
-    false_alarms_per_frame: float
-    false_alarms_per_pixel: float
-    false_area_fraction: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackingScores:
-    """Tracking scores; attributes as in ``TrackingCounts`` and ``HotaCounts``."""
-
-    mota: float
-    motp_px: float
-    idf1: float
-    id_switches: int
-    hota: float
-    deta: float
-    assa: float
-    fragmentations: int
-    mostly_tracked: int
-    mostly_lost: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """All scores of one sequence, or of all of them together."""
-
-    detection: DetectionScores
-    pd_fa: PdFaScores
-    tracking: TrackingScores
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What the scores depend on.
-
-    Attributes:
-        confidence: Score threshold of precision, recall, F1, Pd and Fa.
-        pd_radius_px: A detection hits strictly closer than this, pixels.
-        track_gate_px: Largest distance of a track match, pixels, inclusive.
-        link_gate_px: Largest step when truth was linked, pixels.
-        num_frames: Frames, with and without targets.
-        num_targets: True targets that are not ignored.
-        linked_sequences: Names of sequences whose identities were guessed by linking the truth.
-    """
-
-    confidence: float
-    pd_radius_px: float
-    track_gate_px: float
-    link_gate_px: float
-    num_frames: int
-    num_targets: int
-    linked_sequences: tuple[str, ...]
+_AnyScores = TypeVar("_AnyScores", TrackingScores, OverlapTrackingScores)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Scores over all sequences (counts added, not scores averaged) and of each one."""
+    """Scores over all sequences (counts added, not scores averaged) and of each one.
+
+    Attributes:
+        overall: All sequences together.
+        per_sequence: By name.
+        rules: What the scores depend on.
+        bootstrap: Headline numbers of resampled sequences.
+    """
 
     overall: Scores
     per_sequence: Mapping[str, Scores]
     rules: Rules
+    bootstrap: Bootstrap
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; NaN, which JSON does not know, becomes None."""
@@ -139,6 +71,14 @@ class Report:
                 **dataclasses.asdict(self.overall),
                 "per_sequence": per_sequence,
                 "rules": dataclasses.asdict(self.rules),
+                "intervals": self.bootstrap.intervals(),
+                "bootstrap": {
+                    "sequences": self.bootstrap.sequences,
+                    "values": {
+                        name: np.round(values, 9).tolist()
+                        for name, values in self.bootstrap.values.items()
+                    },
+                },
             }
         )
         return plain
@@ -169,29 +109,26 @@ def evaluate_sequences(
             f"evaluation: more than one sequence is named {twice[0]!r}; expected unique names. "
             "Rename one of them."
         )
-    pd_fa_total, tracking_total = PdFa(), TrackingCounts()
-    per_sequence, linked = {}, []
-    for result in results:
-        truth = identify_truth(result.annotation, link_gate_px=config.link_gate_px)
-        if truth.is_linked:
-            linked.append(result.annotation.name)
-        tracking = count_tracking(truth.annotation, result.tracks, gate_px=config.track_gate_px)
-        pd_fa = sequence_pd_fa(result, radius_px=config.pd_radius_px, confidence=confidence)
-        per_sequence[result.annotation.name] = _scores([result], pd_fa, tracking)
-        pd_fa_total += pd_fa
-        tracking_total += tracking
+    summaries = [summarise(result, config, confidence=confidence) for result in results]
+    overall = _scores(results, summaries, config)
     return Report(
-        overall=_scores(results, pd_fa_total, tracking_total),
-        per_sequence=per_sequence,
+        overall=overall,
+        per_sequence={
+            summary.name: _scores([result], [summary], config)
+            for result, summary in zip(results, summaries, strict=True)
+        },
         rules=Rules(
             confidence=float(confidence),
             pd_radius_px=config.pd_radius_px,
             track_gate_px=config.track_gate_px,
             link_gate_px=config.link_gate_px,
-            num_frames=pd_fa_total.num_frames,
-            num_targets=pd_fa_total.num_targets,
-            linked_sequences=tuple(linked),
+            roc_max_false_alarms_per_frame=config.roc_max_false_alarms_per_frame,
+            num_frames=sum(summary.pd_fa.num_frames for summary in summaries),
+            num_targets=sum(summary.pd_fa.num_targets for summary in summaries),
+            linked_sequences=tuple(s.name for s in summaries if s.is_linked),
+            untracked_sequences=tuple(s.name for s in summaries if not s.is_tracked),
         ),
+        bootstrap=bootstrap(summaries),
     )
 
 
@@ -224,38 +161,6 @@ def best_confidence(results: Sequence[SequenceResult], config: EvaluationConfig)
     return (float(curve.scores[first]) + lowest) / 2
 
 
-def format_table(report: Report) -> str:
-    """Return the report as text: a row per score, a column per sequence, overall first."""
-    columns = {"overall": report.overall, **report.per_sequence}
-    names, cells = list(columns), [_cells(scores) for scores in columns.values()]
-    lines: list[str] = []
-    for start in range(0, len(names), _COLUMNS_PER_BLOCK):
-        block = slice(start, start + _COLUMNS_PER_BLOCK)
-        widths = [max(9, len(name)) for name in names[block]]
-        for label, values in [
-            ("", names[block]),
-            *((label, [cell[label] for cell in cells[block]]) for label in cells[0]),
-        ]:
-            padded = [f"{v:>{width}}" for v, width in zip(values, widths, strict=True)]
-            lines.append(f"{label:<20}" + "  ".join(padded))
-        lines.append("")
-    rules = report.rules
-    lines.append(
-        f"{rules.num_frames} frames, {rules.num_targets} targets. P, R, F1, Pd, Fa at score >= "
-        f"{rules.confidence:.3g}, hits at centre distance < {rules.pd_radius_px:g} px."
-    )
-    lines.append(
-        f"Tracking by centre distance, gate {rules.track_gate_px:g} px. Legacy P, R, F1 are the "
-        "paper protocol, no operating point."
-    )
-    if rules.linked_sequences:
-        lines.append(
-            f"Identities made by linking the truth (steps up to {rules.link_gate_px:g} px): "
-            f"{', '.join(rules.linked_sequences)}."
-        )
-    return "\n".join(lines) + "\n"
-
-
 def write_report(path: Path, report: Report) -> None:
     """Write the report as JSON, beside ``path`` and renamed.
 
@@ -266,72 +171,110 @@ def write_report(path: Path, report: Report) -> None:
         file.write(json.dumps(report.to_dict(), indent=2) + "\n")
 
 
-def _scores(results: Sequence[SequenceResult], pd_fa: PdFa, tracking: TrackingCounts) -> Scores:
-    """Turn counts into scores."""
-    precision = average_precision(results)
+def _scores(
+    results: Sequence[SequenceResult],
+    summaries: Sequence[SequenceSummary],
+    config: EvaluationConfig,
+) -> Scores:
+    """Score a set of sequences."""
+    pd_fa = reduce(add, (summary.pd_fa for summary in summaries), PdFa())
+    is_tracked = all(summary.is_tracked for summary in summaries)
     return Scores(
-        detection=DetectionScores(
-            map50=precision.map50,
-            map50_95=precision.map50_95,
-            precision=pd_fa.precision,
-            recall=pd_fa.recall,
-            f1=pd_fa.f1,
-            legacy=precision.legacy,
-        ),
-        pd_fa=PdFaScores(
-            pd=pd_fa.pd,
-            false_alarms_per_frame=pd_fa.false_alarms_per_frame,
-            false_alarms_per_pixel=pd_fa.false_alarms_per_pixel,
-            false_area_fraction=pd_fa.false_area_fraction,
-        ),
-        tracking=TrackingScores(
-            mota=tracking.mota,
-            motp_px=tracking.motp_px,
-            idf1=tracking.idf1,
-            id_switches=tracking.id_switches,
-            hota=tracking.hota.hota,
-            deta=tracking.hota.deta,
-            assa=tracking.hota.assa,
-            fragmentations=tracking.fragmentations,
-            mostly_tracked=tracking.mostly_tracked,
-            mostly_lost=tracking.mostly_lost,
+        detection=_detection_scores(results, summaries, pd_fa),
+        pd_fa=_pd_fa_scores(results, pd_fa, config),
+        tracking=_tracking_scores(summaries, is_tracked=is_tracked),
+        tracking_iou=_overlap_tracking_scores(summaries, is_tracked=is_tracked),
+    )
+
+
+def _detection_scores(
+    results: Sequence[SequenceResult], summaries: Sequence[SequenceSummary], pd_fa: PdFa
+) -> DetectionScores:
+    precision = average_precision(results)
+    return DetectionScores(
+        map50=precision.map50,
+        map50_95=precision.map50_95,
+        ap_distance={
+            key: RankedHits.concatenate([s.by_distance[key] for s in summaries]).average_precision
+            for key in summaries[0].by_distance
+        },
+        ap_area={
+            key: RankedHits.concatenate([s.by_area[key] for s in summaries]).average_precision
+            for key in summaries[0].by_area
+        },
+        precision=pd_fa.precision,
+        recall=pd_fa.recall,
+        f1=pd_fa.f1,
+        legacy=precision.legacy,
+    )
+
+
+def _pd_fa_scores(
+    results: Sequence[SequenceResult], pd_fa: PdFa, config: EvaluationConfig
+) -> PdFaScores:
+    curve = score_curve(results, radius_px=config.pd_radius_px)
+    return PdFaScores(
+        pd=pd_fa.pd,
+        false_alarms_per_frame=pd_fa.false_alarms_per_frame,
+        false_alarms_per_pixel=pd_fa.false_alarms_per_pixel,
+        false_area_fraction=pd_fa.false_area_fraction,
+        roc=RocScores(
+            pd_at_false_alarms_per_pixel={
+                key: pd_at(curve, false_alarms=rate * curve.num_pixels)
+                for key, rate in ROC_FALSE_ALARMS_PER_PIXEL.items()
+            },
+            partial_area=partial_area(
+                curve, max_false_alarms_per_frame=config.roc_max_false_alarms_per_frame
+            ),
         ),
     )
 
 
-def _cells(scores: Scores) -> dict[str, str]:
-    """Return the rows of the table for one column."""
-    detection, pd_fa, tracking = scores.detection, scores.pd_fa, scores.tracking
-    rows: dict[str, float] = {
-        "mAP50": detection.map50,
-        "mAP50:95": detection.map50_95,
-        "precision": detection.precision,
-        "recall = Pd": detection.recall,
-        "F1": detection.f1,
-        "legacy precision": detection.legacy.precision,
-        "legacy recall": detection.legacy.recall,
-        "legacy F1": detection.legacy.f1,
-        "Fa per frame": pd_fa.false_alarms_per_frame,
-        "Fa per 1e6 pixels": pd_fa.false_alarms_per_pixel * 1e6,
-        "false area (1e-6)": pd_fa.false_area_fraction * 1e6,
-        "MOTA": tracking.mota,
-        "MOTP (px)": tracking.motp_px,
-        "IDF1": tracking.idf1,
-        "HOTA": tracking.hota,
-        "DetA": tracking.deta,
-        "AssA": tracking.assa,
-        "ID switches": tracking.id_switches,
-        "fragmentations": tracking.fragmentations,
-        "mostly tracked": tracking.mostly_tracked,
-        "mostly lost": tracking.mostly_lost,
-    }
-    return {label: _cell(value) for label, value in rows.items()}
+def _tracking_scores(summaries: Sequence[SequenceSummary], *, is_tracked: bool) -> TrackingScores:
+    total = reduce(add, (summary.tracking for summary in summaries), TrackingCounts())
+    lives = reduce(add, (summary.lives for summary in summaries), TrackLives())
+    scores = TrackingScores(
+        mota=total.mota,
+        motp_px=total.motp,
+        idf1=total.idf1,
+        id_switches=total.id_switches,
+        hota=total.hota.hota,
+        deta=total.hota.deta,
+        assa=total.hota.assa,
+        loca=total.hota.loca,
+        fragmentations=total.fragmentations,
+        mostly_tracked=total.mostly_tracked,
+        mostly_lost=total.mostly_lost,
+        frames_to_confirmation=lives.mean_frames_to_confirmation,
+        completeness=lives.completeness,
+        purity=lives.purity,
+        false_tracks=lives.num_false_tracks,
+        false_tracks_per_minute=lives.false_tracks_per_minute,
+        false_tracks_per_1000_frames=lives.false_tracks_per_1000_frames,
+    )
+    return scores if is_tracked else _undefined(scores)
 
 
-def _cell(value: float) -> str:
-    if isinstance(value, int):
-        return str(value)
-    return "-" if math.isnan(value) else f"{value:.4f}"
+def _overlap_tracking_scores(
+    summaries: Sequence[SequenceSummary], *, is_tracked: bool
+) -> OverlapTrackingScores:
+    total = reduce(add, (summary.tracking_iou for summary in summaries), TrackingCounts())
+    scores = OverlapTrackingScores(
+        mota=total.mota,
+        idf1=total.idf1,
+        id_switches=total.id_switches,
+        hota=total.hota.hota,
+        deta=total.hota.deta,
+        assa=total.hota.assa,
+        loca=total.hota.loca,
+    )
+    return scores if is_tracked else _undefined(scores)
+
+
+def _undefined(scores: _AnyScores) -> _AnyScores:
+    """Return the same scores, all NaN: output without identities says nothing about tracking."""
+    undefined: dict[str, Any] = {f.name: float("nan") for f in dataclasses.fields(scores)}
+    return type(scores)(**undefined)
 
 
 def _without_nan(value: Any) -> Any:

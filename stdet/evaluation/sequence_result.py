@@ -18,11 +18,13 @@ class SequenceResult:
         annotation: The truth.
         detections: One entry per frame, in order, down to the low score floor.
         tracks: Rows of the whole sequence; ``Tracks.empty()`` where nothing was tracked.
+        is_tracked: False where the output has no identities, so that tracking has no scores.
     """
 
     annotation: SequenceAnnotation
     detections: tuple[Detections, ...]
     tracks: Tracks
+    is_tracked: bool = True
 
     def __post_init__(self) -> None:
         """Check that truth, detections and tracks speak of the same frames.

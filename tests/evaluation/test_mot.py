@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,13 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trackeval.metrics import CLEAR, HOTA, Identity
 
-from stdet.boxes import centre_distance
-from stdet.evaluation.mot import HotaCounts, TrackingCounts, count_tracking
+from stdet.boxes import box_iou, centre_distance, centres_xy
+from stdet.evaluation.mot import (
+    HotaCounts,
+    TrackingCounts,
+    count_tracking,
+    count_tracking_by_overlap,
+)
 
 GATE = 8.0
 
 
-def trackeval_data(truth, tracks):
+def trackeval_data(truth, tracks, *, by="distance"):
     """Return one sequence as TrackEval wants it, with the similarity of this room."""
     gt_numbers, gt_ids = np.unique(truth.track_ids, return_inverse=True)
     pred_numbers, pred_ids = np.unique(tracks.track_ids, return_inverse=True)
@@ -29,10 +35,11 @@ def trackeval_data(truth, tracks):
     for frame in range(truth.num_frames):
         is_pred = tracks.frame_indices == frame
         rows = truth.rows_at(frame)
-        distance = centre_distance(truth.boxes_xyxy[rows], tracks.boxes_xyxy[is_pred])
+        boxes = (truth.boxes_xyxy[rows], tracks.boxes_xyxy[is_pred])
+        near = np.maximum(0, 1 - centre_distance(*boxes) / (2 * GATE))
         data["gt_ids"].append(gt_ids[rows])
         data["tracker_ids"].append(pred_ids[is_pred])
-        data["similarity_scores"].append(np.maximum(0, 1 - distance / (2 * GATE)))
+        data["similarity_scores"].append(near if by == "distance" else box_iou(*boxes))
     return data
 
 
@@ -64,18 +71,31 @@ def test_golden_tracks(build, track_case):
     counts = count_tracking(truth, tracks, gate_px=GATE)
     for name, expected in track_case["expected"].items():
         owner = counts.hota if name in ("hota", "deta", "assa") else counts
-        assert getattr(owner, name) == pytest.approx(expected, abs=1e-6), name
+        ours = getattr(owner, {"motp_px": "motp"}.get(name, name))
+        assert ours == pytest.approx(expected, abs=1e-6), name
 
 
-def test_hota_equals_trackeval_on_many_sequences(build):
+def grown(rows, half=6.0):
+    """Return truth or tracks with boxes of 2 x half px, wide enough to overlap."""
+    centres = centres_xy(rows.boxes_xyxy)
+    boxes = np.concatenate([centres - half, centres + half], axis=1).astype(np.float32)
+    return replace(rows, boxes_xyxy=boxes)
+
+
+@pytest.mark.parametrize("by", ["distance", "overlap"])
+def test_hota_equals_trackeval_on_many_sequences(build, by):
     reference, compared, loca_compared = HOTA(), 0, 0
     for seed in range(270):
         truth, tracks = random_sequence(build, seed)
-        ours = count_tracking(truth, tracks, gate_px=GATE).hota
+        if by == "overlap":
+            truth, tracks = grown(truth), grown(tracks)
+            ours = count_tracking_by_overlap(truth, tracks).hota
+        else:
+            ours = count_tracking(truth, tracks, gate_px=GATE).hota
         if len(truth) == 0:
             assert math.isnan(ours.hota)
             continue
-        theirs = reference.eval_sequence(trackeval_data(truth, tracks))
+        theirs = reference.eval_sequence(trackeval_data(truth, tracks, by=by))
         compared += 1
         assert ours.hota == pytest.approx(theirs["HOTA"].mean(), abs=1e-9)
         assert ours.deta == pytest.approx(theirs["DetA"].mean(), abs=1e-9)
@@ -128,7 +148,7 @@ def test_clear_and_identity_equal_trackeval_where_targets_are_far_apart(build):
             assert ours.fragmentations == theirs["Frag"]
             assert ours.mostly_lost == theirs["ML"]
             if ours.num_matches:
-                similarity = 1 - ours.motp_px / (2 * GATE)
+                similarity = 1 - ours.motp / (2 * GATE)
                 assert similarity == pytest.approx(theirs["MOTP"], abs=1e-9)
     theirs = clear.combine_sequences(all_clear)
     assert switches >= 10
@@ -138,6 +158,23 @@ def test_clear_and_identity_equal_trackeval_where_targets_are_far_apart(build):
     assert total.mota == pytest.approx(theirs["MOTA"], abs=1e-9)
     combined = identity.combine_sequences(all_identity)
     assert total.idf1 == pytest.approx(combined["IDF1"], abs=1e-9)
+
+
+def test_overlap_scores_equal_trackeval_and_say_how_far_edges_are_off(build):
+    clear = CLEAR({"THRESHOLD": 0.5, "PRINT_CONFIG": False})
+    total = 0
+    for seed in range(40):
+        truth, tracks = random_sequence(build, seed, spacing=200.0, noise=2.0, min_false=1)
+        truth, tracks = grown(truth), grown(tracks)
+        if not len(truth):
+            continue
+        ours = count_tracking_by_overlap(truth, tracks)
+        theirs = clear.eval_sequence(trackeval_data(truth, tracks, by="overlap"))
+        assert ours.mota == pytest.approx(float(theirs.get("MOTA", 0)), abs=1e-9)
+        if ours.num_matches:
+            total += 1
+            assert 1 - ours.motp == pytest.approx(theirs["MOTP"], abs=1e-9)
+    assert total >= 20
 
 
 def test_identity_equals_trackeval_where_targets_are_close(build):
@@ -160,7 +197,7 @@ def test_a_target_stays_with_its_track_while_that_is_within_the_gate(build):
     )
     counts = count_tracking(truth, tracks, gate_px=GATE)
     assert (counts.id_switches, counts.num_false_positives) == (0, 1)
-    assert counts.motp_px == 3.5
+    assert counts.motp == 3.5
 
 
 def test_mostly_tracked_and_lost_are_counted_per_target(build):
@@ -183,7 +220,7 @@ def test_without_truth_scores_are_nan_and_false_tracks_are_counted(build):
     )
     counts = count_tracking(truth, tracks, gate_px=GATE)
     assert counts.num_false_positives == 1
-    for value in (counts.mota, counts.idf1, counts.motp_px):
+    for value in (counts.mota, counts.idf1, counts.motp):
         assert math.isnan(value)
     for value in (counts.hota.hota, counts.hota.deta, counts.hota.assa, counts.hota.loca):
         assert math.isnan(value)
@@ -194,7 +231,7 @@ def test_without_tracks_everything_is_missed(build):
     counts = count_tracking(truth, tracks, gate_px=GATE)
     assert (counts.num_misses, counts.mostly_lost) == (3, 1)
     assert (counts.mota, counts.idf1, counts.hota.hota) == (0, 0, 0)
-    assert math.isnan(counts.motp_px)
+    assert math.isnan(counts.motp)
     assert math.isnan(counts.hota.loca)
 
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -8,21 +9,31 @@ from stdet.config import EvaluationConfig
 from stdet.errors import DataError
 from stdet.evaluation.report import (
     best_confidence,
-    detections_from_tracks,
     evaluate_sequences,
-    format_table,
 )
-from stdet.evaluation.sequence_result import SequenceResult
+from stdet.evaluation.sequence_result import SequenceResult, detections_from_tracks
+from stdet.evaluation.tables import report_table
+from stdet.types import Tracks
 
 CONFIG = EvaluationConfig()
 
 SCORE_KEYS = {
-    "detection": {"map50", "map50_95", "precision", "recall", "f1", "legacy"},
+    "detection": {
+        "map50",
+        "map50_95",
+        "ap_distance",
+        "ap_area",
+        "precision",
+        "recall",
+        "f1",
+        "legacy",
+    },
     "pd_fa": {
         "pd",
         "false_alarms_per_frame",
         "false_alarms_per_pixel",
         "false_area_fraction",
+        "roc",
     },
     "tracking": {
         "mota",
@@ -32,10 +43,18 @@ SCORE_KEYS = {
         "hota",
         "deta",
         "assa",
+        "loca",
         "fragmentations",
         "mostly_tracked",
         "mostly_lost",
+        "frames_to_confirmation",
+        "completeness",
+        "purity",
+        "false_tracks",
+        "false_tracks_per_minute",
+        "false_tracks_per_1000_frames",
     },
+    "tracking_iou": {"mota", "idf1", "id_switches", "hota", "deta", "assa", "loca"},
 }
 
 
@@ -71,7 +90,7 @@ def results(build):
 
 def test_report_has_the_promised_keys_everywhere(results):
     plain = evaluate_sequences(results, CONFIG, confidence=0.5).to_dict()
-    assert plain.keys() == {*SCORE_KEYS, "per_sequence", "rules"}
+    assert plain.keys() == {*SCORE_KEYS, "per_sequence", "rules", "intervals", "bootstrap"}
     assert plain["per_sequence"].keys() == {"one", "two", "none"}
     for scores in [plain, *plain["per_sequence"].values()]:
         for part, keys in SCORE_KEYS.items():
@@ -100,9 +119,11 @@ def test_report_numbers_counted_by_hand(results):
         "pd_radius_px": 3.0,
         "track_gate_px": 8.0,
         "link_gate_px": 30.0,
+        "roc_max_false_alarms_per_frame": 1.0,
         "num_frames": 8,
         "num_targets": 8,
         "linked_sequences": ["two"],
+        "untracked_sequences": [],
     }
 
 
@@ -134,7 +155,7 @@ def test_confidence_is_inclusive_for_a_float32_score(results):
 
 
 def test_table_names_every_sequence_score_and_rule(results):
-    table = format_table(evaluate_sequences(results, CONFIG, confidence=0.5))
+    table = report_table(evaluate_sequences(results, CONFIG, confidence=0.5)).render("text")
     for text in ("overall", "one", "two", "none", "mAP50", "legacy F1", "HOTA", "ID switches"):
         assert text in table
     assert "score >= 0.5" in table
@@ -142,7 +163,9 @@ def test_table_names_every_sequence_score_and_rule(results):
     assert "gate 8 px" in table
     assert "linking the truth (steps up to 30 px): two." in table
     pd_line = next(line for line in table.splitlines() if line.startswith("recall = Pd"))
-    assert pd_line.split()[3:] == ["0.5000", "0.7500", "0.2500", "-"]
+    # "recall = Pd", overall, "low to high", one, two, none.
+    assert pd_line.split()[3] == "0.5000"
+    assert pd_line.split()[7:] == ["0.7500", "0.2500", "-"]
     assert "nan" not in table
     assert table.isascii()
 
@@ -152,9 +175,21 @@ def test_table_of_many_sequences_stays_narrow(build):
         build.result(build.annotation([[]], name=f"sequence{n}"), build.detections([[]]))
         for n in range(20)
     ]
-    table = format_table(evaluate_sequences(results, CONFIG, confidence=0.5))
+    table = report_table(evaluate_sequences(results, CONFIG, confidence=0.5)).render("text")
     assert all(f"sequence{n}" in table for n in range(20))
     assert max(len(line) for line in table.splitlines()) <= 120
+
+
+def test_output_without_identities_has_no_tracking_scores(results):
+    untracked = replace(results[0], tracks=Tracks.empty(), is_tracked=False)
+    report = evaluate_sequences([untracked, *results[1:]], CONFIG, confidence=0.5)
+    plain = report.to_dict()
+    for scores in (plain, plain["per_sequence"]["one"]):
+        assert set(scores["tracking"].values()) == set(scores["tracking_iou"].values()) == {None}
+    assert plain["per_sequence"]["two"]["tracking"]["mota"] == 0.25
+    assert plain["rules"]["untracked_sequences"] == ["one"]
+    assert "tracking.mota" not in plain["intervals"]
+    assert "no identities in one." in report_table(report).render("text")
 
 
 def test_names_that_repeat_or_no_sequence_at_all_are_refused(results):

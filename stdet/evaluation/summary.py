@@ -1,0 +1,92 @@
+"""One sequence counted once, so that any set of sequences can be scored by adding.
+
+Totals, single sequences and every resample of a bootstrap come from the same counts and formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from stdet.config import EvaluationConfig
+from stdet.evaluation.linking import identify_truth
+from stdet.evaluation.mot import TrackingCounts, count_tracking, count_tracking_by_overlap
+from stdet.evaluation.pd_fa import PdFa, sequence_pd_fa
+from stdet.evaluation.ranking import SIZE_BINS_PX2, RankedHits, nearness, overlap, rank_hits
+from stdet.evaluation.sequence_result import SequenceResult
+from stdet.evaluation.track_life import TrackLives, count_lives
+
+AP_DISTANCES_PX = (1, 2, 3, 5)
+"""Radii of AP by centre distance."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SequenceSummary:
+    """What the scores of one sequence are made of.
+
+    Attributes:
+        name: Of the sequence.
+        is_linked: Whether the truth's identities were made by linking.
+        is_tracked: Whether the predictions carry identities.
+        pd_fa: Counts at the confidence.
+        tracking: Counts by centre distance.
+        tracking_iou: Counts by overlap.
+        lives: Counts over identities and tracks.
+        by_class: Ranked hits at IoU 0.5, by class.
+        by_distance: Ranked hits by centre distance, keyed "1px" and so on.
+        by_area: Ranked hits at IoU 0.5 by size of the target, keyed as ``SIZE_BINS_PX2``.
+    """
+
+    name: str
+    is_linked: bool
+    is_tracked: bool
+    pd_fa: PdFa
+    tracking: TrackingCounts
+    tracking_iou: TrackingCounts
+    lives: TrackLives
+    by_class: Mapping[int, RankedHits]
+    by_distance: Mapping[str, RankedHits]
+    by_area: Mapping[str, RankedHits]
+
+
+def summarise(
+    result: SequenceResult, config: EvaluationConfig, *, confidence: float
+) -> SequenceSummary:
+    """Count one sequence.
+
+    Args:
+        result: Truth, detections and tracks.
+        config: Radius and gates.
+        confidence: Score threshold of Pd and Fa.
+
+    Returns:
+        The counts.
+    """
+    truth = identify_truth(result.annotation, link_gate_px=config.link_gate_px)
+    annotation, tracks, gate_px = truth.annotation, result.tracks, config.track_gate_px
+    classes = np.unique(annotation.class_ids).tolist()
+    return SequenceSummary(
+        name=annotation.name,
+        is_linked=truth.is_linked,
+        is_tracked=result.is_tracked,
+        pd_fa=sequence_pd_fa(result, radius_px=config.pd_radius_px, confidence=confidence),
+        tracking=count_tracking(annotation, tracks, gate_px=gate_px),
+        tracking_iou=count_tracking_by_overlap(annotation, tracks),
+        lives=count_lives(annotation, tracks, gate_px=gate_px),
+        by_class={
+            class_id: rank_hits(result, similarity=overlap, threshold=0.5, class_id=class_id)
+            for class_id in classes
+        },
+        by_distance={
+            f"{radius}px": rank_hits(
+                result, similarity=nearness, threshold=-float(np.nextafter(radius, 0))
+            )
+            for radius in AP_DISTANCES_PX
+        },
+        by_area={
+            name: rank_hits(result, similarity=overlap, threshold=0.5, area_px2=area)
+            for name, area in SIZE_BINS_PX2.items()
+        },
+    )
