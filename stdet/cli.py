@@ -19,6 +19,7 @@ from stdet.errors import ConfigError, DataError, StdetError
 
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
+    from stdet.evaluation.report import Report
 
 _Number = TypeVar("_Number", int, float)
 
@@ -144,9 +145,10 @@ def _run_train(args: argparse.Namespace) -> int:
 def _add_evaluate(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate",
-        help="score a detector and tracker on a data set, or a track file against truth",
-        description="Run the model over a split (CONFIG), or score a JSON of `stdet track` "
-        "against a MOT truth file (--truth and --predictions).",
+        help="score a detector and tracker on a data set, or files of any tool against truth",
+        description="Run the model over a split (CONFIG), or score files alone (--truth and "
+        "--predictions): COCO results against a COCO file, MOT text or a JSON of `stdet track` "
+        "against MOT truth, or folders of these.",
     )
     _add_config(parser, nargs="?")
     parser.add_argument("--weights", default="stdet_n", help=f"{DEFAULT_WEIGHTS_HELP} (stdet_n)")
@@ -160,8 +162,14 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--json", type=Path, help="file for all scores")
     _add_format(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
-    parser.add_argument("--truth", type=Path, help="MOT file of the truth")
-    parser.add_argument("--predictions", type=Path, help="JSON of `stdet track`")
+    parser.add_argument("--truth", type=Path, help="COCO file, MOT file, or folder of the truth")
+    parser.add_argument("--predictions", type=Path, help="COCO results, MOT file, JSON, or folder")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="HxW",
+        help="size of the frames, pixels, where MOT files are scored (from the other files)",
+    )
     parser.set_defaults(run=_run_evaluate)
 
 
@@ -173,11 +181,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     if args.truth is not None or args.predictions is not None:
         if args.config is not None or args.truth is None or args.predictions is None:
             raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
-        from stdet.evaluation.per_target import format_target_table
-        from stdet.scoring import score_track_file
-
-        report, targets = score_track_file(args.truth, args.predictions, _config(args).evaluation)
-        print(format_target_table(targets))
+        report = _score_files(args)
     elif args.config is None:
         raise ConfigError("evaluate: give CONFIG, or --truth and --predictions.")
     else:
@@ -191,6 +195,16 @@ def _run_evaluate(args: argparse.Namespace) -> int:
         write_report(args.json, report)
         print(args.json)
     return 0
+
+
+def _score_files(args: argparse.Namespace) -> Report:
+    from stdet.evaluation.per_target import format_target_table
+    from stdet.file_scoring import score_files
+
+    scores = score_files(args.truth, args.predictions, _config(args), image_hw=args.size)
+    if scores.targets and args.format == "text":
+        print(format_target_table(scores.targets))
+    return scores.report
 
 
 def _add_info(commands: Any) -> None:

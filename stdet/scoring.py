@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
 from stdet.checkpoint import find_weights, load_state, load_weights, operating_point
-from stdet.config import EvaluationConfig, StdetConfig
-from stdet.data.formats.mot import read_annotation
-from stdet.data.formats.track_json import read_track_json
+from stdet.config import StdetConfig
 from stdet.data.sequences import Sequence, Split, load_sequences
 from stdet.device import choose_device
-from stdet.errors import DataError
-from stdet.evaluation.per_target import TargetRow, score_targets
 from stdet.evaluation.report import Report, best_confidence, evaluate_sequences
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.build import build_detector
@@ -134,41 +129,3 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
         detector, config, sequences, choose_device(device), title=f"evaluating {split}"
     )
     return scored.report
-
-
-def score_track_file(
-    truth: Path, predictions: Path, config: EvaluationConfig | None = None
-) -> tuple[Report, list[TargetRow]]:
-    """Score what `stdet track` wrote against a MOT truth file.
-
-    mAP is of the detections in the file, which begin at its operating point, and so lower than
-    that of ``evaluate_split``.
-
-    Args:
-        truth: MOT text file with identities.
-        predictions: JSON of `stdet track`.
-        config: Rules, None for the defaults.
-
-    Returns:
-        The report, and a row per true target.
-
-    Raises:
-        DataError: If a file cannot be used or the truth is longer than the predictions.
-    """
-    config = EvaluationConfig() if config is None else config
-    if not truth.is_file():
-        raise DataError(f"{truth}: cannot be read (No such file); check the path.")
-    found = read_track_json(predictions)
-    annotation = read_annotation(truth, name=found.name, image_hw=found.image_hw, fps=found.fps)
-    if annotation.num_frames > len(found.detections):
-        raise DataError(
-            f"{predictions}: holds {len(found.detections)} frames, but {truth} names frame "
-            f"{annotation.num_frames}. Track the whole source."
-        )
-    result = SequenceResult(
-        annotation=replace(annotation, num_frames=len(found.detections)),
-        detections=found.detections,
-        tracks=found.tracks,
-    )
-    report = evaluate_sequences([result], config, confidence=found.confidence)
-    return report, score_targets(result, gate_px=config.track_gate_px)

@@ -30,6 +30,7 @@ JOINERS = {
     "__main__",
     "checkpoint",
     "cli",
+    "file_scoring",
     "info",
     "pipeline",
     "scoring",

@@ -23,6 +23,7 @@ Nothing but this module and ``mot_rows.py`` knows that anything counts from 1.
 from __future__ import annotations
 
 import configparser
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,7 +33,7 @@ import numpy as np
 from stdet.data.formats.mot_rows import LARGEST_NUMBER, MotRows, read_rows, row_starts
 from stdet.data.part_file import PartFile
 from stdet.errors import DataError
-from stdet.types import UNKNOWN_TRACK_ID, SequenceAnnotation, Tracks
+from stdet.types import UNKNOWN_TRACK_ID, FloatArray, IntArray, SequenceAnnotation, Tracks
 
 
 class MotWriter:
@@ -130,8 +131,27 @@ def write_annotation(path: Path, annotation: SequenceAnnotation) -> None:
         file.write(text)
 
 
-def read_tracks(path: Path) -> Tracks:
-    """Read tracks, written by this project or by any other tracker.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MotPredictions:
+    """What a tracker or detector wrote.
+
+    Attributes:
+        frame_indices: int64 (M,), counted from 0.
+        boxes_xyxy: float32 (M, 4), continuous pixels.
+        scores: float32 (M,) in [0, 1].
+        tracks: The same rows with their identities; empty where they have none.
+        is_tracked: Whether they have.
+    """
+
+    frame_indices: IntArray
+    boxes_xyxy: FloatArray
+    scores: FloatArray
+    tracks: Tracks
+    is_tracked: bool
+
+
+def read_predictions(path: Path) -> MotPredictions:
+    """Read tracks, or detections whose ids are -1 in every row.
 
     Rows may stand in any order and hold 7 to 10 columns; those after the score are not read. A
     score of -1, which the format uses for "none", is read as 1.
@@ -140,27 +160,59 @@ def read_tracks(path: Path) -> Tracks:
         path: Text file; an empty one holds no tracks.
 
     Returns:
-        All rows, with class 0 and ``detection_indices`` -1 (not known).
+        All rows.
 
     Raises:
         DataError: Naming the file and line of the first row that is wrong.
     """
     rows = read_rows(path)
     scores = rows.scores
+    is_tracked = not len(rows.ids) or bool((rows.ids != UNKNOWN_TRACK_ID).any())
     has_none = scores == -1
-    rows.refuse(rows.ids < 1, lambda row: f"id {rows.ids[row]}; MOT ids count from 1")
+    rows.refuse(
+        is_tracked & (rows.ids < 1), lambda row: f"id {rows.ids[row]}; MOT ids count from 1"
+    )
     rows.refuse(
         ~has_none & ((scores < 0) | (scores > 1)),
         lambda row: f"score {scores[row]:g}; expected 0 to 1, or -1 for none; rescale the scores",
     )
-    return Tracks(
+    known_scores: FloatArray = np.where(has_none, 1.0, scores).astype(np.float32)
+    tracks = Tracks.empty()
+    if is_tracked:
+        tracks = Tracks(
+            frame_indices=rows.frame_indices,
+            track_ids=rows.ids,
+            boxes_xyxy=rows.boxes_xyxy,
+            scores=known_scores,
+            class_ids=np.zeros(len(scores), np.int64),
+            detection_indices=np.full(len(scores), -1, np.int64),
+        )
+    return MotPredictions(
         frame_indices=rows.frame_indices,
-        track_ids=rows.ids,
         boxes_xyxy=rows.boxes_xyxy,
-        scores=np.where(has_none, 1.0, scores).astype(np.float32),
-        class_ids=np.zeros(len(scores), np.int64),
-        detection_indices=np.full(len(scores), -1, np.int64),
+        scores=known_scores,
+        tracks=tracks,
+        is_tracked=is_tracked,
     )
+
+
+def read_tracks(path: Path) -> Tracks:
+    """Read tracks, written by this project or by any other tracker.
+
+    Args:
+        path: Text file as in ``read_predictions``; an empty one holds no tracks.
+
+    Returns:
+        All rows, with class 0 and ``detection_indices`` -1 (not known).
+
+    Raises:
+        DataError: Naming the file and line of the first row that is wrong, or if the rows have no
+            identities.
+    """
+    predictions = read_predictions(path)
+    if not predictions.is_tracked:
+        raise DataError(f"{path}: every id is -1, so these are detections; MOT ids count from 1.")
+    return predictions.tracks
 
 
 def read_annotation(
