@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stdet.boxes import centre_distance
+from stdet.evaluation.components import check_masks, find_components
 from stdet.evaluation.counts import add_fields, ratio
 from stdet.evaluation.matching import match_points, matching_growth
 from stdet.evaluation.sequence_result import SequenceResult
@@ -261,25 +261,19 @@ def mask_pd_fa(prediction: BoolArray, truth: BoolArray, *, radius_px: float = 3.
     Raises:
         ValueError: If the masks are not bool or differ in shape.
     """
-    for mask in (prediction, truth):
-        if mask.dtype != np.bool_ or mask.shape != truth.shape or mask.ndim != 2:
-            raise ValueError(
-                f"mask is {mask.dtype} {mask.shape}; expected bool (H, W), both alike. Threshold "
-                "it first, as in mask > 0."
-            )
-    pred_centroids, pred_areas = _components(prediction)
-    gt_centroids, _ = _components(truth)
-    delta = pred_centroids[:, None] - gt_centroids[None]
+    check_masks(prediction, truth)
+    found, targets = find_components(prediction), find_components(truth)
+    delta = found.centroids_rc[:, None] - targets.centroids_rc[None]
     # Centroids are fractions: without rounding, 19/3 - 10/3 comes out below 3.
     distances: NDArray[np.float64] = np.hypot(delta[..., 0], delta[..., 1]).round(9)
     matches = match_points(distances, radius_px=radius_px)
-    is_false = np.ones(len(pred_areas), np.bool_)
+    is_false = np.ones(len(found), np.bool_)
     is_false[matches.pred_indices] = False
     return MaskPdFa(
-        num_targets=len(gt_centroids),
+        num_targets=len(targets),
         num_hits=len(matches),
         num_false_components=int(is_false.sum()),
-        false_component_pixels=int(pred_areas[is_false].sum()),
+        false_component_pixels=int(found.areas[is_false].sum()),
         false_pixels=int((prediction & ~truth).sum()),
         num_frames=1,
         num_pixels=prediction.size,
@@ -294,11 +288,3 @@ def _union_area(boxes_xyxy: FloatArray, image_hw: tuple[int, int]) -> int:
     for x1, y1, x2, y2 in bounds.tolist():
         is_covered[y1:y2, x1:x2] = True
     return int(is_covered.sum())
-
-
-def _components(mask: BoolArray) -> tuple[NDArray[np.float64], IntArray]:
-    """Return centroids (N, 2) in (row, column) and areas (N,) of the 8-connected components."""
-    labels, num_components = ndimage.label(mask, structure=np.ones((3, 3)))
-    numbers = np.arange(1, num_components + 1)
-    centroids = np.array(ndimage.center_of_mass(mask, labels, numbers), np.float64).reshape(-1, 2)
-    return centroids, np.bincount(labels.ravel(), minlength=num_components + 1)[1:]
