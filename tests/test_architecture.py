@@ -32,6 +32,7 @@ JOINERS = {
     "cli",
     "file_scoring",
     "info",
+    "mask_scoring",
     "pipeline",
     "scoring",
     "track_files",
