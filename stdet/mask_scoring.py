@@ -109,7 +109,7 @@ def score_masks(truth: Path, predictions: Path, *, radius_px: float = 3.0) -> Ma
 
 def format_mask_table(report: MaskReport) -> str:
     """Return the report as text: a row per sequence, overall first, the rules side by side."""
-    rows = {"overall": report.overall, **report.per_sequence}
+    rows = [("overall", report.overall), *report.per_sequence.items()]
     blocks: list[tuple[str, dict[str, Callable[[MaskScores], float]]]] = [
         (
             "Pd",
@@ -154,11 +154,11 @@ def format_mask_table(report: MaskReport) -> str:
             },
         ),
     ]
-    label_width = max(20, *map(len, rows))
+    label_width = max(20, *(len(label) for label, _ in rows))
     lines: list[str] = []
     for title, columns in blocks:
         lines.append(f"{title:<{label_width}}" + "".join(f"{name:>14}" for name in columns))
-        for label, scores in rows.items():
+        for label, scores in rows:
             cells = "".join(f"{_cell(value(scores)):>14}" for value in columns.values())
             lines.append(f"{label:<{label_width}}{cells}")
         lines.append("")

@@ -164,6 +164,18 @@ def test_table_shows_the_rules_side_by_side(tmp_path):
     assert max(map(len, lines)) < 100
 
 
+def test_sequence_may_be_named_overall(tmp_path):
+    masks = {"overall/a": draw_mask([(5, 6, 5, 6)]), "t/a": draw_mask([(5, 6, 5, 6)])}
+    folder = write(tmp_path, masks)
+    lines = format_mask_table(score_masks(folder, folder)).splitlines()
+    at = lines.index(next(line for line in lines if line.startswith("Counts")))
+    assert [line.split() for line in lines[at + 1 : at + 4]] == [
+        ["overall", "2", "2", "2"],
+        ["overall", "1", "1", "1"],
+        ["t", "1", "1", "1"],
+    ]
+
+
 def test_folders_that_do_not_match_are_refused(tmp_path):
     truth = write(tmp_path / "truth", {"s/a": draw_mask([]), "s/b": draw_mask([])})
     said = write(tmp_path / "said", {"s/a": draw_mask([])})
