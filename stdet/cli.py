@@ -20,6 +20,7 @@ from stdet.errors import ConfigError, DataError, StdetError
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
     from stdet.evaluation.report import Report
+    from stdet.mask_scoring import MaskReport
 
 _Number = TypeVar("_Number", int, float)
 
@@ -58,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stdet {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_track, _add_train, _add_evaluate, _add_info):
+    for add in (_add_track, _add_train, _add_evaluate, _add_compare, _add_info):
         add(commands)
     return parser
 
@@ -148,7 +149,7 @@ def _add_evaluate(commands: Any) -> None:
         help="score a detector and tracker on a data set, or files of any tool against truth",
         description="Run the model over a split (CONFIG), or score files alone (--truth and "
         "--predictions): COCO results against a COCO file, MOT text or a JSON of `stdet track` "
-        "against MOT truth, or folders of these.",
+        "against MOT truth, folders of these, or folders of PNG masks.",
     )
     _add_config(parser, nargs="?")
     parser.add_argument("--weights", default="stdet_n", help=f"{DEFAULT_WEIGHTS_HELP} (stdet_n)")
@@ -162,8 +163,12 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("--json", type=Path, help="file for all scores")
     _add_format(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
-    parser.add_argument("--truth", type=Path, help="COCO file, MOT file, or folder of the truth")
-    parser.add_argument("--predictions", type=Path, help="COCO results, MOT file, JSON, or folder")
+    parser.add_argument(
+        "--truth", type=Path, help="COCO file, MOT file, folder of these or of PNG masks"
+    )
+    parser.add_argument(
+        "--predictions", type=Path, help="COCO results, MOT file, JSON of `track`, or folder"
+    )
     parser.add_argument(
         "--size",
         type=_size,
@@ -175,9 +180,9 @@ def _add_evaluate(commands: Any) -> None:
 
 def _run_evaluate(args: argparse.Namespace) -> int:
     from stdet.evaluation.report import write_report
-    from stdet.evaluation.tables import report_table
 
     _check_json(args)
+    report: Report | MaskReport
     if args.truth is not None or args.predictions is not None:
         if args.config is not None or args.truth is None or args.predictions is None:
             raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
@@ -185,26 +190,64 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     elif args.config is None:
         raise ConfigError("evaluate: give CONFIG, or --truth and --predictions.")
     else:
-        from stdet.scoring import evaluate_split
-
-        report = evaluate_split(
-            _config(args), weights=args.weights, split=args.split, device=args.device
-        )
-    print(report_table(report).render(args.format))
+        report = _score_split(args)
     if args.json is not None:
         write_report(args.json, report)
         print(args.json)
     return 0
 
 
-def _score_files(args: argparse.Namespace) -> Report:
-    from stdet.evaluation.per_target import format_target_table
-    from stdet.file_scoring import score_files
+def _score_split(args: argparse.Namespace) -> Report:
+    from stdet.evaluation.tables import report_table
+    from stdet.scoring import evaluate_split
 
-    scores = score_files(args.truth, args.predictions, _config(args), image_hw=args.size)
+    report = evaluate_split(
+        _config(args), weights=args.weights, split=args.split, device=args.device
+    )
+    print(report_table(report).render(args.format))
+    return report
+
+
+def _score_files(args: argparse.Namespace) -> Report | MaskReport:
+    from stdet.evaluation.per_target import format_target_table
+    from stdet.evaluation.tables import report_table
+    from stdet.file_scoring import score_files
+    from stdet.mask_scoring import format_mask_table, is_mask_folder, score_masks
+
+    config = _config(args)
+    if is_mask_folder(args.truth):
+        masks = score_masks(args.truth, args.predictions, radius_px=config.evaluation.pd_radius_px)
+        print(format_mask_table(masks))
+        return masks
+    scores = score_files(args.truth, args.predictions, config, image_hw=args.size)
     if scores.targets and args.format == "text":
         print(format_target_table(scores.targets))
+    print(report_table(scores.report).render(args.format))
     return scores.report
+
+
+def _add_compare(commands: Any) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare evaluated runs",
+        description="Print the headline numbers of runs that were evaluated on the same "
+        "sequences, their paired differences to the first run with 95 % intervals (bootstrap over "
+        "sequences), and the mean rank of each.",
+    )
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="JSON of `stdet evaluate --json`"
+    )
+    _add_format(parser)
+    parser.set_defaults(run=_run_compare)
+
+
+def _run_compare(args: argparse.Namespace) -> int:
+    from stdet.evaluation.compare import compare_runs, read_run
+
+    if len(args.runs) < 2:
+        raise ConfigError("compare: give at least two runs.")
+    print(compare_runs([read_run(path) for path in args.runs]).render(args.format), end="")
+    return 0
 
 
 def _add_info(commands: Any) -> None:

@@ -79,6 +79,13 @@ class MaskReport:
         }
 
 
+def is_mask_folder(path: Path) -> bool:
+    """Say whether a path is a folder that holds PNG files, itself or one level down."""
+    return path.is_dir() and any(
+        next(path.glob(pattern), None) is not None for pattern in ("*.png", "*/*.png")
+    )
+
+
 def score_masks(truth: Path, predictions: Path, *, radius_px: float = 3.0) -> MaskReport:
     """Score predicted masks against true ones, by the definition and as published code does.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -161,8 +161,15 @@ def best_confidence(results: Sequence[SequenceResult], config: EvaluationConfig)
     return (float(curve.scores[first]) + lowest) / 2
 
 
-def write_report(path: Path, report: Report) -> None:
-    """Write the report as JSON, beside ``path`` and renamed.
+class _Reportable(Protocol):
+    """What ``write_report`` writes: a report of boxes or of masks."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+
+
+def write_report(path: Path, report: _Reportable) -> None:
+    """Write a report as JSON, beside ``path`` and renamed.
 
     Raises:
         DataError: If the file cannot be written.
