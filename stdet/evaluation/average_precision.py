@@ -1,24 +1,29 @@
 """Average precision as COCO defines it, and the "precision" and "recall" that papers print.
 
-Image ids are made here, one per frame over all sequences, so that those of two files cannot
-collide. Nothing is cut: ``maxDets`` is the largest number of detections in a frame.
+Nothing is cut: every detection of a frame counts, however many there are. pycocotools and
+faster-coco-eval are the oracles of the tests; why they do not compute it here is in
+`docs/decisions/0006-own-average-precision.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
-from numpy.typing import NDArray
 
-from stdet.evaluation.sequence_result import SequenceResult
-from stdet.types import BoolArray, FloatArray, IntArray
+from stdet.evaluation.counts import ratio
+from stdet.evaluation.pairs import FlatSequence
+from stdet.evaluation.ranking import RankedHits, hits_by_overlap
+
+IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
+"""COCO's ten."""
 
 LEGACY_SCORE_FLOOR = 0.001
 """Score from which on the paper protocol counts detections."""
+
+ClassHits = Mapping[int, tuple[RankedHits, ...]]
+"""For each class the hits at each of ``IOU_THRESHOLDS``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +50,25 @@ class AveragePrecision:
     legacy: PrecisionRecall
 
 
-def average_precision(results: Sequence[SequenceResult]) -> AveragePrecision:
+def class_hits(flat: FlatSequence) -> ClassHits:
+    """Match one sequence at every overlap, class by class.
+
+    Args:
+        flat: Truth and detections.
+
+    Returns:
+        The hits of every class that truth or detections hold.
+    """
+    return {
+        class_id: tuple(
+            hits_by_overlap(flat, min_iou=threshold, class_id=class_id)
+            for threshold in IOU_THRESHOLDS
+        )
+        for class_id in np.union1d(flat.gt_class_ids, flat.class_ids).tolist()
+    }
+
+
+def average_precision(sequences: Sequence[ClassHits]) -> AveragePrecision:
     """Score detections over all thresholds.
 
     Classes are kept apart and averaged over those that have targets. Ignored truth is what COCO
@@ -59,140 +82,39 @@ def average_precision(results: Sequence[SequenceResult]) -> AveragePrecision:
     their harmonic mean. It is no operating point: no threshold reaches both.
 
     Args:
-        results: Truth and detections of each sequence.
+        sequences: ``class_hits`` of each sequence.
 
     Returns:
         The scores.
     """
-    if all(result.annotation.is_ignored.all() for result in results):
+    at_iou: list[tuple[RankedHits, ...]] = []
+    for class_id in sorted({class_id for hits in sequences for class_id in hits}):
+        parts = [hits[class_id] for hits in sequences if class_id in hits]
+        joint = tuple(RankedHits.concatenate(column) for column in zip(*parts, strict=True))
+        if joint[0].num_targets:
+            at_iou.append(joint)
+    if not at_iou:
         nan = float("nan")
-        return AveragePrecision(
-            map50=nan,
-            map50_95=nan,
-            legacy=PrecisionRecall(precision=nan, recall=nan, f1=nan),
-        )
-    curves = _coco_curves(results, score_floor=0.0)
-    legacy_curves = curves
-    if any((frame.scores < LEGACY_SCORE_FLOOR).any() for r in results for frame in r.detections):
-        legacy_curves = _coco_curves(results, score_floor=LEGACY_SCORE_FLOOR)
+        undefined = PrecisionRecall(precision=nan, recall=nan, f1=nan)
+        return AveragePrecision(map50=nan, map50_95=nan, legacy=undefined)
+    values = np.array([[hits.average_precision for hits in joint] for joint in at_iou])
     return AveragePrecision(
-        map50=float(curves.precision[0].mean()),
-        map50_95=float(curves.precision.mean()),
-        legacy=_legacy(legacy_curves),
+        map50=float(values[:, 0].mean()),
+        map50_95=float(values.mean()),
+        legacy=_legacy([joint[0] for joint in at_iou]),
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Curves:
-    """COCO's tables, for the classes that have targets.
-
-    Attributes:
-        precision: float64 (10, 101, K), interpolated, by IoU threshold and recall point.
-        recall: float64 (10, K), the largest.
-    """
-
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-
-
-def _legacy(curves: _Curves) -> PrecisionRecall:
+def _legacy(classes: Sequence[RankedHits]) -> PrecisionRecall:
     """Apply the paper protocol to each class and average."""
-    recalls = curves.recall[0]
-    # Rounded down in floating point as published: 100 * 0.29 gives 28 points.
-    num_points = (100 * recalls).astype(np.int64).tolist()
-    precisions = [
-        curves.precision[0, :points, index].mean() if points else np.nan
-        for index, points in enumerate(num_points)
-    ]
-    precision, recall = float(np.mean(precisions)), float(recalls.mean())
-    return PrecisionRecall(
-        precision=precision, recall=recall, f1=2 * precision * recall / (precision + recall)
-    )
-
-
-def _coco_curves(results: Sequence[SequenceResult], *, score_floor: float) -> _Curves:
-    """Run the COCO evaluation on detections of at least ``score_floor``."""
-    images: list[dict[str, Any]] = []
-    truth_rows: list[dict[str, Any]] = []
-    detection_rows: list[dict[str, Any]] = []
-    most_detections = 1
-    for result in results:
-        truth = result.annotation
-        for frame in result.detections:
-            image_id = len(images) + 1
-            images.append({"id": image_id})
-            rows = truth.rows_at(frame.frame_index)
-            truth_rows += _truth_rows(
-                image_id,
-                truth.boxes_xyxy[rows],
-                truth.class_ids[rows],
-                truth.is_ignored[rows],
-                first_id=len(truth_rows) + 1,
-            )
-            kept = frame[frame.scores >= score_floor]
-            detection_rows += _detection_rows(
-                image_id, kept.boxes_xyxy, kept.class_ids, kept.scores
-            )
-            most_detections = max(most_detections, len(kept))
-    class_ids = {row["category_id"] for row in truth_rows}
-    categories = [{"id": class_id, "name": str(class_id)} for class_id in sorted(class_ids)]
-    coco = COCO({"images": images, "annotations": truth_rows, "categories": categories})
-    evaluation = COCOeval_faster(
-        coco, coco.loadRes(detection_rows), "bbox", print_function=lambda *_: None
-    )
-    evaluation.params.maxDets = [most_detections]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    precision = np.asarray(evaluation.eval["precision"], np.float64)[:, :, :, 0, -1]
-    recall = np.asarray(evaluation.eval["recall"], np.float64)[:, :, 0, -1]
-    has_targets = recall[0] > -1
-    return _Curves(precision=precision[:, :, has_targets], recall=recall[:, has_targets])
-
-
-def _truth_rows(
-    image_id: int,
-    boxes_xyxy: FloatArray,
-    class_ids: IntArray,
-    is_ignored: BoolArray,
-    *,
-    first_id: int,
-) -> list[dict[str, Any]]:
-    """Return COCO annotations. Ids start at 1, since COCO reads a match with id 0 as none."""
-    return [
-        {
-            "id": first_id + index,
-            "image_id": image_id,
-            "category_id": class_id,
-            "bbox": box,
-            "area": box[2] * box[3],
-            "iscrowd": int(ignored),
-        }
-        for index, (box, class_id, ignored) in enumerate(
-            zip(_xywh(boxes_xyxy), class_ids.tolist(), is_ignored.tolist(), strict=True)
-        )
-    ]
-
-
-def _detection_rows(
-    image_id: int, boxes_xyxy: FloatArray, class_ids: IntArray, scores: FloatArray
-) -> list[dict[str, Any]]:
-    """Return COCO results."""
-    return [
-        {
-            "image_id": image_id,
-            "category_id": class_id,
-            "bbox": box,
-            "score": score,
-        }
-        for box, class_id, score in zip(
-            _xywh(boxes_xyxy), class_ids.tolist(), scores.tolist(), strict=True
-        )
-    ]
-
-
-def _xywh(boxes_xyxy: FloatArray) -> list[list[float]]:
-    """Return boxes as COCO writes them; in float64, where the difference of floats is exact."""
-    boxes = boxes_xyxy.astype(np.float64)
-    boxes[:, 2:] -= boxes[:, :2]
-    rows: list[list[float]] = boxes.tolist()
-    return rows
+    precisions, recalls = [], []
+    for hits in classes:
+        curve = hits.at_least(LEGACY_SCORE_FLOOR)
+        recalls.append(curve.recall)
+        # Rounded down in floating point as published: 100 * 0.29 gives 28 points.
+        num_points = int(100 * curve.recall)
+        points = curve.interpolated_precision[:num_points]
+        precisions.append(points.mean() if num_points else np.nan)
+    precision, recall = float(np.mean(precisions)), float(np.mean(recalls))
+    f1 = ratio(2 * precision * recall, precision + recall)
+    return PrecisionRecall(precision=precision, recall=recall, f1=f1)

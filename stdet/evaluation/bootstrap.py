@@ -118,7 +118,7 @@ def _map50(summaries: Sequence[SequenceSummary], draws: IntArray) -> Vector:
     per_class = np.array(
         [
             average_precision_of_resamples(
-                [summary.by_class.get(class_id, none) for summary in summaries], draws
+                [summary.by_class.get(class_id, (none,))[0] for summary in summaries], draws
             )
             for class_id in classes
         ]

@@ -1,20 +1,20 @@
 """Detections ranked by score: who hits under COCO's greedy rule, and average precision from that.
 
-faster-coco-eval gives mAP by overlap. This module adds what it has no room for: hits by centre
-distance, size bins that fit small targets, and hits kept per sequence, so that a bootstrap over
-sequences can recompute the average precision of every resample.
+Hits are by overlap or by centre distance, of all targets or of those in a bin of size. They are
+kept per sequence, so that a bootstrap over sequences can recompute the average precision of every
+resample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.boxes import box_iou, centre_distance
-from stdet.evaluation.sequence_result import SequenceResult
+from stdet.evaluation.counts import ratio
+from stdet.evaluation.pairs import FlatSequence, areas
 from stdet.types import BoolArray, FloatArray, IntArray
 
 SIZE_BINS_PX2 = {
@@ -24,10 +24,6 @@ SIZE_BINS_PX2 = {
     "gt81": (81.0, 1e10),
 }
 """Bins of target area, pixels squared: (above, up to and including)."""
-
-Similarity = Callable[[FloatArray, FloatArray, BoolArray], NDArray[np.float64]]
-"""Detected boxes (N, 4), true boxes (M, 4) and which of these are ignored, bool (M,), to a
-similarity (N, M) that grows as they come closer."""
 
 _RECALL_POINTS = np.linspace(0.0, 1.0, 101)
 
@@ -55,18 +51,35 @@ class RankedHits:
             num_targets=sum(part.num_targets for part in parts),
         )
 
+    def at_least(self, score: float) -> RankedHits:
+        """Return the detections of at least this score."""
+        rows = self.scores >= score
+        return RankedHits(
+            scores=self.scores[rows], is_hit=self.is_hit[rows], num_targets=self.num_targets
+        )
+
+    @property
+    def recall(self) -> float:
+        """Hits of all detections / targets."""
+        return ratio(int(self.is_hit.sum()), self.num_targets)
+
     @property
     def average_precision(self) -> float:
-        """Mean of the interpolated precision at 101 recall points; NaN without targets.
+        """Mean of the interpolated precision; NaN without targets."""
+        return float(self.interpolated_precision.mean())
+
+    @property
+    def interpolated_precision(self) -> NDArray[np.float64]:
+        """Precision at 101 recall points, float64 (101,); NaN without targets.
 
         Source:
             COCO (Lin et al. 2014) as pycocotools computes it: equal scores keep their order,
             precision is the largest at any higher recall, and 0 beyond the highest recall.
         """
         if not self.num_targets:
-            return float("nan")
+            return np.full(len(_RECALL_POINTS), np.nan)
         is_hit = self.is_hit[np.argsort(-self.scores, kind="stable")]
-        return _interpolated(np.cumsum(is_hit), np.arange(1, len(is_hit) + 1), self.num_targets)
+        return _interpolate(np.cumsum(is_hit), np.arange(1, len(is_hit) + 1), self.num_targets)
 
 
 def average_precision_of_resamples(
@@ -93,117 +106,103 @@ def average_precision_of_resamples(
     for row in np.flatnonzero(num_targets).tolist():
         weights = multiplicities[row][sequence]
         num_hits, num_all = np.cumsum(weights * is_hit), np.cumsum(weights)
-        values[row] = _interpolated(num_hits, num_all, int(num_targets[row]))
+        values[row] = _interpolate(num_hits, num_all, int(num_targets[row])).mean()
     return values
 
 
-def _interpolated(num_hits: IntArray, num_all: IntArray, num_targets: int) -> float:
-    """Return the mean interpolated precision of cumulated counts (D,)."""
+def _interpolate(num_hits: IntArray, num_all: IntArray, num_targets: int) -> NDArray[np.float64]:
+    """Return the precision at the recall points from cumulated counts (D,)."""
     precision = num_hits / np.maximum(num_all, 1)
     highest = np.maximum.accumulate(precision[::-1])[::-1]
     places = np.searchsorted(num_hits / num_targets, _RECALL_POINTS, side="left")
-    return float(np.append(highest, 0.0)[np.minimum(places, len(highest))].mean())
+    points: NDArray[np.float64] = np.append(highest, 0.0)[np.minimum(places, len(highest))]
+    return points
 
 
-def overlap(
-    pred_xyxy: FloatArray, gt_xyxy: FloatArray, is_ignored: BoolArray
-) -> NDArray[np.float64]:
-    """Return the intersection over union, (N, M); over the detection's area for ignored truth."""
-    iou = box_iou(pred_xyxy, gt_xyxy)
-    if is_ignored.any():
-        area, gt_area = _areas(pred_xyxy)[:, None], _areas(gt_xyxy)[None, :]
-        intersection = iou * (area + gt_area) / (1 + iou)
-        iou = np.where(is_ignored, intersection / area, iou)
-    return iou
-
-
-def nearness(
-    pred_xyxy: FloatArray, gt_xyxy: FloatArray, is_ignored: BoolArray
-) -> NDArray[np.float64]:
-    """Return minus the centre distance in pixels, (N, M)."""
-    return -centre_distance(pred_xyxy, gt_xyxy)
-
-
-def rank_hits(
-    result: SequenceResult,
+def hits_by_overlap(
+    flat: FlatSequence,
     *,
-    similarity: Similarity,
-    threshold: float,
+    min_iou: float = 0.5,
     area_px2: tuple[float, float] | None = None,
     class_id: int | None = None,
 ) -> RankedHits:
-    """Match each frame's detections to its targets in descending score, as COCO does.
+    """Match detections to targets in descending score by overlap, as COCO does.
 
-    Every detection takes the most similar free target whose similarity is at least the threshold;
+    Every detection takes the free target of its frame with most overlap, of at least ``min_iou``;
     targets that count come before those that do not. A detection that takes a target which does
     not count is left out, and with ``area_px2`` so is one that takes none and lies outside the
     bin itself. A target that is ignored in the file takes any number of detections, as COCO's
     crowd does.
 
     Args:
-        result: Truth and detections.
-        similarity: ``overlap`` or ``nearness``.
-        threshold: Smallest similarity of a hit. For distances strictly below r pixels pass
-            ``-np.nextafter(r, 0)``.
+        flat: Truth and detections.
+        min_iou: Smallest overlap of a hit, at least ``pairs.MIN_IOU``.
         area_px2: Only targets of an area in (low, high] count; None for all.
         class_id: Only this class of targets and detections; None looks at no classes.
 
     Returns:
         The ranked detections of the sequence.
     """
-    truth = result.annotation
-    scores, hits, num_targets = [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)], 0
-    for frame in result.detections:
-        rows = truth.rows_at(frame.frame_index)
-        boxes, is_crowd = truth.boxes_xyxy[rows], truth.is_ignored[rows]
-        if class_id is not None:
-            of_class = truth.class_ids[rows] == class_id
-            boxes, is_crowd = boxes[of_class], is_crowd[of_class]
-            frame = frame[frame.class_ids == class_id]
-        is_out = is_crowd | ~_in_bin(boxes, area_px2)
-        num_targets += int((~is_out).sum())
-        taken = _take(similarity(frame.boxes_xyxy, boxes, is_crowd), threshold, is_crowd, is_out)
-        is_free = taken < 0
-        is_hit = ~is_free & ~np.append(is_out, True)[taken]
-        counts = is_hit | (is_free & _in_bin(frame.boxes_xyxy, area_px2))
-        scores.append(frame.scores[counts])
-        hits.append(is_hit[counts])
+    is_close = flat.pair_ious >= min(min_iou, 1 - 1e-10)
+    return _rank(flat, is_close, flat.pair_ious, area_px2, class_id)
+
+
+def hits_by_distance(flat: FlatSequence, *, radius_px: float) -> RankedHits:
+    """Do the same by centre distance, strictly below a radius; classes are not looked at.
+
+    Args:
+        flat: Truth and detections.
+        radius_px: Pixels, at most ``pairs.MAX_DISTANCE_PX``.
+
+    Returns:
+        The ranked detections of the sequence.
+    """
+    is_close = flat.pair_distances < radius_px
+    return _rank(flat, is_close, -flat.pair_distances, None, None)
+
+
+def _rank(
+    flat: FlatSequence,
+    is_close: BoolArray,
+    similarity: NDArray[np.float64],
+    area_px2: tuple[float, float] | None,
+    class_id: int | None,
+) -> RankedHits:
+    """Match greedily and keep the detections that count."""
+    is_out = flat.is_ignored | ~_in_bin(flat.gt_xyxy, area_px2)
+    counts = _in_bin(flat.boxes_xyxy, area_px2)
+    is_of_class = np.ones(len(flat.gt_xyxy), np.bool_)
+    if class_id is not None:
+        is_of_class = flat.gt_class_ids == class_id
+        counts &= flat.class_ids == class_id
+        is_close = is_close & is_of_class[flat.pair_targets]
+        is_close &= flat.class_ids[flat.pair_detections] == class_id
+    rows = np.flatnonzero(is_close)
+    detections, targets = flat.pair_detections[rows], flat.pair_targets[rows]
+    # By detection; targets that count first, then the most similar, of equals the last as in COCO.
+    order = np.lexsort((-targets, -similarity[rows], is_out[targets], detections))
+    is_hit = np.zeros(len(flat.scores), np.bool_)
+    is_taken: set[int] = set()
+    last = -1
+    is_crowd = flat.is_ignored.tolist()
+    for detection, target in zip(detections[order].tolist(), targets[order].tolist(), strict=True):
+        if detection == last or (target in is_taken and not is_crowd[target]):
+            continue
+        last = detection
+        is_taken.add(target)
+        is_hit[detection] = not is_out[target]
+        counts[detection] = is_hit[detection]
     return RankedHits(
-        scores=np.concatenate(scores), is_hit=np.concatenate(hits), num_targets=num_targets
+        scores=flat.scores[counts],
+        is_hit=is_hit[counts],
+        num_targets=int((is_of_class & ~is_out).sum()),
     )
-
-
-def _areas(boxes_xyxy: FloatArray) -> NDArray[np.float64]:
-    """Return areas in pixels squared, float64 (N,)."""
-    areas: NDArray[np.float64] = (boxes_xyxy[:, 2:].astype(np.float64) - boxes_xyxy[:, :2]).prod(
-        axis=1
-    )
-    return areas
 
 
 def _in_bin(boxes_xyxy: FloatArray, area_px2: tuple[float, float] | None) -> BoolArray:
     """Say which boxes have an area within the bin, bool (N,)."""
     if area_px2 is None:
         return np.ones(len(boxes_xyxy), np.bool_)
-    area = _areas(boxes_xyxy)
+    area = areas(boxes_xyxy)
     inside: BoolArray = (area > area_px2[0]) & (area <= area_px2[1])
     return inside
-
-
-def _take(
-    similarity: NDArray[np.float64], threshold: float, is_crowd: BoolArray, is_out: BoolArray
-) -> NDArray[np.int64]:
-    """Return the target that each detection takes, int64 (N,), -1 for none."""
-    taken = np.full(len(similarity), -1, np.int64)
-    is_free = np.ones(len(is_out), np.bool_)
-    is_possible = similarity >= threshold
-    for row in np.flatnonzero(is_possible.any(axis=1)).tolist():
-        open_ones = is_possible[row] & (is_free | is_crowd)
-        for choices in (open_ones & ~is_out, open_ones & is_out):
-            if choices.any():
-                # The last of equals, as in COCO.
-                near = np.where(choices, similarity[row], -np.inf)[::-1]
-                best = len(near) - 1 - int(near.argmax())
-                taken[row], is_free[best] = best, False
-                break
-    return taken

@@ -187,17 +187,15 @@ def _scores(
     pd_fa = reduce(add, (summary.pd_fa for summary in summaries), PdFa())
     is_tracked = all(summary.is_tracked for summary in summaries)
     return Scores(
-        detection=_detection_scores(results, summaries, pd_fa),
+        detection=_detection_scores(summaries, pd_fa),
         pd_fa=_pd_fa_scores(results, pd_fa, config),
         tracking=_tracking_scores(summaries, is_tracked=is_tracked),
         tracking_iou=_overlap_tracking_scores(summaries, is_tracked=is_tracked),
     )
 
 
-def _detection_scores(
-    results: Sequence[SequenceResult], summaries: Sequence[SequenceSummary], pd_fa: PdFa
-) -> DetectionScores:
-    precision = average_precision(results)
+def _detection_scores(summaries: Sequence[SequenceSummary], pd_fa: PdFa) -> DetectionScores:
+    precision = average_precision([summary.by_class for summary in summaries])
     return DetectionScores(
         map50=precision.map50,
         map50_95=precision.map50_95,

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from stdet.config import EvaluationConfig
+from stdet.evaluation.average_precision import ClassHits, class_hits
 from stdet.evaluation.linking import identify_truth
 from stdet.evaluation.mot import TrackingCounts, count_tracking, count_tracking_by_overlap
+from stdet.evaluation.pairs import flatten
 from stdet.evaluation.pd_fa import PdFa, sequence_pd_fa
-from stdet.evaluation.ranking import SIZE_BINS_PX2, RankedHits, nearness, overlap, rank_hits
+from stdet.evaluation.ranking import SIZE_BINS_PX2, RankedHits, hits_by_distance, hits_by_overlap
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.evaluation.track_life import TrackLives, count_lives
 
@@ -34,7 +34,7 @@ class SequenceSummary:
         tracking: Counts by centre distance.
         tracking_iou: Counts by overlap.
         lives: Counts over identities and tracks.
-        by_class: Ranked hits at IoU 0.5, by class.
+        by_class: Ranked hits at COCO's overlaps, by class.
         by_distance: Ranked hits by centre distance, keyed "1px" and so on.
         by_area: Ranked hits at IoU 0.5 by size of the target, keyed as ``SIZE_BINS_PX2``.
     """
@@ -46,7 +46,7 @@ class SequenceSummary:
     tracking: TrackingCounts
     tracking_iou: TrackingCounts
     lives: TrackLives
-    by_class: Mapping[int, RankedHits]
+    by_class: ClassHits
     by_distance: Mapping[str, RankedHits]
     by_area: Mapping[str, RankedHits]
 
@@ -66,7 +66,7 @@ def summarise(
     """
     truth = identify_truth(result.annotation, link_gate_px=config.link_gate_px)
     annotation, tracks, gate_px = truth.annotation, result.tracks, config.track_gate_px
-    classes = np.unique(annotation.class_ids).tolist()
+    flat = flatten(result)
     return SequenceSummary(
         name=annotation.name,
         is_linked=truth.is_linked,
@@ -75,18 +75,11 @@ def summarise(
         tracking=count_tracking(annotation, tracks, gate_px=gate_px),
         tracking_iou=count_tracking_by_overlap(annotation, tracks),
         lives=count_lives(annotation, tracks, gate_px=gate_px),
-        by_class={
-            class_id: rank_hits(result, similarity=overlap, threshold=0.5, class_id=class_id)
-            for class_id in classes
-        },
+        by_class=class_hits(flat),
         by_distance={
-            f"{radius}px": rank_hits(
-                result, similarity=nearness, threshold=-float(np.nextafter(radius, 0))
-            )
-            for radius in AP_DISTANCES_PX
+            f"{radius}px": hits_by_distance(flat, radius_px=radius) for radius in AP_DISTANCES_PX
         },
         by_area={
-            name: rank_hits(result, similarity=overlap, threshold=0.5, area_px2=area)
-            for name, area in SIZE_BINS_PX2.items()
+            name: hits_by_overlap(flat, area_px2=area) for name, area in SIZE_BINS_PX2.items()
         },
     )

@@ -8,14 +8,14 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from stdet.evaluation.average_precision import average_precision
+from stdet.evaluation.average_precision import average_precision, class_hits
+from stdet.evaluation.pairs import flatten
 from stdet.evaluation.ranking import (
     SIZE_BINS_PX2,
     RankedHits,
     average_precision_of_resamples,
-    nearness,
-    overlap,
-    rank_hits,
+    hits_by_distance,
+    hits_by_overlap,
 )
 
 
@@ -91,7 +91,7 @@ def coco_ap50(result, area):
 def test_size_bins_equal_pycocotools(build, seed):
     result = random_result(build, seed)
     for area in [*SIZE_BINS_PX2.values(), (0.0, 1e10)]:
-        ours = rank_hits(result, similarity=overlap, threshold=0.5, area_px2=area)
+        ours = hits_by_overlap(flatten(result), area_px2=area)
         assert ours.average_precision == pytest.approx(
             coco_ap50(result, area), abs=1e-9, nan_ok=True
         )
@@ -101,8 +101,10 @@ def test_size_bins_equal_pycocotools(build, seed):
 def test_ranked_hits_at_half_overlap_give_the_reported_map50(build, with_ignored):
     for seed in range(8):
         result = random_result(build, seed, with_ignored=with_ignored)
-        ours = rank_hits(result, similarity=overlap, threshold=0.5, class_id=0)
-        assert ours.average_precision == pytest.approx(average_precision([result]).map50, abs=1e-9)
+        ours = hits_by_overlap(flatten(result), class_id=0)
+        assert ours.average_precision == pytest.approx(
+            average_precision([class_hits(flatten(result))]).map50, abs=1e-9
+        )
 
 
 def test_average_precision_by_distance_counted_by_hand(build):
@@ -113,8 +115,7 @@ def test_average_precision_by_distance_counted_by_hand(build):
         build.detections([[(*at(12.5, 10), 0.9), (*at(50, 50), 0.8)], [(*at(20, 20), 0.7)]]),
     )
     by_radius = {
-        radius: rank_hits(result, similarity=nearness, threshold=-float(np.nextafter(radius, 0)))
-        for radius in (1.0, 2.5, 3.0)
+        radius: hits_by_distance(flatten(result), radius_px=radius) for radius in (1.0, 2.5, 3.0)
     }
     # 1 px: only the third hits, precision 1/3 up to recall 1/2: 51 of 101 points.
     assert by_radius[1.0].average_precision == pytest.approx(51 / 101 / 3)
@@ -133,20 +134,16 @@ def test_nothing_is_cut_on_a_frame_with_1000_detections(build):
         build.annotation([boxes.tolist()], hw=(400, 400)),
         build.detections([np.concatenate([boxes, scores], axis=1).tolist()], hw=(400, 400)),
     )
-    found = average_precision([result])
+    found = average_precision([class_hits(flatten(result))])
     assert found.map50 == pytest.approx(1)
     assert found.legacy.recall == 1
-    hits = rank_hits(result, similarity=overlap, threshold=0.5)
+    hits = hits_by_overlap(flatten(result))
     assert hits.is_hit.sum() == hits.num_targets == 1000
 
 
 def test_resamples_equal_scoring_each_resample(build):
     parts = [
-        rank_hits(
-            random_result(build, seed, num_frames=6, has_ties=False),
-            similarity=overlap,
-            threshold=0.5,
-        )
+        hits_by_overlap(flatten(random_result(build, seed, num_frames=6, has_ties=False)))
         for seed in range(5)
     ]
     draws = np.random.default_rng(1).multinomial(5, [0.2] * 5, 40)
@@ -160,8 +157,8 @@ def test_resamples_equal_scoring_each_resample(build):
 
 def test_without_targets_or_detections_it_is_defined(build):
     none = build.result(build.annotation([[]]), build.detections([[(1, 1, 3, 3, 0.5)]]))
-    hits = rank_hits(none, similarity=overlap, threshold=0.5)
+    hits = hits_by_overlap(flatten(none))
     assert np.isnan(hits.average_precision)
     assert np.isnan(average_precision_of_resamples([hits], np.array([[1], [2]]))).all()
     silent = build.result(build.annotation([[(1, 1, 3, 3)]]), build.detections([[]]))
-    assert rank_hits(silent, similarity=overlap, threshold=0.5).average_precision == 0
+    assert hits_by_overlap(flatten(silent)).average_precision == 0
