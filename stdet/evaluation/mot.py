@@ -225,16 +225,9 @@ def _count(
     annotation: SequenceAnnotation, tracks: Tracks, *, distance: _Distance, gate: float
 ) -> TrackingCounts:
     """Compare tracks with truth by some distance."""
-    if not annotation.has_identities:
-        raise ValueError(
-            f"{annotation.name}: truth has no identities; expected every track id known. Link it "
-            "with identify_truth first."
-        )
+    _require_identities(annotation)
     frames = _frames(annotation, tracks, distance, gate)
-    accumulator = motmetrics.MOTAccumulator()
-    for frame_index, frame in enumerate(frames):
-        within_gate = np.where(frame.distances <= gate, frame.distances, np.nan)
-        accumulator.update(frame.gt_ids, frame.pred_ids, within_gate, frameid=frame_index)
+    accumulator = _clear_matches(frames, gate)
     scores = motmetrics.metrics.create().compute(
         accumulator, metrics=list(_MOTMETRICS_NAMES.values()), return_dataframe=False
     )
@@ -246,6 +239,48 @@ def _count(
         hota=_hota(frames, gate),
         **{ours: int(scores[theirs]) for ours, theirs in _MOTMETRICS_NAMES.items()},
     )
+
+
+def switches_per_frame(
+    annotation: SequenceAnnotation, tracks: Tracks, *, gate_px: float
+) -> IntArray:
+    """Say in which frames ``count_tracking`` counts its id switches.
+
+    Args:
+        annotation: The truth, with identities.
+        tracks: Rows of the whole sequence.
+        gate_px: Largest centre distance of a match, pixels, inclusive.
+
+    Returns:
+        int64 (F,), one count per frame of the sequence; their sum is ``id_switches``.
+
+    Raises:
+        ValueError: If the truth has no identities.
+    """
+    _require_identities(annotation)
+    events = _clear_matches(_frames(annotation, tracks, centre_distance, gate_px), gate_px).events
+    frame_indices = events.index.get_level_values("FrameId")[events.Type == "SWITCH"]
+    return np.bincount(
+        np.asarray(frame_indices, np.int64), minlength=annotation.num_frames
+    ).astype(np.int64)
+
+
+def _require_identities(annotation: SequenceAnnotation) -> None:
+    """Raise ``ValueError`` unless the truth has identities."""
+    if not annotation.has_identities:
+        raise ValueError(
+            f"{annotation.name}: truth has no identities; expected every track id known. Link it "
+            "with identify_truth first."
+        )
+
+
+def _clear_matches(frames: list[_Frame], gate: float) -> motmetrics.MOTAccumulator:
+    """Let motmetrics match every frame by CLEAR's rule."""
+    accumulator = motmetrics.MOTAccumulator()
+    for frame_index, frame in enumerate(frames):
+        within_gate = np.where(frame.distances <= gate, frame.distances, np.nan)
+        accumulator.update(frame.gt_ids, frame.pred_ids, within_gate, frameid=frame_index)
+    return accumulator
 
 
 def _frames(
