@@ -164,7 +164,8 @@ def test_models_know_no_files():
 
 def test_tracking_and_evaluation_load_no_torch():
     loaded = modules_after(
-        "import stdet.tracking.tracker, stdet.evaluation.report, stdet.evaluation.per_target"
+        "import stdet.tracking.tracker, stdet.evaluation.report, stdet.evaluation.per_target\n"
+        "import stdet.evaluation.html_report"
     )
     assert "numpy" in loaded
     assert loaded.isdisjoint({"torch", "torchvision"})

@@ -125,8 +125,8 @@ def worst_frames(
     """Choose frames with most misses and false alarms, spread over the sequences.
 
     Every sequence offers its worst frame first, those with most errors before the others, then its
-    second worst, and so on until the limit. Frames of one sequence keep a distance, since
-    neighbours show the same thing.
+    second worst, and so on until the limit. Frames of one sequence keep a distance, and of equally
+    bad ones that farthest from the others comes first, since neighbours show the same thing.
 
     Args:
         events: One per sequence.
@@ -140,12 +140,15 @@ def worst_frames(
     offers: list[tuple[int, int, int, int]] = []
     for sequence, event in enumerate(events):
         errors = event.num_detection_errors
+        frames = np.arange(len(errors))
         gap = max(1, min(min_gap, len(errors) // limit))
-        chosen: list[int] = []
-        for frame in np.argsort(-errors, kind="stable").tolist():
-            if errors[frame] == 0 or len(chosen) == limit:
+        distance = np.full(len(errors), len(errors))  # Of each frame to the nearest one offered.
+        for rank in range(limit):
+            eligible = np.flatnonzero((errors > 0) & (distance >= gap))
+            if not len(eligible):
                 break
-            if all(abs(frame - other) >= gap for other in chosen):
-                offers.append((len(chosen), -int(errors[frame]), sequence, frame))
-                chosen.append(frame)
+            worst = eligible[errors[eligible] == errors[eligible].max()]
+            frame = int(worst[np.argmax(distance[worst])])
+            offers.append((rank, -int(errors[frame]), sequence, frame))
+            distance = np.minimum(distance, np.abs(frames - frame))
     return sorted((sequence, frame) for _, _, sequence, frame in sorted(offers)[:limit])

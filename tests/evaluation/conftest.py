@@ -100,7 +100,51 @@ def build():
         result=result,
         point_tracking=point_tracking,
         box_result=box_result,
+        wandering_result=wandering_result,
     )
+
+
+def wandering_result(name, *, num_frames=30, seed=0):
+    """Two targets, found with gaps and in clutter by a track that changes its id half way."""
+    rng = np.random.default_rng(seed)
+    square = lambda x, y: (x - 2.0, y - 2.0, x + 2.0, y + 2.0)  # noqa: E731
+    truth, found, tracked = [], [], []
+    for frame in range(num_frames):
+        points = [(10 + frame % 40, 20), (50 - frame % 40, 44)]
+        truth.append([square(*point) for point in points])
+        seen = [square(*point) for point in points if rng.random() < 0.8]
+        clutter = [square(*rng.uniform(5, 59, 2)) for _ in range(rng.poisson(0.5))]
+        found.append([(*box, rng.uniform(0.2, 1)) for box in seen + clutter])
+        first_id = 1 if frame < num_frames // 2 else 11
+        tracked.append([(first_id + n, *box) for n, box in enumerate(truth[-1])])
+    ids = [[1, 2] for _ in range(num_frames)]
+    return result(annotation(truth, ids=ids, name=name), detections(found), tracks(tracked))
+
+
+@pytest.fixture(scope="session")
+def write_page():
+    """Write the HTML report of results and return its path."""
+    from stdet.config import EvaluationConfig
+    from stdet.evaluation.html_report import write_html_report
+    from stdet.evaluation.report import evaluate_sequences
+
+    def read_frame(name, frame_index):
+        seed = [frame_index, *name.encode()]
+        return np.random.default_rng(seed).random((64, 64), np.float32)
+
+    def write(folder, results, *, confidence=0.5, has_images=True, **changes):
+        config = EvaluationConfig()
+        arguments = {
+            "title": "A report",
+            "report": evaluate_sequences(results, config, confidence=confidence),
+            "results": results,
+            "config": config,
+            "intervals": {},
+            "read_frame": read_frame if has_images else None,
+        }
+        return write_html_report(folder, **{**arguments, **changes})
+
+    return write
 
 
 def box_result(case, *, name="s"):

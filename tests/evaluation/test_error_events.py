@@ -112,7 +112,13 @@ def test_ignored_truth_is_neither_miss_nor_false_alarm(build):
 def test_worst_frames_are_spread_over_sequences_and_kept_apart():
     many, few = events_of([9] * 200), events_of([0] * 50 + [1] + [0] * 149)
     chosen = worst_frames([many, few, events_of([0] * 10)], limit=4)
-    assert chosen == [(0, 0), (0, 10), (0, 20), (1, 50)]
+    assert chosen == [(0, 0), (0, 99), (0, 199), (1, 50)]
+
+
+def test_worse_frames_come_before_distant_ones_but_not_next_to_each_other():
+    errors = [1] * 300
+    errors[100:104] = [5, 6, 5, 5]
+    assert worst_frames([events_of(errors)], limit=3) == [(0, 0), (0, 101), (0, 299)]
 
 
 def test_worst_frames_prefer_more_errors_of_either_kind():
