@@ -45,9 +45,16 @@ def curve_charts(
     for number, group in groups:
         curve = score_curve(group, radius_px=radius_px)
         num_frames = max(1, sum(result.annotation.num_frames for result in group))
-        rates.append(curve.num_false_alarms / num_frames)
-        precision_lines.append(_precision_line(number, curve, confidence))
-        roc_lines.append(_roc_line(number, curve, rates[-1], confidence))
+        rate = curve.num_false_alarms / num_frames
+        recall = curve.num_hits / max(1, curve.num_targets)
+        precision = curve.num_hits / (curve.num_hits + curve.num_false_alarms)
+        precision_lines.append(
+            _line(number, curve, confidence, x=("recall", recall), y=("precision", precision))
+        )
+        roc_lines.append(
+            _line(number, curve, confidence, x=("Fa per frame", rate), y=("Pd", recall))
+        )
+        rates.append(rate)
     num_frames = max(1, sum(result.annotation.num_frames for result in results))
     low = 10.0 ** math.floor(-math.log10(num_frames))
     false_alarms = Axis(
@@ -165,47 +172,25 @@ def _bin_labels(edges: Sequence[float]) -> list[str]:
     return [f"<{edges[1]:g}", *inner, f">={edges[-2]:g}"]
 
 
-def _precision_line(sequence: int | None, curve: ScoreCurve, confidence: float) -> Line:
-    """Return precision against recall; no line where there are no targets."""
-    if not curve.num_targets:
-        return _nothing(sequence, "no targets")
-    recall = curve.num_hits / curve.num_targets
-    precision = curve.num_hits / (curve.num_hits + curve.num_false_alarms)
-    marked = _operating_row(curve, confidence)
-    note = f"no detection scores {confidence:.3g} or more"
-    if marked is not None:
-        note = (
-            f"score >= {confidence:.3g}: recall {recall[marked]:.3f}, "
-            f"precision {precision[marked]:.3f}"
-        )
-    return Line(sequence=sequence, x=recall, y=precision, marked=marked, note=note)
-
-
-def _roc_line(
+def _line(
     sequence: int | None,
     curve: ScoreCurve,
-    false_alarms_per_frame: NDArray[np.float64],
     confidence: float,
+    *,
+    x: tuple[str, NDArray[np.float64]],
+    y: tuple[str, NDArray[np.float64]],
 ) -> Line:
-    """Return Pd against false alarms per frame; no line where there are no targets."""
+    """Return a line with its operating point, from names and values; none without targets."""
     if not curve.num_targets:
-        return _nothing(sequence, "no targets")
-    pd = curve.num_hits / curve.num_targets
-    marked = _operating_row(curve, confidence)
-    note = f"no detection scores {confidence:.3g} or more"
-    if marked is not None:
-        note = (
-            f"score >= {confidence:.3g}: Pd {pd[marked]:.3f}, "
-            f"{false_alarms_per_frame[marked]:.3g} per frame"
-        )
-    return Line(sequence=sequence, x=false_alarms_per_frame, y=pd, marked=marked, note=note)
-
-
-def _operating_row(curve: ScoreCurve, confidence: float) -> int | None:
-    """Return the row of the lowest score that counts, None where none does."""
+        nothing = np.zeros(0)
+        return Line(sequence=sequence, x=nothing, y=nothing, marked=None, note="no targets")
+    (x_name, x_values), (y_name, y_values) = x, y
+    marked, note = None, f"no detection scores {confidence:.3g} or more"
     num_counted = int((curve.scores >= confidence).sum())
-    return num_counted - 1 if num_counted else None
-
-
-def _nothing(sequence: int | None, note: str) -> Line:
-    return Line(sequence=sequence, x=np.zeros(0), y=np.zeros(0), marked=None, note=note)
+    if num_counted:
+        marked = num_counted - 1
+        note = (
+            f"score >= {confidence:.3g}: {x_name} {x_values[marked]:.3g}, "
+            f"{y_name} {y_values[marked]:.3g}"
+        )
+    return Line(sequence=sequence, x=x_values, y=y_values, marked=marked, note=note)
