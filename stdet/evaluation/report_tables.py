@@ -65,7 +65,9 @@ def summary_tables(report: Report, intervals: Mapping[str, tuple[float, float]])
     for name, value in _leaves(report.to_dict()):
         scale = 1e6 if name in _PER_MILLION else 1
         low, high = intervals.get(name, (math.nan, math.nan))
-        interval = "-" if math.isnan(low + high) else f"{low * scale:.4f} to {high * scale:.4f}"
+        interval = (
+            "-" if math.isnan(low + high) else f"{_number(low * scale)} to {_number(high * scale)}"
+        )
         row = (
             _label(name, report.rules.track_gate_px),
             _number(_scaled(value, scale)),
@@ -200,7 +202,11 @@ def _scaled(value: float | None, scale: float) -> float:
 
 
 def _number(value: float, digits: int = 4) -> str:
-    """Print a count as it is, another number with some digits, an undefined one as a dash."""
+    """Print a count as it is, an undefined number as a dash, another one with some digits."""
     if isinstance(value, int):
         return str(value)
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    if math.isnan(value):
+        return "-"
+    # A rate of few false alarms must not look like none.
+    is_tiny = 0 < abs(value) < 10 ** (1 - digits)
+    return f"{value:.2g}" if is_tiny else f"{value:.{digits}f}"
