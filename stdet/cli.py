@@ -164,6 +164,9 @@ def _add_evaluate(commands: Any) -> None:
     _add_format(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
     parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="folder for a page (index.html) to look at"
+    )
+    parser.add_argument(
         "--truth", type=Path, help="COCO file, MOT file, folder of these or of PNG masks"
     )
     parser.add_argument(
@@ -201,11 +204,19 @@ def _score_split(args: argparse.Namespace) -> Report:
     from stdet.evaluation.tables import report_table
     from stdet.scoring import evaluate_split
 
-    report = evaluate_split(
-        _config(args), weights=args.weights, split=args.split, device=args.device
-    )
-    print(report_table(report).render(args.format))
-    return report
+    config = _config(args)
+    scored = evaluate_split(config, weights=args.weights, split=args.split, device=args.device)
+    print(report_table(scored.report).render(args.format))
+    if args.report is not None:
+        _write_html(
+            args,
+            title=f"{args.weights} on {args.config.stem}, {args.split}",
+            report=scored.report,
+            results=scored.results,
+            config=config.evaluation,
+            read_frame=scored.read_frame,
+        )
+    return scored.report
 
 
 def _score_files(args: argparse.Namespace) -> Report | MaskReport:
@@ -216,6 +227,8 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
 
     config = _config(args)
     if is_mask_folder(args.truth):
+        if args.report is not None:
+            raise ConfigError("evaluate: --report shows boxes; leave it out for masks.")
         masks = score_masks(args.truth, args.predictions, radius_px=config.evaluation.pd_radius_px)
         print(format_mask_table(masks))
         return masks
@@ -223,7 +236,22 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
     if scores.targets and args.format == "text":
         print(format_target_table(scores.targets))
     print(report_table(scores.report).render(args.format))
+    if args.report is not None:
+        _write_html(
+            args,
+            title=f"{args.predictions.name} against {args.truth.name}",
+            report=scores.report,
+            results=scores.results,
+            config=config.evaluation,
+            read_frame=None,
+        )
     return scores.report
+
+
+def _write_html(args: argparse.Namespace, **content: Any) -> None:
+    from stdet.evaluation.html_report import write_html_report
+
+    print(write_html_report(args.report, **content))
 
 
 def _add_compare(commands: Any) -> None:
@@ -312,7 +340,12 @@ def _config(args: argparse.Namespace) -> StdetConfig:
 
 
 def _check_json(args: argparse.Namespace) -> None:
-    """Refuse a --json file that cannot be written before the work, not after it."""
+    """Refuse a --json file or --report that cannot be written before the work, not after it."""
+    report: Path | None = getattr(args, "report", None)
+    if report is not None and (report / "index.html").exists() and not args.overwrite:
+        raise DataError(f"{report / 'index.html'}: already there; pass --overwrite to replace it.")
+    if report is not None and report.exists() and not report.is_dir():
+        raise DataError(f"{report}: is a file; name a folder with --report.")
     path: Path | None = args.json
     if path is None:
         return

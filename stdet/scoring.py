@@ -18,7 +18,7 @@ from stdet.models.detector import ClipDetector
 from stdet.pipeline import StreamingDetector, detect_sequence, track_detections
 from stdet.progress import ProgressBar
 from stdet.tracking.tracker import Tracker
-from stdet.types import Tracks
+from stdet.types import FloatArray, Tracks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,10 +28,19 @@ class Scored:
     Attributes:
         report: Everything.
         confidence: The operating point they are given at.
+        results: What was scored, by sequence.
+        sequences: Where the frames are, in the same order.
     """
 
     report: Report
     confidence: float
+    results: tuple[SequenceResult, ...]
+    sequences: tuple[Sequence, ...]
+
+    def read_frame(self, name: str, index: int) -> FloatArray:
+        """Return a frame of a sequence as float32 (H, W) in [0, 1]."""
+        (sequence,) = (sequence for sequence in self.sequences if sequence.name == name)
+        return sequence.read(index)
 
     @property
     def map50(self) -> float:
@@ -101,10 +110,12 @@ def score_sequences(
         for result in results
     ]
     report = evaluate_sequences(tracked, config.evaluation, confidence=confidence)
-    return Scored(report=report, confidence=confidence)
+    return Scored(
+        report=report, confidence=confidence, results=tuple(tracked), sequences=tuple(sequences)
+    )
 
 
-def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: str) -> Report:
+def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: str) -> Scored:
     """Score weights on one split of a data set.
 
     Args:
@@ -125,7 +136,6 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
         confidence = operating_point(loaded)
         config = replace(config, postprocess=replace(config.postprocess, confidence=confidence))
     sequences = load_sequences(config.data, split)
-    scored = score_sequences(
+    return score_sequences(
         detector, config, sequences, choose_device(device), title=f"evaluating {split}"
     )
-    return scored.report

@@ -7,7 +7,7 @@ sequence alone by hiding what carries another number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -56,7 +56,6 @@ def write_html_report(
     report: Report,
     results: Sequence[SequenceResult],
     config: EvaluationConfig,
-    intervals: Mapping[str, tuple[float, float]],
     read_frame: FrameReader | None,
 ) -> Path:
     """Write ``index.html`` into a folder.
@@ -67,8 +66,6 @@ def write_html_report(
         report: Scores of ``results``.
         results: Truth, detections and tracks of each sequence.
         config: Radius and gates the scores were made with.
-        intervals: 95 % intervals by dotted names as in ``Report.to_dict()``, for example
-            "detection.map50"; may be empty.
         read_frame: From sequence name and frame index to float32 (H, W) in [0, 1]; called once
             for each frame with targets, in order, and once for each frame shown. None leaves out
             what needs pixels, and says so.
@@ -90,7 +87,7 @@ def write_html_report(
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    page = _page(title, material, intervals)
+    page = _page(title, material)
     with PartFile(path) as file:
         file.write(page.encode("ascii", "xmlcharrefreplace").decode("ascii"))
     return path
@@ -115,7 +112,7 @@ def _check_same(
             )
 
 
-def _page(title: str, material: _Material, intervals: Mapping[str, tuple[float, float]]) -> str:
+def _page(title: str, material: _Material) -> str:
     """Return the whole page."""
     report, names = material.report, [result.annotation.name for result in material.results]
     assets = resources.files("stdet.evaluation")
@@ -124,7 +121,7 @@ def _page(title: str, material: _Material, intervals: Mapping[str, tuple[float, 
     sections = [
         _section(
             "Scores of all sequences",
-            f'<div class="tables">{summary_tables(report, intervals)}</div>',
+            f'<div class="tables">{summary_tables(report, report.bootstrap.intervals())}</div>',
         ),
         _section("Rules", rules_list(report, len(names))),
         _section("Curves by centre distance", _curves(material)),

@@ -8,21 +8,24 @@ from html import escape
 from typing import Any
 
 from stdet.evaluation.error_events import ErrorEvents
-from stdet.evaluation.report import Report, Scores
+from stdet.evaluation.report import Report
+from stdet.evaluation.scores import Scores
+from stdet.evaluation.tables import ROWS
 
 _GROUP_TITLES = {
     "detection": "Detection",
     "pd_fa": "Pd and false alarms",
     "tracking": "Tracking by centre distance",
+    "tracking_iou": "Tracking by overlap, a match at IoU 0.5 and more",
 }
 
-_NO_SCORES = {"per_sequence", "rules", "intervals"}
+_NO_SCORES = {"per_sequence", "rules", "intervals", "bootstrap"}
 """Parts of ``Report.to_dict()`` that are not scores of all sequences."""
 
 _PER_MILLION = {"pd_fa.false_alarms_per_pixel", "pd_fa.false_area_fraction"}
 """Scores printed in millionths."""
 
-_LABELS = {
+_LABELS = {key: label for label, key in ROWS.items()} | {
     "detection.map50": "mAP50",
     "detection.map50_95": "mAP50:95",
     "detection.precision": "precision",

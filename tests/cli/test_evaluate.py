@@ -1,7 +1,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from stdet.data.formats.mot import write_annotation
 from stdet.data.synthetic import SyntheticConfig, generate
@@ -140,6 +142,50 @@ def test_missing_and_damaged_weights_are_refused(refused, config, tmp_path):
     line = refused("evaluate", config, "--weights", tmp_path / "none.safetensors")
     assert "none.safetensors: no such weights file" in line
     assert "not a readable safetensors file" in refused("evaluate", config, "--weights", garbage)
+
+
+def test_page_is_written_and_not_replaced_unasked(cli, refused, config, weights, tmp_path):
+    options = ["evaluate", config, "--weights", weights, "--report", tmp_path / "page"]
+    outcome = cli(*options)
+    assert (outcome.code, outcome.err) == (0, [])
+    assert outcome.out.endswith(f"{tmp_path / 'page' / 'index.html'}\n")
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "data:image/png" in page  # Frames were at hand.
+    assert "index.html: already there; pass --overwrite" in refused(*options)
+    assert cli(*options, "--overwrite").code == 0
+    (tmp_path / "file").write_text("")
+    assert "is a file; name a folder with --report" in refused(
+        "evaluate", config, "--weights", weights, "--report", tmp_path / "file"
+    )
+
+
+def test_runs_are_compared_from_the_command_line(cli, refused, config, weights, tmp_path):
+    for name, confidence in (("a", 0.25), ("b", 0.5)):
+        options = ["--set", f"postprocess.confidence={confidence}", "--split", "test"]
+        path = tmp_path / f"{name}.json"
+        cli("evaluate", config, "--weights", weights, "--json", path, *options)
+    outcome = cli("compare", tmp_path / "a.json", tmp_path / "b.json", "--format", "csv")
+    assert (outcome.code, outcome.err) == (0, [])
+    assert outcome.out.splitlines()[0] == ",a,b,difference,95 % interval"
+    assert "give at least two runs" in refused("compare", tmp_path / "a.json")
+
+
+def test_mask_folders_are_scored_and_written(cli, refused, tmp_path):
+    for folder in ("truth", "found"):
+        (tmp_path / folder).mkdir()
+        for number in range(2):
+            mask = np.zeros((16, 16), np.uint8)
+            mask[4:6, 4:6] = 255
+            mask[12, 12] = 255 * (folder == "found")
+            Image.fromarray(mask).save(tmp_path / folder / f"{number}.png")
+    files = ["--truth", tmp_path / "truth", "--predictions", tmp_path / "found"]
+    outcome = cli("evaluate", *files, "--json", tmp_path / "m.json")
+    assert (outcome.code, outcome.err) == (0, [])
+    content = json.loads((tmp_path / "m.json").read_text())
+    assert content["definition"]["pd"] == 1
+    assert content["definition"]["false_component_pixels"] == 2
+    assert "basicirstd" in outcome.out
+    assert "leave it out for masks" in refused("evaluate", *files, "--report", tmp_path / "page")
 
 
 def test_existing_report_is_refused_before_the_work(refused, config, tmp_path):

@@ -139,7 +139,6 @@ def write_page():
             "report": evaluate_sequences(results, config, confidence=confidence),
             "results": results,
             "config": config,
-            "intervals": {},
             "read_frame": read_frame if has_images else None,
         }
         return write_html_report(folder, **{**arguments, **changes})
