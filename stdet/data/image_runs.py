@@ -45,6 +45,21 @@ class ImageRun:
     annotation: SequenceAnnotation
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunRows:
+    """Which images of a label file follow one another.
+
+    Attributes:
+        name: unique within the label file.
+        group: name of the folder.
+        rows: images in the order of their frames.
+    """
+
+    name: str
+    group: str
+    rows: tuple[int, ...]
+
+
 def cut_into_runs(labels: ImageLabels, *, fps: float | None = None) -> list[ImageRun]:
     """Cut the images of a label file into contiguous runs. Opens no image.
 
@@ -58,6 +73,34 @@ def cut_into_runs(labels: ImageLabels, *, fps: float | None = None) -> list[Imag
     Raises:
         DataError: If the images of a folder differ in size or two runs get the same name.
     """
+    runs = group_rows(labels)
+    rows_of_group: dict[Path, list[int]] = {}
+    for run in runs:
+        rows_of_group.setdefault(labels.paths[run.rows[0]].parent, []).extend(run.rows)
+    for rows in rows_of_group.values():
+        _require_one_size(labels, rows)
+    return [
+        ImageRun(
+            group=run.group,
+            files=tuple(labels.paths[row] for row in run.rows),
+            annotation=annotate(labels, run, fps=fps),
+        )
+        for run in runs
+    ]
+
+
+def group_rows(labels: ImageLabels) -> list[RunRows]:
+    """Say which images of a label file form a run, whatever their sizes.
+
+    Args:
+        labels: Images and boxes in any order.
+
+    Returns:
+        Runs in natural order of their folders, then of their frames.
+
+    Raises:
+        DataError: If two runs get the same name.
+    """
     rows_of_folder: dict[Path, list[int]] = {}
     for row, path in enumerate(labels.paths):
         rows_of_folder.setdefault(path.parent, []).append(row)
@@ -65,13 +108,12 @@ def cut_into_runs(labels: ImageLabels, *, fps: float | None = None) -> list[Imag
     runs = []
     for folder, group in zip(folders, _folder_names(folders), strict=True):
         rows = sorted(rows_of_folder[folder], key=lambda row: natural_key(labels.paths[row].name))
-        _require_one_size(labels, rows)
         gaps = numbered_gaps([labels.paths[row].name for row in rows])
         for start, stop in itertools.pairwise([0, *gaps, len(rows)]):
             run = rows[start:stop]
             name = f"{group}_{_span(labels, run)}" if gaps else group
-            runs.append(_build_run(labels, run, name=name, group=group, fps=fps))
-    counts = Counter(run.annotation.name for run in runs)
+            runs.append(RunRows(name=name, group=group, rows=tuple(run)))
+    counts = Counter(run.name for run in runs)
     for name, count in counts.items():
         if count > 1:
             raise DataError(
@@ -79,6 +121,33 @@ def cut_into_runs(labels: ImageLabels, *, fps: float | None = None) -> list[Imag
                 "names. Rename a folder."
             )
     return runs
+
+
+def annotate(labels: ImageLabels, run: RunRows, *, fps: float | None = None) -> SequenceAnnotation:
+    """Collect the boxes of a run; its size is that of its first image.
+
+    Args:
+        labels: Images and boxes; the boxes of the run are usable.
+        run: Images of ``labels``.
+        fps: Frames per second, written into the annotation.
+    """
+    frame_of_image = np.full(len(labels), -1, np.int64)
+    frame_of_image[list(run.rows)] = np.arange(len(run.rows))
+    frames = frame_of_image[labels.image_rows]
+    boxes = np.flatnonzero(frames >= 0)
+    boxes = boxes[np.lexsort((labels.track_ids[boxes], frames[boxes]))]
+    height, width = labels.sizes_hw[run.rows[0]].tolist()
+    return SequenceAnnotation(
+        name=run.name,
+        num_frames=len(run.rows),
+        image_hw=(height, width),
+        fps=fps,
+        frame_indices=frames[boxes],
+        track_ids=labels.track_ids[boxes],
+        boxes_xyxy=labels.boxes_xyxy[boxes],
+        class_ids=labels.class_ids[boxes],
+        is_ignored=labels.is_ignored[boxes],
+    )
 
 
 def _folder_names(folders: Sequence[Path]) -> list[str]:
@@ -112,28 +181,3 @@ def _require_one_size(labels: ImageLabels, rows: list[int]) -> None:
             f"{labels.sizes_hw[odd].tolist()} and {labels.paths[rows[0]]} {sizes[0].tolist()}; "
             "expected one size per folder. Put them into two folders."
         )
-
-
-def _build_run(
-    labels: ImageLabels, rows: list[int], *, name: str, group: str, fps: float | None
-) -> ImageRun:
-    """Collect images that follow one another and their boxes."""
-    frame_of_image = np.full(len(labels), -1, np.int64)
-    frame_of_image[rows] = np.arange(len(rows))
-    frames = frame_of_image[labels.image_rows]
-    boxes = np.flatnonzero(frames >= 0)
-    boxes = boxes[np.lexsort((labels.track_ids[boxes], frames[boxes]))]
-    height, width = labels.sizes_hw[rows[0]].tolist()
-    annotation = SequenceAnnotation(
-        name=name,
-        num_frames=len(rows),
-        image_hw=(height, width),
-        fps=fps,
-        frame_indices=frames[boxes],
-        track_ids=labels.track_ids[boxes],
-        boxes_xyxy=labels.boxes_xyxy[boxes],
-        class_ids=labels.class_ids[boxes],
-        is_ignored=labels.is_ignored[boxes],
-    )
-    files = tuple(labels.paths[row] for row in rows)
-    return ImageRun(group=group, files=files, annotation=annotation)

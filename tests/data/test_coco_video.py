@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stdet.data.formats.coco_video import read_coco, write_coco
+from stdet.data.formats.coco_video import read_coco, read_coco_unchecked, write_coco
 from stdet.data.formats.image_labels import ImageLabels
 from stdet.errors import DataError
 from stdet.types import UNKNOWN_TRACK_ID
@@ -186,3 +186,13 @@ def test_written_file_reads_back_unchanged(tmp_path, rows, has_tracks):
     assert again.paths == labels.paths
     for field in ("sizes_hw", "image_rows", "boxes_xyxy", "class_ids", "track_ids", "is_ignored"):
         np.testing.assert_array_equal(getattr(again, field), getattr(labels, field))
+
+
+def test_unchecked_reading_keeps_bad_boxes(tmp_path):
+    content = _content()
+    content["annotations"][0]["bbox"] = [float("nan"), 1, 2, 2]
+    content["annotations"][1]["bbox"] = [100, 100, 0, 2]
+    (tmp_path / "l.json").write_text(json.dumps(content))
+    labels = read_coco_unchecked(tmp_path / "l.json", tmp_path)
+    assert len(labels.boxes_xyxy) == 2
+    assert np.isnan(labels.boxes_xyxy[0, 0])

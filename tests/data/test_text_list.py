@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from stdet.data.formats.image_labels import ImageLabels
-from stdet.data.formats.text_list import read_text_list
+from stdet.data.formats.text_list import read_text_list, read_text_list_unchecked
 from stdet.errors import DataError
 
 
@@ -100,3 +100,17 @@ def test_missing_or_binary_file_is_refused(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not UTF-8 text"):
         read_text_list(tmp_path / "list.txt", tmp_path)
+
+
+def test_unchecked_reading_keeps_bad_boxes_and_takes_sizes_from_the_finite_ones(tmp_path):
+    (tmp_path / "list.txt").write_text("a/0.bmp 3,2,3,4,0 1,1,nan,2,0 1,1,inf,9,0 1,1,20,30,0\n")
+    labels = read_text_list_unchecked(tmp_path / "list.txt", tmp_path)
+    assert labels.sizes_hw.tolist() == [[30, 20]]
+    assert labels.image_rows.tolist() == [0, 0, 0, 0]
+    assert np.isnan(labels.boxes_xyxy[1, 2])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_corner_that_is_not_finite_is_refused_by_line_without_images_too(tmp_path, value):
+    with pytest.raises(DataError, match=r"line 1 .*is not finite"):
+        _read(tmp_path, f"a.bmp 1,1,{value},4,0")

@@ -49,35 +49,25 @@ def read_coco(
         DataError: If the file is missing or not such a file, ids repeat or point nowhere, an image
             does not exist, or a box is unusable.
     """
-    content = _load_json(path)
-    images = _entries(path, content, "images", _IMAGE_KEYS)
-    annotations = _entries(path, content, "annotations", _ANNOTATION_KEYS)
-    categories = _entries(path, content, "categories", _CATEGORY_KEYS)
-    for entry in images:
-        if entry["height"] <= 0 or entry["width"] <= 0:
-            raise DataError(
-                f"{path}: image {entry['id']} has height {entry['height']} and width "
-                f"{entry['width']}; expected positive pixels. Mend the file."
-            )
-    image_rows = _number(path, "image id", [entry["id"] for entry in images])
-    _number(path, "image file_name", [entry["file_name"] for entry in images])
-    _number(path, "annotation id", [entry["id"] for entry in annotations])
-    class_ids = _number(path, "category id", sorted(entry["id"] for entry in categories))
-    _require_known(path, annotations, "image_id", image_rows)
-    _require_known(path, annotations, "category_id", class_ids)
-    labels = ImageLabels(
-        where=str(path),
-        paths=tuple(root / entry["file_name"] for entry in images),
-        sizes_hw=_integers((entry["height"], entry["width"]) for entry in images).reshape(-1, 2),
-        image_rows=_integers(image_rows[entry["image_id"]] for entry in annotations),
-        boxes_xyxy=xywh_to_xyxy(_bboxes(path, annotations)),
-        class_ids=_integers(class_ids[entry["category_id"]] for entry in annotations),
-        track_ids=_track_ids(path, annotations),
-        is_ignored=np.array([entry.get("iscrowd", 0) == 1 for entry in annotations], np.bool_),
-    )
+    labels, annotations = _parse(path, root)
     if check_images:
         require_files(str(path), labels.paths)
     return _keep_usable(labels, annotations, drop_invalid_boxes=drop_invalid_boxes)
+
+
+def read_coco_unchecked(path: Path, root: Path) -> ImageLabels:
+    """Read a COCO file with all its boxes, also those that are NaN, empty or outside the frame.
+
+    For the data check, which reports bad boxes; nothing else may read labels this way.
+
+    Args:
+        path: JSON file.
+        root: Folder that ``file_name`` is relative to; the images need not exist.
+
+    Raises:
+        DataError: If the file is missing or not such a file, or ids repeat or point nowhere.
+    """
+    return _parse(path, root)[0]
 
 
 def write_coco(path: Path, labels: ImageLabels, root: Path) -> None:
@@ -116,6 +106,37 @@ def write_coco(path: Path, labels: ImageLabels, root: Path) -> None:
     categories = [{"id": row + 1, "name": f"target{row + 1}"} for row in range(num_classes)]
     content = {"images": images, "annotations": annotations, "categories": categories}
     path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _parse(path: Path, root: Path) -> tuple[ImageLabels, list[dict[str, Any]]]:
+    """Return all images and boxes, and the annotations that the boxes come from, row by row."""
+    content = _load_json(path)
+    images = _entries(path, content, "images", _IMAGE_KEYS)
+    annotations = _entries(path, content, "annotations", _ANNOTATION_KEYS)
+    categories = _entries(path, content, "categories", _CATEGORY_KEYS)
+    for entry in images:
+        if entry["height"] <= 0 or entry["width"] <= 0:
+            raise DataError(
+                f"{path}: image {entry['id']} has height {entry['height']} and width "
+                f"{entry['width']}; expected positive pixels. Mend the file."
+            )
+    image_rows = _number(path, "image id", [entry["id"] for entry in images])
+    _number(path, "image file_name", [entry["file_name"] for entry in images])
+    _number(path, "annotation id", [entry["id"] for entry in annotations])
+    class_ids = _number(path, "category id", sorted(entry["id"] for entry in categories))
+    _require_known(path, annotations, "image_id", image_rows)
+    _require_known(path, annotations, "category_id", class_ids)
+    labels = ImageLabels(
+        where=str(path),
+        paths=tuple(root / entry["file_name"] for entry in images),
+        sizes_hw=_integers((entry["height"], entry["width"]) for entry in images).reshape(-1, 2),
+        image_rows=_integers(image_rows[entry["image_id"]] for entry in annotations),
+        boxes_xyxy=xywh_to_xyxy(_bboxes(path, annotations)),
+        class_ids=_integers(class_ids[entry["category_id"]] for entry in annotations),
+        track_ids=_track_ids(path, annotations),
+        is_ignored=np.array([entry.get("iscrowd", 0) == 1 for entry in annotations], np.bool_),
+    )
+    return labels, annotations
 
 
 def _load_json(path: Path) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def require_files(where: str, paths: Iterable[Path]) -> None:
         total += 1
         folder = os.path.dirname(path)
         if folder not in listings:
-            listings[folder] = _names_in(folder)
+            listings[folder] = names_in(folder)
         if path.name not in listings[folder]:
             missing.append(path)
     if missing:
@@ -86,6 +86,34 @@ def require_files(where: str, paths: Iterable[Path]) -> None:
             f"{where}: {len(missing)} of {total} images do not exist; the first is "
             f"{str(missing[0])!r}. Check data.root, which image paths are relative to."
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BoxFaults:
+    """What is wrong with each of M boxes; bool (M,) each, at most one of them true for a box."""
+
+    is_not_finite: BoolArray
+    is_empty: BoolArray
+    is_outside: BoolArray
+
+
+def box_faults(boxes_xyxy: FloatArray, sizes_hw: IntArray) -> BoxFaults:
+    """Find the boxes that are not finite, have no area or lie outside the frame.
+
+    Args:
+        boxes_xyxy: float32 (M, 4), pixels.
+        sizes_hw: int64 (M, 2), size of the image that each box lies in.
+    """
+    x1, y1, x2, y2 = boxes_xyxy.T
+    height, width = sizes_hw.T
+    is_finite = np.asarray(np.isfinite(boxes_xyxy).all(axis=1))
+    has_area: BoolArray = (x2 > x1) & (y2 > y1)
+    is_inside = (x1 < width) & (y1 < height) & (x2 > 0) & (y2 > 0)
+    return BoxFaults(
+        is_not_finite=~is_finite,
+        is_empty=is_finite & ~has_area,
+        is_outside=is_finite & has_area & ~is_inside,
+    )
 
 
 def usable_boxes(
@@ -113,22 +141,19 @@ def usable_boxes(
     Raises:
         DataError: If a box is bad and ``drop_invalid_boxes`` is false.
     """
-    x1, y1, x2, y2 = boxes_xyxy.T
-    height, width = sizes_hw.T
-    is_finite = np.asarray(np.isfinite(boxes_xyxy).all(axis=1))
-    has_area: BoolArray = (x2 > x1) & (y2 > y1)
-    is_inside = (x1 < width) & (y1 < height) & (x2 > 0) & (y2 > 0)
-    usable: BoolArray = is_finite & has_area & is_inside
+    faults = box_faults(boxes_xyxy, sizes_hw)
+    usable: BoolArray = ~(faults.is_not_finite | faults.is_empty | faults.is_outside)
     if usable.all():
         return usable
     bad = np.flatnonzero(~usable)
     row = int(bad[0])
-    if not is_finite[row]:
+    height, width = sizes_hw[row].tolist()
+    if faults.is_not_finite[row]:
         reason = "is not finite; expected four numbers"
-    elif not has_area[row]:
+    elif faults.is_empty[row]:
         reason = "has no area; expected a positive width and height"
     else:
-        reason = f"lies outside its {width[row]}x{height[row]} frame"
+        reason = f"lies outside its {width}x{height} frame"
     problem = f"{where}: {len(bad)} unusable boxes; the first, {describe(row)}, {reason}"
     if not drop_invalid_boxes:
         raise DataError(f"{problem}. Mend the file or set data.drop_invalid_boxes=true.")
@@ -151,7 +176,7 @@ def image_hw(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _names_in(folder: str) -> set[str]:
+def names_in(folder: str) -> set[str]:
     """Return the names in a folder; a missing folder holds none."""
     try:
         with os.scandir(folder or ".") as entries:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -57,6 +58,60 @@ def read_text_list(
         DataError: If the file is missing, a line is malformed or repeats an image, an image does
             not exist, or a box is unusable.
     """
+    lines = _parse(path, root)
+    labels = _collect(path, lines, check_images=check_images)
+    usable = usable_boxes(
+        labels.where,
+        labels.boxes_xyxy,
+        labels.sizes_hw[labels.image_rows],
+        describe=lambda row: (
+            f"line {lines.line_of_box[row]} (x1, y1, x2, y2 {lines.boxes[row][:4]})"
+        ),
+        drop_invalid_boxes=drop_invalid_boxes,
+    )
+    return labels.keep_boxes(usable)
+
+
+def read_text_list_unchecked(path: Path, root: Path) -> ImageLabels:
+    """Read a text list with all its boxes, also those that are NaN, empty or outside the frame.
+
+    For the data check, which reports bad boxes; nothing else may read labels this way.
+
+    Args:
+        path: Text file.
+        root: Folder that image paths are mapped to; the images need not exist.
+
+    Returns:
+        All images and boxes; the size of a folder is the smallest one that holds its boxes.
+
+    Raises:
+        DataError: If the file is missing, or a line is malformed or repeats an image.
+    """
+    return _collect(path, _parse(path, root), check_images=False)
+
+
+def starts_with_image(line: str) -> bool:
+    """Say whether a line could be one of a text list.
+
+    Example:
+        >>> starts_with_image("a/0.bmp 1,2,3,4,0"), starts_with_image("These are labels.")
+        (True, False)
+    """
+    return _LINE.fullmatch(line.strip()) is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Lines:
+    """Image paths; x1, y1, x2, y2 and class of each box; the image and line it comes from."""
+
+    paths: list[Path]
+    boxes: list[tuple[float, ...]]
+    image_of_box: list[int]
+    line_of_box: list[int]
+
+
+def _parse(path: Path, root: Path) -> _Lines:
+    """Read all lines."""
     listed: dict[Path, int] = {}
     line_of_box: list[int] = []
     image_of_box: list[int] = []
@@ -74,34 +129,21 @@ def read_text_list(
         line_of_box += [number] * len(tokens)
         image_of_box += [len(listed)] * len(tokens)
         listed[image] = number
-    labels = _collect(path, list(listed), image_of_box, boxes, check_images=check_images)
-    usable = usable_boxes(
-        labels.where,
-        labels.boxes_xyxy,
-        labels.sizes_hw[labels.image_rows],
-        describe=lambda row: f"line {line_of_box[row]} (x1, y1, x2, y2 {boxes[row][:4]})",
-        drop_invalid_boxes=drop_invalid_boxes,
+    return _Lines(
+        paths=list(listed), boxes=boxes, image_of_box=image_of_box, line_of_box=line_of_box
     )
-    return labels.keep_boxes(usable)
 
 
-def _collect(
-    path: Path,
-    paths: list[Path],
-    image_of_box: list[int],
-    boxes: list[tuple[float, ...]],
-    *,
-    check_images: bool,
-) -> ImageLabels:
+def _collect(path: Path, lines: _Lines, *, check_images: bool) -> ImageLabels:
     """Turn parsed lines into columns, with the size of every image."""
     if check_images:
-        require_files(str(path), paths)
-    columns = np.array(boxes, np.float64).reshape(-1, 5)
-    rows = np.array(image_of_box, np.int64)
+        require_files(str(path), lines.paths)
+    columns = np.array(lines.boxes, np.float64).reshape(-1, 5)
+    rows = np.array(lines.image_of_box, np.int64)
     return ImageLabels(
         where=str(path),
-        paths=tuple(paths),
-        sizes_hw=_sizes(paths, rows, columns, check_images=check_images),
+        paths=tuple(lines.paths),
+        sizes_hw=_sizes(lines.paths, rows, columns, check_images=check_images),
         image_rows=rows,
         boxes_xyxy=columns[:, :4].astype(np.float32),
         class_ids=columns[:, 4].astype(np.int64),
@@ -174,6 +216,8 @@ def _sizes(
     else:
         for row, corners in zip(image_rows.tolist(), columns.tolist(), strict=True):
             height, width = sizes.get(paths[row].parent, (1, 1))
+            if not (math.isfinite(corners[2]) and math.isfinite(corners[3])):
+                continue
             sizes[paths[row].parent] = (
                 max(height, math.ceil(corners[3])),
                 max(width, math.ceil(corners[2])),
