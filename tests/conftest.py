@@ -1,5 +1,6 @@
 """Builders shared by all tests: tiny models, generated data sets, and the `gpu` marker."""
 
+import json
 import os
 from pathlib import Path
 
@@ -115,3 +116,54 @@ def write_coco_split():
         )
 
     return write
+
+
+class SplitWriter:
+    """Writes small data sets: targets of 4x4 px that circle in 48x64 frames, one per frame."""
+
+    hw = (48, 64)
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, seed: int, num_frames: int = 40) -> np.ndarray:
+        """Upper left corners (F, 2) of a target, another path for every seed."""
+        rng = np.random.default_rng(seed)
+        phases, speeds = rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.12, 0.3, 2)
+        angles = np.arange(num_frames)[:, None] * speeds + phases
+        return np.array([28.0, 20.0]) + np.array([22.0, 14.0]) * np.sin(angles)
+
+    def scenes(self, seed: int, num_frames: int = 40) -> list[np.ndarray]:
+        """Frames of a camera that pans by 1 px over a smooth scene, another for every seed."""
+        from scipy.ndimage import gaussian_filter
+
+        field = gaussian_filter(np.random.default_rng(seed).normal(size=self.hw), 5, mode="wrap")
+        scene = (128 + 100 * field / np.abs(field).max()).astype(np.uint8)
+        return [np.roll(scene, frame, axis=1) for frame in range(num_frames)]
+
+    def write(self, splits, *, images=None, numbers=None) -> Path:
+        """Write {split: {sequence: corners}}; images and numbers of frames by sequence."""
+        for split, sequences in splits.items():
+            content = {"images": [], "annotations": [], "categories": [{"id": 1}]}
+            for name, corners in sequences.items():
+                own_numbers = (numbers or {}).get(name, range(len(corners)))
+                for number, corner in zip(own_numbers, corners.tolist(), strict=True):
+                    row = len(content["images"]) + 1
+                    file = {"id": row, "file_name": f"images/{name}/{number}.png"}
+                    content["images"].append({**file, "height": self.hw[0], "width": self.hw[1]})
+                    box = {"id": row, "image_id": row, "category_id": 1, "bbox": [*corner, 4, 4]}
+                    content["annotations"].append(box)
+                for number, image in zip(own_numbers, (images or {}).get(name, ()), strict=False):
+                    folder = self.root / "images" / name
+                    folder.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(image).save(folder / f"{number}.png")
+            file = self.root / "annotations" / f"{split}.json"
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps(content))
+        return self.root
+
+
+@pytest.fixture
+def split_writer(tmp_path):
+    """Write small data sets below tmp_path."""
+    return SplitWriter(tmp_path)

@@ -30,6 +30,7 @@ JOINERS = {
     "__main__",
     "checkpoint",
     "cli",
+    "dataset_check",  # Links truth as `evaluation` does, to follow targets of `data`.
     "file_scoring",
     "info",
     "mask_scoring",
@@ -181,8 +182,11 @@ def test_tracking_and_evaluation_load_no_torch():
         "import sys, stdet.cli\n"
         "try: stdet.cli.main(['track', '--help'])\n"
         "except SystemExit as end: assert end.code == 0",
+        "import sys, stdet.cli\n"
+        "try: stdet.cli.main(['data', 'check', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0",
     ],
-    ids=["import", "help", "track-help"],
+    ids=["import", "help", "track-help", "data-check-help"],
 )
 def test_import_and_help_load_nothing_heavy(code):
     loaded = modules_after(code)

@@ -15,7 +15,7 @@ COMMANDS = ("track", "train", "evaluate", "info")
 def test_help_names_every_command(cli):
     outcome = cli("--help")
     assert (outcome.code, outcome.err) == (0, [])
-    for command in COMMANDS:
+    for command in (*COMMANDS, "data"):
         assert f"\n    {command} " in outcome.out
 
 
@@ -49,6 +49,8 @@ def test_module_runs_as_a_program():
         (["track", "a.mp4", "--frames", "2.5"], "--frames: '2.5' is not a whole number"),
         (["track", "a.mp4", "--start", "-1"], "--start: -1 is negative"),
         (["evaluate", "c.yaml", "--split", "val"], "--split: invalid choice: 'val'"),
+        (["data", "chekc", "a"], "invalid choice: 'chekc' (choose from"),
+        (["data", "check"], "the following arguments are required: ROOT"),
         (["info", "c.yaml", "--size", "256"], "--size: '256' is not HEIGHTxWIDTH"),
         (["info", "c.yaml", "--size", "0x256"], "--size: '0x256' is not HEIGHTxWIDTH"),
     ],
