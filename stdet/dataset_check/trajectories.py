@@ -6,7 +6,7 @@ are called and wherever they were cut. Two kinds of agreement count:
 - near: centres within 1 px for at least 30 frames, along a path that covers 8 px. Still targets
   agree with every other still target that is near, so motion is required.
 - exact: equal centres for at least 30 frames, in which the target moves at least 10 times, however
-  little. This finds slow targets whose labels were copied.
+  little, between at least 6 positions. This finds slow targets whose labels were copied.
 
 Either way a run that could as well be a straight line at constant speed must be twice as long: two
 targets may cross the same place at the same speed. ``windows.py`` proposes pairs of trajectories
@@ -28,6 +28,7 @@ from stdet.dataset_check.windows import (
     Trajectory,
     WindowSearch,
     find_candidates,
+    num_positions,
 )
 from stdet.types import BoolArray
 
@@ -54,6 +55,7 @@ class AgreementRules:
             little and must be twice as long.
         min_exact_moves: Steps between frames in which the target moves, during a run of equal
             centres that covers less than ``min_motion_px``.
+        min_exact_positions: Different positions in such a run.
     """
 
     tolerance_px: float = 1.0
@@ -61,6 +63,7 @@ class AgreementRules:
     min_motion_px: float = 8.0
     straight_px: float = 2.0
     min_exact_moves: int = 10
+    min_exact_positions: int = 6
 
     def __post_init__(self) -> None:
         """Check that windows fit into the shortest run."""
@@ -209,6 +212,7 @@ def _searches(rules: AgreementRules) -> tuple[WindowSearch, ...]:
             probes=tuple(range(SHORT_WINDOW)),
             radius_px=_ROUNDING_PX,
             min_moves=int(_SEED_FRACTION * rules.min_exact_moves),
+            min_positions=int(_SEED_FRACTION * rules.min_exact_positions),
         ),
     )
 
@@ -216,10 +220,8 @@ def _searches(rules: AgreementRules) -> tuple[WindowSearch, ...]:
 def _tells(run: _Run, rules: AgreementRules) -> bool:
     """Say whether a path is particular enough that agreement with another is no accident."""
     path = run.path
-    is_exact = run.distances_px.max() <= 2 * _ROUNDING_PX
-    num_moves = int((np.abs(np.diff(path, axis=0)) > _ROUNDING_PX).any(axis=1).sum())
     is_moving = np.ptp(path, axis=0).max() >= rules.min_motion_px
-    if not is_moving and not (is_exact and num_moves >= rules.min_exact_moves):
+    if not is_moving and not _is_exact_copy(run, rules):
         return False
     if len(path) >= 2 * rules.min_frames:
         return True
@@ -228,6 +230,16 @@ def _tells(run: _Run, rules: AgreementRules) -> bool:
     velocity = times @ path / (times @ times)
     departure = np.hypot(*(path - mean - times[:, None] * velocity).T)
     return bool(departure.max() > rules.straight_px)
+
+
+def _is_exact_copy(run: _Run, rules: AgreementRules) -> bool:
+    """Say whether centres are equal, of a target that does not just stand or go to and fro."""
+    num_moves = int((np.abs(np.diff(run.path, axis=0)) > _ROUNDING_PX).any(axis=1).sum())
+    return (
+        run.distances_px.max() <= 2 * _ROUNDING_PX
+        and num_moves >= rules.min_exact_moves
+        and int(num_positions(run.path)) >= rules.min_exact_positions
+    )
 
 
 def _stretches(

@@ -24,7 +24,7 @@ SHORT_WINDOW = 20
 ANCHOR_STEP = 10
 """Frames between two windows that are looked up."""
 
-_CHUNK = 2000
+_CHUNK = 200
 """Windows looked up at once, which bounds memory where very many agree."""
 
 
@@ -53,12 +53,15 @@ class WindowSearch:
         min_motion_px: Smallest extent of the probed positions in x or y, pixels; windows in which
             the target moves less are left out.
         min_moves: Likewise, smallest number of steps between probes in which it moves at all.
+        min_positions: Likewise, smallest number of different positions, which leaves out labels
+            that go to and fro between two pixels.
     """
 
     probes: tuple[int, ...]
     radius_px: float
     min_motion_px: float = 0.0
     min_moves: int = 0
+    min_positions: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +83,7 @@ def _windows(trajectories: Sequence[Trajectory], search: WindowSearch) -> _Windo
             continue
         at_probes = trajectory.centres_xy[np.arange(num_windows)[:, None] + probes]  # (n, P, 2)
         moves = (np.diff(at_probes, axis=1) != 0).any(axis=2).sum(axis=1) >= search.min_moves
+        moves &= num_positions(at_probes) >= search.min_positions
         extents = np.ptp(at_probes, axis=1).max(axis=1)
         chosen = np.flatnonzero(moves & (extents >= search.min_motion_px))  # False where NaN.
         points.append(at_probes[chosen].reshape(-1, 2 * len(probes)))
@@ -90,6 +94,23 @@ def _windows(trajectories: Sequence[Trajectory], search: WindowSearch) -> _Windo
         owners=np.concatenate([np.zeros(0, np.int64), *owners]),
         rows=np.concatenate([np.zeros(0, np.int64), *rows]),
     )
+
+
+def num_positions(paths_xy: NDArray[np.float64]) -> IntArray:
+    """Count the different positions of paths.
+
+    Args:
+        paths_xy: (..., F, 2), pixels.
+
+    Returns:
+        int64 (...).
+
+    Example:
+        >>> num_positions(np.array([[3.0, 4.0], [5.0, 4.0], [3.0, 4.0]]))
+        array(2)
+    """
+    ordered = np.sort(paths_xy[..., 0] + 1j * paths_xy[..., 1], axis=-1)
+    return np.asarray(1 + (np.diff(ordered, axis=-1) != 0).sum(axis=-1))
 
 
 def find_candidates(

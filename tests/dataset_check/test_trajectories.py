@@ -82,6 +82,11 @@ def test_still_targets_at_one_place_share_nothing():
     assert find_agreements(targets) == []
 
 
+def test_labels_that_go_to_and_fro_between_two_pixels_share_nothing():
+    path = 50.0 + np.stack([np.arange(300) % 2, np.arange(300) // 5 % 2], axis=1)
+    assert find_agreements([_target(k, path) for k in range(4)]) == []
+
+
 def test_slow_target_is_found_in_a_long_stretch():
     path = np.stack([40 + 0.15 * np.arange(400), 60 + 3 * np.sin(np.arange(400) / 40)], axis=1)
     found = find_agreements([_target(0, path), _target(1, path[100:300])])
