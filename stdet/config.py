@@ -42,6 +42,9 @@ class DataConfig:
     """Names of the sequences to train on; empty takes all that are not for validation."""
     validation_sequences: tuple[str, ...] = ()
     """Names of the sequences of the training file that are held out for validation."""
+    leaked_sequences: tuple[str, ...] = ()
+    """Sequences of the test file that are copies of training frames; scores are given with and
+    without them."""
     num_generated: int = Field(default=0, ge=0)
     """Generated sequences of 40 frames that are added to the training split."""
     drop_invalid_boxes: bool = False

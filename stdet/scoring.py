@@ -109,7 +109,12 @@ def score_sequences(
         )
         for result in results
     ]
-    report = evaluate_sequences(tracked, config.evaluation, confidence=confidence)
+    report = evaluate_sequences(
+        tracked,
+        config.evaluation,
+        confidence=confidence,
+        subsets=_without_leaks(sequences, config.data.leaked_sequences),
+    )
     return Scored(
         report=report, confidence=confidence, results=tuple(tracked), sequences=tuple(sequences)
     )
@@ -139,3 +144,13 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
     return score_sequences(
         detector, config, sequences, choose_device(device), title=f"evaluating {split}"
     )
+
+
+def _without_leaks(
+    sequences: AbstractSequence[Sequence], leaked: AbstractSequence[str]
+) -> dict[str, list[str]]:
+    """Name the sequences without those that are copies of training frames, if there are any."""
+    clean = [seq.name for seq in sequences if not {seq.name, seq.group} & set(leaked)]
+    if not clean or len(clean) == len(sequences):
+        return {}
+    return {f"without {', '.join(leaked)}": clean}

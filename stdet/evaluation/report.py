@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -52,12 +52,14 @@ class Report:
     Attributes:
         overall: All sequences together.
         per_sequence: By name.
+        subsets: Sequences that share something, under a name that says what.
         rules: What the scores depend on.
         bootstrap: Headline numbers of resampled sequences.
     """
 
     overall: Scores
     per_sequence: Mapping[str, Scores]
+    subsets: Mapping[str, Scores]
     rules: Rules
     bootstrap: Bootstrap
 
@@ -70,6 +72,9 @@ class Report:
             {
                 **dataclasses.asdict(self.overall),
                 "per_sequence": per_sequence,
+                "subsets": {
+                    name: dataclasses.asdict(scores) for name, scores in self.subsets.items()
+                },
                 "rules": dataclasses.asdict(self.rules),
                 "intervals": self.bootstrap.intervals(),
                 "bootstrap": {
@@ -85,7 +90,11 @@ class Report:
 
 
 def evaluate_sequences(
-    results: Sequence[SequenceResult], config: EvaluationConfig, *, confidence: float
+    results: Sequence[SequenceResult],
+    config: EvaluationConfig,
+    *,
+    confidence: float,
+    subsets: Mapping[str, Collection[str]] | None = None,
 ) -> Report:
     """Compute every score.
 
@@ -93,6 +102,8 @@ def evaluate_sequences(
         results: Truth, detections and tracks of each sequence.
         config: Radius and gates.
         confidence: Score threshold of precision, recall, F1, Pd and Fa; mAP uses all detections.
+        subsets: Names of sequences to score together once more, under a name for each such set;
+            None for no such.
 
     Returns:
         The report.
@@ -110,9 +121,14 @@ def evaluate_sequences(
             "Rename one of them."
         )
     summaries = [summarise(result, config, confidence=confidence) for result in results]
-    overall = _scores(results, summaries, config)
+
+    def scores_of(names: Collection[str]) -> Scores:
+        chosen = [i for i, summary in enumerate(summaries) if summary.name in names]
+        return _scores([results[i] for i in chosen], [summaries[i] for i in chosen], config)
+
     return Report(
-        overall=overall,
+        overall=_scores(results, summaries, config),
+        subsets={name: scores_of(members) for name, members in (subsets or {}).items()},
         per_sequence={
             summary.name: _scores([result], [summary], config)
             for result, summary in zip(results, summaries, strict=True)

@@ -19,7 +19,7 @@ _GROUP_TITLES = {
     "tracking_iou": "Tracking by overlap, a match at IoU 0.5 and more",
 }
 
-_NO_SCORES = {"per_sequence", "rules", "intervals", "bootstrap"}
+_NO_SCORES = {"per_sequence", "subsets", "rules", "intervals", "bootstrap"}
 """Parts of ``Report.to_dict()`` that are not scores of all sequences."""
 
 _PER_MILLION = {"pd_fa.false_alarms_per_pixel", "pd_fa.false_area_fraction"}

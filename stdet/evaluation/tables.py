@@ -93,8 +93,10 @@ class Table:
 def report_table(report: Report) -> Table:
     """Return a row per score, a column per sequence, overall first with its interval."""
     intervals = report.bootstrap.intervals()
-    columns = {"overall": report.overall, **report.per_sequence}
-    names = ["overall", *(["95 % interval"] if intervals else []), *report.per_sequence]
+    columns = {"overall": report.overall, **report.subsets, **report.per_sequence}
+    names = list(columns)
+    if intervals:
+        names.insert(1, "95 % interval")
     rows = []
     for label, key in ROWS.items():
         cells = [format_score(key, score_of(scores, key)) for scores in columns.values()]

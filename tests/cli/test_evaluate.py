@@ -103,6 +103,16 @@ def test_split_names_the_sequences_that_are_scored(cli, config, weights, tmp_pat
     assert report["rules"]["num_frames"] == 5 * len(names)
 
 
+def test_leaked_sequences_are_scored_with_and_without(cli, config, weights, tmp_path):
+    path = tmp_path / "r.json"
+    options = ["--split", "test", "--set", "data.leaked_sequences=[b]", "--json", path]
+    outcome = cli("evaluate", config, "--weights", weights, *options)
+    assert "without b" in outcome.out
+    report = json.loads(path.read_text())
+    assert report["subsets"]["without b"] == report["per_sequence"]["a"]
+    assert report["rules"]["num_frames"] == 10
+
+
 def test_set_overrides_the_operating_point_and_the_rules(cli, config, weights, tmp_path):
     path = tmp_path / "r.json"
     overrides = ["postprocess.confidence=1", "evaluation.pd_radius_px=5"]

@@ -90,7 +90,14 @@ def results(build):
 
 def test_report_has_the_promised_keys_everywhere(results):
     plain = evaluate_sequences(results, CONFIG, confidence=0.5).to_dict()
-    assert plain.keys() == {*SCORE_KEYS, "per_sequence", "rules", "intervals", "bootstrap"}
+    assert plain.keys() == {
+        *SCORE_KEYS,
+        "per_sequence",
+        "subsets",
+        "rules",
+        "intervals",
+        "bootstrap",
+    }
     assert plain["per_sequence"].keys() == {"one", "two", "none"}
     for scores in [plain, *plain["per_sequence"].values()]:
         for part, keys in SCORE_KEYS.items():
@@ -178,6 +185,15 @@ def test_table_of_many_sequences_stays_narrow(build):
     table = report_table(evaluate_sequences(results, CONFIG, confidence=0.5)).render("text")
     assert all(f"sequence{n}" in table for n in range(20))
     assert max(len(line) for line in table.splitlines()) <= 120
+
+
+def test_subset_scores_are_those_of_its_sequences_alone(results):
+    subsets = {"without one": ["two", "none"]}
+    report = evaluate_sequences(results, CONFIG, confidence=0.5, subsets=subsets)
+    alone = evaluate_sequences(results[1:], CONFIG, confidence=0.5)
+    plain = report.to_dict()["subsets"]["without one"]
+    assert plain == {key: alone.to_dict()[key] for key in SCORE_KEYS}
+    assert report_table(report).header[:4] == ("", "overall", "95 % interval", "without one")
 
 
 def test_output_without_identities_has_no_tracking_scores(results):
