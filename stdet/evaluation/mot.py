@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from stdet.boxes import box_iou, centre_distance
+from stdet.evaluation.clear_events import TrackingFrame, clear_events
 from stdet.evaluation.counts import add_fields, ratio
 from stdet.evaluation.matching import match_points
 from stdet.types import FloatArray, IntArray, SequenceAnnotation, Tracks
@@ -169,21 +170,6 @@ class TrackingCounts:
         return ratio(2 * self.id_true_positives, total if self.num_targets else 0)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Frame:
-    """One frame of tracking: who is there, and how far apart.
-
-    Attributes:
-        gt_ids: int64 (N,), identities numbered from 0 without gaps over the sequence.
-        pred_ids: int64 (M,), likewise.
-        distances: float64 (N, M), pixels or 1 - IoU.
-    """
-
-    gt_ids: IntArray
-    pred_ids: IntArray
-    distances: NDArray[np.float64]
-
-
 def count_tracking(
     annotation: SequenceAnnotation, tracks: Tracks, *, gate_px: float
 ) -> TrackingCounts:
@@ -227,11 +213,10 @@ def _count(
     """Compare tracks with truth by some distance."""
     _require_identities(annotation)
     frames = _frames(annotation, tracks, distance, gate)
-    accumulator = _clear_matches(frames, gate)
+    events = clear_events(frames, gate)
     scores = motmetrics.metrics.create().compute(
-        accumulator, metrics=list(_MOTMETRICS_NAMES.values()), return_dataframe=False
+        events, metrics=list(_MOTMETRICS_NAMES.values()), return_dataframe=False
     )
-    events = accumulator.events
     return TrackingCounts(
         num_targets=sum(len(frame.gt_ids) for frame in frames),
         num_predictions=sum(len(frame.pred_ids) for frame in frames),
@@ -258,7 +243,7 @@ def switches_per_frame(
         ValueError: If the truth has no identities.
     """
     _require_identities(annotation)
-    events = _clear_matches(_frames(annotation, tracks, centre_distance, gate_px), gate_px).events
+    events = clear_events(_frames(annotation, tracks, centre_distance, gate_px), gate_px)
     frame_indices = events.index.get_level_values("FrameId")[events.Type == "SWITCH"]
     return np.bincount(
         np.asarray(frame_indices, np.int64), minlength=annotation.num_frames
@@ -274,18 +259,9 @@ def _require_identities(annotation: SequenceAnnotation) -> None:
         )
 
 
-def _clear_matches(frames: list[_Frame], gate: float) -> motmetrics.MOTAccumulator:
-    """Let motmetrics match every frame by CLEAR's rule."""
-    accumulator = motmetrics.MOTAccumulator()
-    for frame_index, frame in enumerate(frames):
-        within_gate = np.where(frame.distances <= gate, frame.distances, np.nan)
-        accumulator.update(frame.gt_ids, frame.pred_ids, within_gate, frameid=frame_index)
-    return accumulator
-
-
 def _frames(
     annotation: SequenceAnnotation, tracks: Tracks, distance: _Distance, gate: float
-) -> list[_Frame]:
+) -> list[TrackingFrame]:
     """Pair truth and tracks frame by frame, without what is ignored."""
     _, gt_ids = np.unique(annotation.track_ids, return_inverse=True)
     _, pred_ids = np.unique(tracks.track_ids, return_inverse=True)
@@ -302,7 +278,7 @@ def _frames(
             )
             is_kept[matches.pred_indices[is_ignored[matches.gt_indices]]] = False
         frames.append(
-            _Frame(
+            TrackingFrame(
                 gt_ids=gt_ids[gt_rows][~is_ignored],
                 pred_ids=pred_ids[low:high][is_kept],
                 distances=distances[is_kept][:, ~is_ignored].T,
@@ -311,7 +287,7 @@ def _frames(
     return frames
 
 
-def _hota(frames: list[_Frame], gate: float) -> HotaCounts:
+def _hota(frames: list[TrackingFrame], gate: float) -> HotaCounts:
     """Count what HOTA needs.
 
     First every pair of identities gets an alignment score over the sequence, then each frame is
