@@ -48,6 +48,10 @@ _LABELS = {key: label for label, key in ROWS.items()} | {
     "tracking.fragmentations": "fragmentations",
     "tracking.mostly_tracked": "targets mostly tracked (>= 80 %)",
     "tracking.mostly_lost": "targets mostly lost (< 20 %)",
+    "tracking_iou.id_switches": "identity switches by IoU",
+    "tracking_iou.deta": "DetA by IoU",
+    "tracking_iou.assa": "AssA by IoU",
+    "tracking_iou.loca": "LocA by IoU",
 }
 
 

@@ -1,0 +1,105 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from stdet.errors import DataError
+
+if TYPE_CHECKING:
+    from stdet.config import StdetConfig
+
+_Number = TypeVar("_Number", int, float)
+
+WEIGHTS_HELP = "name of shipped weights, or a .safetensors file of `stdet train`"
+
+
+def add_config(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    """Add CONFIG and --set."""
+    parser.add_argument(
+        "config", type=Path, nargs=nargs, metavar="CONFIG", help="YAML, such as configs/daub.yaml"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one value, such as train.learning_rate=1e-4; may be repeated",
+    )
+
+
+def add_format_option(parser: argparse.ArgumentParser) -> None:
+    """Add --format for tables."""
+    parser.add_argument(
+        "--format",
+        choices=("text", "markdown", "latex", "csv"),
+        default="text",
+        help="how the table is printed (text)",
+    )
+
+
+def load(args: argparse.Namespace) -> StdetConfig:
+    """Read the configuration that the arguments name."""
+    from stdet.config import load_config
+
+    return load_config(args.config, args.overrides)
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Refuse a --json file or --report that cannot be written before the work, not after it."""
+    report: Path | None = getattr(args, "report", None)
+    if report is not None and (report / "index.html").exists() and not args.overwrite:
+        raise DataError(f"{report / 'index.html'}: already there; pass --overwrite to replace it.")
+    if report is not None and report.exists() and not report.is_dir():
+        raise DataError(f"{report}: is a file; name a folder with --report.")
+    path: Path | None = args.json
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a file with --json.")
+    if path.exists() and not args.overwrite:
+        raise DataError(f"{path}: already there; pass --overwrite to replace it.")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: its folder does not exist; create {path.parent} first.")
+
+
+def fraction(text: str) -> float:
+    """Read a number in [0, 1]."""
+    value = _number(text, float, "number")
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def count(text: str) -> int:
+    """Read a whole number of at least 0."""
+    value = _number(text, int, "whole number")
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    value = _number(text, int, "whole number")
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _number(text: str, kind: type[_Number], expected: str) -> _Number:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {expected}") from None
+
+
+def size_hw(text: str) -> tuple[int, int]:
+    """Read HEIGHTxWIDTH."""
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 512x640")
+    return int(height), int(width)

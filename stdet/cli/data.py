@@ -1,0 +1,78 @@
+"""`stdet data check` and `stdet data stats`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from stdet.cli.arguments import check_outputs
+
+
+def add_data(commands: Any) -> None:
+    """Add `stdet data`."""
+    parser = commands.add_parser(
+        "data",
+        help="check a data set, or show its statistics",
+        description="Look at the label files of data sets; every label file is a split.",
+    )
+    actions = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    check = actions.add_parser(
+        "check",
+        help="find damage, bad boxes and leaks between splits",
+        description="Find broken and missing images, bad boxes, gaps, frames that occur twice, "
+        "and leaks between splits. Exit code 3 where something is wrong. Works without images.",
+    )
+    _add_places(check)
+    check.add_argument("--no-images", action="store_true", help="check labels only")
+    check.set_defaults(run=_run_data_check)
+    stats = actions.add_parser(
+        "stats",
+        help="count targets and measure sizes and steps",
+        description="Print frames, targets per frame, box sizes and steps of every split. "
+        "Needs no images.",
+    )
+    _add_places(stats)
+    stats.set_defaults(run=_run_data_stats)
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "roots",
+        type=Path,
+        nargs="+",
+        metavar="ROOT",
+        help="data set folder, folder of label files, or one label file (COCO .json, text list "
+        ".txt); several are compared with one another",
+    )
+    parser.add_argument("--json", type=Path, help="file for all results")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
+
+
+def _run_data_check(args: argparse.Namespace) -> int:
+    from stdet.dataset_check.check import check_dataset
+    from stdet.dataset_check.findings import format_check, write_check
+
+    check_outputs(args)
+    report = check_dataset(args.roots, with_images=not args.no_images)
+    print(format_check(report))
+    if args.json is not None:
+        write_check(args.json, report)
+        print(args.json)
+    return 3 if report.findings else 0
+
+
+def _run_data_stats(args: argparse.Namespace) -> int:
+    from stdet.dataset_check.stats import (
+        dataset_statistics,
+        format_statistics,
+        write_statistics,
+    )
+
+    check_outputs(args)
+    statistics = dataset_statistics(args.roots)
+    print(format_statistics(statistics))
+    if args.json is not None:
+        write_statistics(args.json, statistics)
+        print(args.json)
+    return 0

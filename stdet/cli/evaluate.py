@@ -1,0 +1,158 @@
+"""`stdet evaluate` and `stdet compare`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stdet.cli.arguments import (
+    WEIGHTS_HELP,
+    add_config,
+    add_format_option,
+    check_outputs,
+    load,
+    size_hw,
+)
+from stdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stdet.evaluation.report import Report
+    from stdet.mask_scoring import MaskReport
+
+
+def add_evaluate(commands: Any) -> None:
+    """Add `stdet evaluate`."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="score a detector and tracker on a data set, or files of any tool against truth",
+        description="Run the model over a split (CONFIG), or score files alone (--truth and "
+        "--predictions): COCO results against a COCO file, MOT text or a JSON of `stdet track` "
+        "against MOT truth, folders of these, or folders of PNG masks.",
+    )
+    add_config(parser, nargs="?")
+    parser.add_argument("--weights", default="stdet_n", help=f"{WEIGHTS_HELP} (stdet_n)")
+    parser.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        default="validation",
+        help="split to score (validation)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    parser.add_argument("--json", type=Path, help="file for all scores")
+    add_format_option(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+    parser.add_argument(
+        "--report", type=Path, metavar="DIR", help="folder for a page (index.html) to look at"
+    )
+    parser.add_argument(
+        "--truth", type=Path, help="COCO file, MOT file, folder of these or of PNG masks"
+    )
+    parser.add_argument(
+        "--predictions", type=Path, help="COCO results, MOT file, JSON of `track`, or folder"
+    )
+    parser.add_argument(
+        "--size",
+        type=size_hw,
+        metavar="HxW",
+        help="size of the frames, pixels, where MOT files are scored (from the other files)",
+    )
+    parser.set_defaults(run=_run_evaluate)
+
+
+def _run_evaluate(args: argparse.Namespace) -> int:
+    from stdet.evaluation.report import write_report
+
+    check_outputs(args)
+    report: Report | MaskReport
+    if args.truth is not None or args.predictions is not None:
+        if args.config is not None or args.truth is None or args.predictions is None:
+            raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
+        report = _score_files(args)
+    elif args.config is None:
+        raise ConfigError("evaluate: give CONFIG, or --truth and --predictions.")
+    else:
+        report = _score_split(args)
+    if args.json is not None:
+        write_report(args.json, report)
+        print(args.json)
+    return 0
+
+
+def _score_split(args: argparse.Namespace) -> Report:
+    from stdet.evaluation.tables import report_table
+    from stdet.scoring import evaluate_split
+
+    config = load(args)
+    scored = evaluate_split(config, weights=args.weights, split=args.split, device=args.device)
+    print(report_table(scored.report).render(args.format))
+    if args.report is not None:
+        _write_html(
+            args,
+            title=f"{args.weights} on {args.config.stem}, {args.split}",
+            report=scored.report,
+            results=scored.results,
+            config=config.evaluation,
+            read_frame=scored.read_frame,
+        )
+    return scored.report
+
+
+def _score_files(args: argparse.Namespace) -> Report | MaskReport:
+    from stdet.evaluation.per_target import format_target_table
+    from stdet.evaluation.tables import report_table
+    from stdet.file_scoring import score_files
+    from stdet.mask_scoring import format_mask_table, is_mask_folder, score_masks
+
+    config = load(args)
+    if is_mask_folder(args.truth):
+        if args.report is not None:
+            raise ConfigError("evaluate: --report shows boxes; leave it out for masks.")
+        masks = score_masks(args.truth, args.predictions, radius_px=config.evaluation.pd_radius_px)
+        print(format_mask_table(masks))
+        return masks
+    scores = score_files(args.truth, args.predictions, config, image_hw=args.size)
+    if scores.targets and args.format == "text":
+        print(format_target_table(scores.targets))
+    print(report_table(scores.report).render(args.format))
+    if args.report is not None:
+        _write_html(
+            args,
+            title=f"{args.predictions.name} against {args.truth.name}",
+            report=scores.report,
+            results=scores.results,
+            config=config.evaluation,
+            read_frame=None,
+        )
+    return scores.report
+
+
+def _write_html(args: argparse.Namespace, **content: Any) -> None:
+    from stdet.evaluation.html_report import write_html_report
+
+    print(write_html_report(args.report, **content))
+
+
+def add_compare(commands: Any) -> None:
+    """Add `stdet compare`."""
+    parser = commands.add_parser(
+        "compare",
+        help="compare evaluated runs",
+        description="Print the headline numbers of runs that were evaluated on the same "
+        "sequences, their paired differences to the first run with 95 % intervals (bootstrap over "
+        "sequences), and the mean rank of each.",
+    )
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="JSON of `stdet evaluate --json`"
+    )
+    add_format_option(parser)
+    parser.set_defaults(run=_run_compare)
+
+
+def _run_compare(args: argparse.Namespace) -> int:
+    from stdet.evaluation.compare import compare_runs, read_run
+
+    if len(args.runs) < 2:
+        raise ConfigError("compare: give at least two runs.")
+    print(compare_runs([read_run(path) for path in args.runs]).render(args.format), end="")
+    return 0

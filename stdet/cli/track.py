@@ -1,0 +1,60 @@
+"""`stdet track`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from stdet.cli.arguments import WEIGHTS_HELP, count, fraction, positive
+
+
+def add_track(commands: Any) -> None:
+    """Add `stdet track`."""
+    parser = commands.add_parser(
+        "track",
+        help="track targets in a video or folder of frames",
+        description="Write <stem>.mot.txt, <stem>.json and an annotated <stem>.mp4.",
+    )
+    parser.add_argument("source", type=Path, help="video, folder of images, or multi-page TIFF")
+    parser.add_argument("--weights", default="stdet_n", help=f"{WEIGHTS_HELP} (stdet_n)")
+    parser.add_argument("--out", type=Path, default=Path("output"), help="folder (output)")
+    parser.add_argument(
+        "--confidence",
+        type=fraction,
+        help="lowest score that reaches the tracker, 0 to 1 (chosen on validation, stored with "
+        "the weights)",
+    )
+    parser.add_argument("--start", type=count, default=0, help="first frame, from 0 (0)")
+    parser.add_argument("--frames", type=positive, help="number of frames to read (all)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    parser.add_argument("--no-video", action="store_true", help="write no annotated video")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
+    parser.set_defaults(run=_run_track)
+
+
+def _run_track(args: argparse.Namespace) -> int:
+    from stdet.track_files import TrackOptions, track_to_files
+
+    options = TrackOptions(
+        weights=args.weights,
+        out_dir=args.out,
+        confidence=args.confidence,
+        start=args.start,
+        num_frames=args.frames,
+        device=args.device,
+        with_video=not args.no_video,
+        overwrite=args.overwrite,
+    )
+    summary = track_to_files(args.source, options)
+    print(
+        f"{summary.num_frames} frames, {summary.num_tracks} tracks, "
+        f"{summary.frames_per_second:.1f} frames/s"
+    )
+    for path in summary.outputs:
+        print(path)
+    if summary.shortfall is not None:
+        print(f"stdet: {summary.shortfall}", file=sys.stderr)
+        return 3
+    return 0
