@@ -31,6 +31,9 @@ from stdet.evaluation.report import Report, evaluate_sequences
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.types import UNKNOWN_TRACK_ID, Detections, FloatArray, IntArray, Tracks
 
+MAX_FRAMES = 10_000_000
+"""Longer sequences, 46 hours at 60 frames/s, are taken for a mistake in a frame number."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FileScores:
@@ -91,6 +94,8 @@ def score_files(
         scorables = _coco(truth, predictions)
     else:
         scorables = [_mot(truth, predictions, image_hw)]
+    if not scorables:
+        raise DataError(f"{truth}: holds no images; expected at least one.")
     results = tuple(scorable.result for scorable in scorables)
     confidence = config.postprocess.confidence
     if confidence is None:
@@ -129,10 +134,22 @@ def _score_folders(
     found: dict[str, Path] = {}
     for path in sorted([*predictions.glob("*.txt"), *predictions.glob("*.json")]):
         name = path.stem.removesuffix(".mot")
-        # `stdet track` leaves both; the JSON knows more.
-        found[name] = path if path.suffix == ".json" else found.get(name, path)
+        other = found.get(name)
+        if other is None:
+            found[name] = path
+        elif (other.name, path.name) == (f"{name}.json", f"{name}.mot.txt"):
+            continue  # `stdet track` leaves both; the JSON knows more.
+        else:
+            raise DataError(
+                f"{path}: {other.name} is there too; keep one file for sequence {name!r}."
+            )
     _require_same(truth, predictions, truths, found)
-    return [_mot(truths[name], found[name], image_hw, name=name) for name in truths]
+    scorables = [_mot(truths[name], found[name], image_hw, name=name) for name in truths]
+    has_rows = [s for s in scorables if any(map(len, s.result.detections))]
+    if has_rows and not any(scorable.result.is_tracked for scorable in has_rows):
+        # An empty file is no tracker's where the others hold detections without identities.
+        return [replace(s, result=replace(s.result, is_tracked=False)) for s in scorables]
+    return scorables
 
 
 def _require_same(
@@ -179,9 +196,9 @@ def _mot(
         num_frames = len(detections)
     else:
         rows = read_predictions(predictions)
+        _require_inside(predictions, rows.frame_indices, annotation.num_frames, is_folder)
         last = max(annotation.num_frames, int(rows.frame_indices.max(initial=-1)) + 1)
         num_frames = annotation.num_frames if is_folder else last
-        _require_inside(predictions, rows.frame_indices, annotation.num_frames, is_folder)
         detections = _frames(
             rows.frame_indices, rows.boxes_xyxy, rows.scores, num_frames, annotation.image_hw
         )
@@ -192,7 +209,10 @@ def _mot(
             f"{annotation.num_frames}. Track the whole source."
         )
     result = SequenceResult(
-        annotation=replace(annotation, num_frames=num_frames),
+        # Neither MOT tracks nor the JSON have classes, so the classes of the truth cannot count.
+        annotation=replace(
+            annotation, num_frames=num_frames, class_ids=np.zeros(len(annotation), np.int64)
+        ),
         detections=detections,
         tracks=tracks,
         is_tracked=is_tracked,
@@ -205,6 +225,8 @@ def _require_inside(
 ) -> None:
     """Refuse rows after the end of a sequence whose length is known."""
     last = int(frame_indices.max(initial=-1)) + 1
+    if last > MAX_FRAMES:
+        raise DataError(f"{path}: names frame {last}; expected at most {MAX_FRAMES:,}.")
     if is_length_known and last > num_frames:
         raise DataError(
             f"{path}: names frame {last} of a sequence of {num_frames} frames; check that it "

@@ -80,10 +80,13 @@ class MaskReport:
 
 
 def is_mask_folder(path: Path) -> bool:
-    """Say whether a path is a folder that holds PNG files, itself or one level down."""
-    return path.is_dir() and any(
-        next(path.glob(pattern), None) is not None for pattern in ("*.png", "*/*.png")
-    )
+    """Say whether a folder holds PNG files, itself or one level down, and no MOT truth."""
+    if not path.is_dir() or any(
+        next(path.glob(pattern), None) is not None for pattern in ("gt", "*/gt", "*.txt")
+    ):
+        return False
+    files = (file for pattern in ("*", "*/*") for file in path.glob(pattern))
+    return any(file.suffix.lower() == ".png" for file in files)
 
 
 def score_masks(truth: Path, predictions: Path, *, radius_px: float = 3.0) -> MaskReport:

@@ -198,3 +198,67 @@ def test_mixed_kinds_and_missing_paths_are_refused(tmp_path, coco):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"holds no truth; expected <sequence>.txt"):
         score_files(tmp_path / "empty", results, CONFIG)
+
+
+def test_classes_of_mot_truth_do_not_count_against_files_without_classes(tmp_path):
+    (tmp_path / "gt.txt").write_text("1,1,11,11,8,8,1,2,1\n1,2,31,31,8,8,0,7,1\n")
+    (tmp_path / "found.txt").write_text("1,1,11,11,8,8,0.5,-1,-1,-1\n1,2,31,31,8,8,0.9,-1,-1,-1\n")
+    report = score_files(tmp_path / "gt.txt", tmp_path / "found.txt", CONFIG, image_hw=HW).report
+    # The detection on the ignored row of class 7 is excused, the other hits.
+    assert report.overall.detection.map50 == pytest.approx(1)
+    assert report.overall.detection.precision == 1
+
+
+def test_two_files_of_one_sequence_are_refused_but_for_the_pair_of_track(tmp_path):
+    for name in ("truth", "found"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "truth" / "a.txt").write_text("1,1,5,5,8,8,1,1,1\n")
+    for name in ("a.txt", "a.mot.txt"):
+        (tmp_path / "found" / name).write_text("1,1,5,5,8,8,0.9,-1,-1,-1\n")
+    with pytest.raises(DataError, match=r"keep one file for sequence 'a'"):
+        score_files(tmp_path / "truth", tmp_path / "found", CONFIG, image_hw=HW)
+    (tmp_path / "found" / "a.txt").unlink()
+    content = {"format": "stdet.tracks/1", "image_hw": HW, "fps": None, "confidence": 0.5}
+    frames = [{"frame_index": 0, "detections": [], "tracks": []}]
+    (tmp_path / "found" / "a.json").write_text(json.dumps(content | {"frames": frames}))
+    report = score_files(tmp_path / "truth", tmp_path / "found", CONFIG).report
+    assert report.overall.pd_fa.pd == 0  # The JSON, not the text file.
+
+
+def test_empty_file_among_detections_has_no_tracking_either(tmp_path):
+    for name in ("truth", "found"):
+        (tmp_path / name).mkdir()
+    for name, rows in (("a", "1,-1,5,5,8,8,0.9,-1,-1,-1\n"), ("b", "")):
+        (tmp_path / "truth" / f"{name}.txt").write_text("1,1,5,5,8,8,1,1,1\n")
+        (tmp_path / "found" / f"{name}.txt").write_text(rows)
+    report = score_files(tmp_path / "truth", tmp_path / "found", CONFIG, image_hw=HW).report
+    assert report.rules.untracked_sequences == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"bbox": [1e300, 2, 3, 3]},
+        {"bbox": [1, 2, 1e39, 3]},
+        {"bbox": [1, 2, 10**400, 3]},
+        {"score": 10**400},
+        {"track_id": 2**70},
+    ],
+)
+def test_numbers_of_any_size_are_one_line(coco, entry):
+    with pytest.raises(DataError, match="entry 1 has"):
+        score_files(*coco(lambda rows: [rows[0], rows[1] | entry, *rows[2:]]), CONFIG)
+
+
+def test_frame_number_that_no_sequence_reaches_is_refused(tmp_path):
+    (tmp_path / "gt.txt").write_text("1,1,5,5,8,8,1,1,1\n")
+    (tmp_path / "found.txt").write_text("1000000000,1,5,5,8,8,0.9,-1,-1,-1\n")
+    with pytest.raises(DataError, match="names frame 1000000000; expected at most 10,000,000"):
+        score_files(tmp_path / "gt.txt", tmp_path / "found.txt", CONFIG, image_hw=HW)
+
+
+def test_truth_without_images_is_refused(coco, tmp_path):
+    _, results = coco(lambda rows: [])
+    (tmp_path / "truth.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(DataError, match="holds no images"):
+        score_files(tmp_path / "truth.json", results, CONFIG)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from stdet.errors import DataError
 from stdet.evaluation.pd_fa import MaskPdFa, mask_pd_fa
-from stdet.mask_scoring import format_mask_table, score_masks
+from stdet.mask_scoring import format_mask_table, is_mask_folder, score_masks
 
 CASES = json.loads((Path(__file__).parent / "golden" / "masks.json").read_text(encoding="utf-8"))[
     "cases"
@@ -191,3 +191,14 @@ def test_definition_is_that_of_mask_pd_fa(golden_folders):
         start=MaskPdFa(),
     )
     assert score_masks(*golden_folders).overall.definition == expected
+
+
+def test_mot_folder_with_png_frames_is_no_mask_folder(tmp_path):
+    (tmp_path / "seq" / "img1").mkdir(parents=True)
+    (tmp_path / "seq" / "gt").mkdir()
+    (tmp_path / "seq" / "img1" / "1.png").write_bytes(b"")
+    assert not is_mask_folder(tmp_path / "seq")
+    assert not is_mask_folder(tmp_path)
+    assert is_mask_folder(tmp_path / "seq" / "img1")
+    (tmp_path / "seq" / "img1" / "1.png").rename(tmp_path / "seq" / "img1" / "1.PNG")
+    assert is_mask_folder(tmp_path / "seq" / "img1")

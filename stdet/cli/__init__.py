@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"stdet: {_one_line(error)}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            print(f"stdet: {error.filename}: name too long; check the path.", file=sys.stderr)
+            return 2
         # Writers explain a full disk themselves; this is for logs and other small files.
         if error.errno != errno.ENOSPC:
             raise

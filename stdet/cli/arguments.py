@@ -60,6 +60,11 @@ def check_outputs(args: argparse.Namespace) -> None:
         return
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file with --json.")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is a device; name a file with --json.")
+    inputs = [getattr(args, name, None) for name in ("truth", "predictions", "config")]
+    if any(given is not None and path.resolve() == given.resolve() for given in inputs):
+        raise DataError(f"{path}: is an input itself; name another file with --json.")
     if path.exists() and not args.overwrite:
         raise DataError(f"{path}: already there; pass --overwrite to replace it.")
     if not path.parent.is_dir():

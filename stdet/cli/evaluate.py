@@ -85,7 +85,7 @@ def _score_split(args: argparse.Namespace) -> Report:
 
     config = load(args)
     scored = evaluate_split(config, weights=args.weights, split=args.split, device=args.device)
-    print(report_table(scored.report).render(args.format))
+    print(report_table(scored.report).render(args.format), end="")
     if args.report is not None:
         _write_html(
             args,
@@ -114,7 +114,7 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
     scores = score_files(args.truth, args.predictions, config, image_hw=args.size)
     if scores.targets and args.format == "text":
         print(format_target_table(scores.targets))
-    print(report_table(scores.report).render(args.format))
+    print(report_table(scores.report).render(args.format), end="")
     if args.report is not None:
         _write_html(
             args,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from stdet.errors import DataError
-from stdet.evaluation.bootstrap import HEADLINES, Vector, percentile_interval
+from stdet.evaluation.bootstrap import HEADLINES, NUM_RESAMPLES, Vector, percentile_interval
 from stdet.evaluation.tables import ROWS, Table, format_interval, format_score
 
 _LABELS = {key: label for label, key in ROWS.items()} | {"pd_fa.pd": "Pd"}
@@ -55,22 +55,22 @@ def read_run(path: Path) -> Run:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); use a file of `evaluate --json`.") from error
     try:
         return Run(
             name=path.stem,
             scores={key: _number(_at(content, key)) for key in HEADLINES},
-            sequences=tuple(content["bootstrap"]["sequences"]),
+            sequences=tuple(map(str, content["bootstrap"]["sequences"])),
             resamples={
-                key: np.array([_number(value) for value in values], np.float64)
-                for key, values in content["bootstrap"]["values"].items()
+                key: _resamples(values) for key, values in content["bootstrap"]["values"].items()
             },
             rules={key: float(content["rules"][key]) for key in _RULES},
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"{path}: lacks {error}; use a file of `stdet evaluate --json` of this version."
+            f"{path}: is no report of boxes ({error!r}); use a file of `stdet evaluate --json` of "
+            "this version."
         ) from error
 
 
@@ -173,6 +173,13 @@ def _at(content: Any, key: str) -> Any:
     for part in key.split("."):
         content = content[part]
     return content
+
+
+def _resamples(values: Any) -> Vector:
+    """Return one number of every resample, (1000,)."""
+    if len(values) != NUM_RESAMPLES:
+        raise ValueError(f"{len(values)} resamples")
+    return np.array([_number(value) for value in values], np.float64)
 
 
 def _number(value: Any) -> float:

@@ -28,7 +28,12 @@ from stdet.evaluation.report_charts import (
     scr_chart,
     size_chart,
 )
-from stdet.evaluation.report_tables import rules_list, sequence_table, summary_tables
+from stdet.evaluation.report_tables import (
+    rules_list,
+    sequence_table,
+    subset_tables,
+    summary_tables,
+)
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.evaluation.svg_charts import MAX_STRIP_COLUMNS, event_strip, strip_step
 
@@ -121,7 +126,8 @@ def _page(title: str, material: _Material) -> str:
     sections = [
         _section(
             "Scores of all sequences",
-            f'<div class="tables">{summary_tables(report, report.bootstrap.intervals())}</div>',
+            f'<div class="tables">{summary_tables(report, report.bootstrap.intervals())}'
+            f"{subset_tables(report)}</div>",
         ),
         _section("Rules", rules_list(report, len(names))),
         _section("Curves by centre distance", _curves(material)),

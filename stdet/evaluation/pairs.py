@@ -29,12 +29,9 @@ class FlatSequence:
     """One sequence without its frames.
 
     Attributes:
-        num_frames: Frames, empty ones included.
-        frame_of_detection: int64 (D,), not decreasing.
         boxes_xyxy: float32 (D, 4), detections, descending in score within a frame.
         scores: float32 (D,).
         class_ids: int64 (D,).
-        frame_of_target: int64 (M,), not decreasing.
         gt_xyxy: float32 (M, 4), targets.
         gt_class_ids: int64 (M,).
         is_ignored: bool (M,).
@@ -45,12 +42,9 @@ class FlatSequence:
         pair_distances: float64 (P,), between centres, pixels.
     """
 
-    num_frames: int
-    frame_of_detection: IntArray
     boxes_xyxy: FloatArray
     scores: FloatArray
     class_ids: IntArray
-    frame_of_target: IntArray
     gt_xyxy: FloatArray
     gt_class_ids: IntArray
     is_ignored: BoolArray
@@ -82,12 +76,9 @@ def flatten(result: SequenceResult) -> FlatSequence:
         found.append((detections[is_close], targets[is_close], iou[is_close], distance[is_close]))
     empty = np.zeros(0, np.int64)
     return FlatSequence(
-        num_frames=len(frames),
-        frame_of_detection=frame_of_detection,
         boxes_xyxy=boxes,
         scores=np.concatenate([np.zeros(0, np.float32), *(f.scores for f in frames)]),
         class_ids=np.concatenate([empty, *(f.class_ids for f in frames)]),
-        frame_of_target=truth.frame_indices,
         gt_xyxy=truth.boxes_xyxy,
         gt_class_ids=truth.class_ids,
         is_ignored=truth.is_ignored,

@@ -284,7 +284,8 @@ def _union_area(boxes_xyxy: FloatArray, image_hw: tuple[int, int]) -> int:
     """Count the pixels of the image whose centre lies in at least one box."""
     is_covered = np.zeros(image_hw, np.bool_)
     # Clipping at 0 matters: a negative slice bound would count from the far border.
-    bounds = np.ceil(boxes_xyxy.astype(np.float64) - 0.5).clip(0).astype(np.int64)
+    bounds = np.ceil(boxes_xyxy.astype(np.float64) - 0.5)
+    bounds = bounds.clip(0, max(image_hw)).astype(np.int64)
     for x1, y1, x2, y2 in bounds.tolist():
         is_covered[y1:y2, x1:x2] = True
     return int(is_covered.sum())

@@ -80,7 +80,7 @@ class Report:
                 "bootstrap": {
                     "sequences": self.bootstrap.sequences,
                     "values": {
-                        name: np.round(values, 9).tolist()
+                        name: [float(f"{value:.9g}") for value in values.tolist()]
                         for name, values in self.bootstrap.values.items()
                     },
                 },

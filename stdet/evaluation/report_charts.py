@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -43,7 +44,7 @@ def curve_charts(
     groups += [(number, [result]) for number, result in enumerate(results)]
     precision_lines, roc_lines, rates = [], [], [np.zeros(0)]
     for number, group in groups:
-        curve = score_curve(group, radius_px=radius_px)
+        curve = _with_precision(score_curve(group, radius_px=radius_px))
         num_frames = max(1, sum(result.annotation.num_frames for result in group))
         rate = curve.num_false_alarms / num_frames
         recall = curve.num_hits / max(1, curve.num_targets)
@@ -76,6 +77,17 @@ def curve_charts(
             Axis(label="Pd (found / targets)"),
             roc_lines,
         ),
+    )
+
+
+def _with_precision(curve: ScoreCurve) -> ScoreCurve:
+    """Leave out thresholds where all detections lie on ignored truth: precision is undefined."""
+    rows = curve.num_hits + curve.num_false_alarms > 0
+    return replace(
+        curve,
+        scores=curve.scores[rows],
+        num_hits=curve.num_hits[rows],
+        num_false_alarms=curve.num_false_alarms[rows],
     )
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from stdet.evaluation.bootstrap import HEADLINES
 from stdet.evaluation.error_events import ErrorEvents
 from stdet.evaluation.report import Report
 from stdet.evaluation.scores import Scores
-from stdet.evaluation.tables import ROWS
+from stdet.evaluation.tables import PER_MILLION, ROWS, score_of
 
 _GROUP_TITLES = {
     "detection": "Detection",
@@ -22,30 +23,14 @@ _GROUP_TITLES = {
 _NO_SCORES = {"per_sequence", "subsets", "rules", "intervals", "bootstrap"}
 """Parts of ``Report.to_dict()`` that are not scores of all sequences."""
 
-_PER_MILLION = {"pd_fa.false_alarms_per_pixel", "pd_fa.false_area_fraction"}
-"""Scores printed in millionths."""
-
 _LABELS = {key: label for label, key in ROWS.items()} | {
-    "detection.map50": "mAP50",
-    "detection.map50_95": "mAP50:95",
-    "detection.precision": "precision",
     "detection.recall": "recall",
-    "detection.f1": "F1",
-    "detection.legacy.precision": "legacy precision",
-    "detection.legacy.recall": "legacy recall",
-    "detection.legacy.f1": "legacy F1",
     "pd_fa.pd": "Pd",
     "pd_fa.false_alarms_per_frame": "false alarms per frame",
     "pd_fa.false_alarms_per_pixel": "false alarms per million pixels",
     "pd_fa.false_area_fraction": "false area, millionths of the frames",
-    "tracking.mota": "MOTA",
     "tracking.motp_px": "MOTP (px, less is better)",
-    "tracking.idf1": "IDF1",
     "tracking.id_switches": "identity switches",
-    "tracking.hota": "HOTA",
-    "tracking.deta": "DetA",
-    "tracking.assa": "AssA",
-    "tracking.fragmentations": "fragmentations",
     "tracking.mostly_tracked": "targets mostly tracked (>= 80 %)",
     "tracking.mostly_lost": "targets mostly lost (< 20 %)",
     "tracking_iou.id_switches": "identity switches by IoU",
@@ -70,7 +55,7 @@ def summary_tables(report: Report, intervals: Mapping[str, tuple[float, float]])
     """
     groups: dict[str, list[tuple[str, str, str]]] = {}
     for name, value in _leaves(report.to_dict()):
-        scale = 1e6 if name in _PER_MILLION else 1
+        scale = 1e6 if name in PER_MILLION else 1
         low, high = intervals.get(name, (math.nan, math.nan))
         interval = (
             "-" if math.isnan(low + high) else f"{_number(low * scale)} to {_number(high * scale)}"
@@ -82,6 +67,21 @@ def summary_tables(report: Report, intervals: Mapping[str, tuple[float, float]])
         )
         groups.setdefault(name.split(".")[0], []).append(row)
     return "".join(_score_table(group, rows) for group, rows in groups.items())
+
+
+def subset_tables(report: Report) -> str:
+    """Return a table of the headline scores of each subset of the sequences."""
+    return "".join(
+        _score_table(
+            f"Sequences {name}",
+            [
+                (_LABELS[key], _number(score_of(scores, key)), "-")
+                for key in HEADLINES
+                if key not in PER_MILLION
+            ],
+        )
+        for name, scores in report.subsets.items()
+    )
 
 
 def _score_table(group: str, rows: Sequence[tuple[str, str, str]]) -> str:
@@ -111,6 +111,9 @@ def rules_list(report: Report, num_sequences: int) -> str:
             f"{escape(', '.join(rules.linked_sequences))} (steps up to {rules.link_gate_px:g} px; "
             "these tracking scores rest on a guess)"
         )
+    untracked = "none"
+    if rules.untracked_sequences:
+        untracked = escape(", ".join(rules.untracked_sequences))
     entries = [
         ("Score threshold", f"{rules.confidence:.4g} for precision, recall, F1, Pd and Fa"),
         ("Hit", f"centre distance below {rules.pd_radius_px:g} px, best one-to-one assignment"),
@@ -118,6 +121,8 @@ def rules_list(report: Report, num_sequences: int) -> str:
         ("Frames", f"{rules.num_frames} in {num_sequences} sequence(s)"),
         ("Targets", f"{rules.num_targets} true boxes that are not ignored"),
         ("Identities made by linking the truth", linked),
+        ("Predictions without identities, so no tracking scores", untracked),
+        ("Partial ROC area", f"up to {rules.roc_max_false_alarms_per_frame:g} Fa per frame"),
         ("mAP", "IoU, all scores. Legacy scores are the paper protocol, no operating point"),
     ]
     return "<dl>" + "".join(f"<div><dt>{a}</dt><dd>{b}</dd></div>" for a, b in entries) + "</dl>"

@@ -66,7 +66,7 @@ ROWS: Mapping[str, str] = {
 }
 """Label in a table and name in the JSON."""
 
-_PER_MILLION = {"pd_fa.false_alarms_per_pixel", "pd_fa.false_area_fraction"}
+PER_MILLION = {"pd_fa.false_alarms_per_pixel", "pd_fa.false_area_fraction"}
 """Shown in units of 1e-6."""
 
 
@@ -93,13 +93,14 @@ class Table:
 def report_table(report: Report) -> Table:
     """Return a row per score, a column per sequence, overall first with its interval."""
     intervals = report.bootstrap.intervals()
-    columns = {"overall": report.overall, **report.subsets, **report.per_sequence}
-    names = list(columns)
+    # A list: a sequence may be named like a subset, or "overall".
+    columns = [("overall", report.overall), *report.subsets.items(), *report.per_sequence.items()]
+    names = [name for name, _ in columns]
     if intervals:
         names.insert(1, "95 % interval")
     rows = []
     for label, key in ROWS.items():
-        cells = [format_score(key, score_of(scores, key)) for scores in columns.values()]
+        cells = [format_score(key, score_of(scores, key)) for _, scores in columns]
         if intervals:
             cells.insert(1, format_interval(key, intervals.get(key)))
         rows.append((label, *cells))
@@ -132,7 +133,7 @@ def format_interval(key: str, interval: tuple[float, float] | None, *, sign: str
 
 def _unit(key: str) -> float:
     """Return what a number is multiplied by in tables."""
-    return 1e6 if key in _PER_MILLION else 1.0
+    return 1e6 if key in PER_MILLION else 1.0
 
 
 def _notes(report: Report) -> list[str]:

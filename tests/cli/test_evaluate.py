@@ -180,6 +180,17 @@ def test_runs_are_compared_from_the_command_line(cli, refused, config, weights, 
     assert "give at least two runs" in refused("compare", tmp_path / "a.json")
 
 
+def test_json_never_replaces_an_input_or_a_device(refused, tracked, truth):
+    files = ["--truth", truth, "--predictions", tracked, "--overwrite"]
+    assert "is an input itself" in refused("evaluate", *files, "--json", truth)
+    assert "is a device" in refused("evaluate", *files, "--json", "/dev/null")
+
+
+def test_path_of_any_length_is_one_line(refused, truth):
+    files = ["--truth", truth, "--predictions", "x" * 300]
+    assert "name too long" in refused("evaluate", *files)
+
+
 def test_mask_folders_are_scored_and_written(cli, refused, tmp_path):
     for folder in ("truth", "found"):
         (tmp_path / folder).mkdir()

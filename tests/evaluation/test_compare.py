@@ -94,7 +94,7 @@ def test_runs_that_do_not_compare_are_refused(save, tmp_path):
     with pytest.raises(DataError, match="names repeat"):
         compare_runs([base, base])
     (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(DataError, match="lacks 'detection'; use a file of"):
+    with pytest.raises(DataError, match="is no report of boxes"):
         read_run(tmp_path / "other.json")
     with pytest.raises(DataError, match=r"none\.json: cannot be read"):
         read_run(tmp_path / "none.json")

@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -111,6 +112,26 @@ def test_scores_stand_with_their_intervals_and_rules(page, results):
     assert "centre distance below 3 px" in page.text
     assert "65 in 3 sequence(s)" in page.text
     assert "120 true boxes" in page.text
+
+
+def test_subsets_and_missing_identities_are_said(build, write_page, tmp_path):
+    results = [build.wandering_result("one", seed=1), build.wandering_result("two", seed=2)]
+    results[1] = replace(results[1], tracks=Tracks.empty(), is_tracked=False)
+    subsets = {"without two": ["one"]}
+    report = evaluate_sequences(results, EvaluationConfig(), confidence=0.5, subsets=subsets)
+    text = Page(write_page(tmp_path, results, report=report)).text
+    assert "Sequences without two" in text
+    assert "Predictions without identities, so no tracking scorestwo" in text
+
+
+def test_ignored_truth_under_the_strongest_detection_breaks_no_curve(build, write_page, tmp_path):
+    truth = build.annotation(
+        [[(10, 10, 14, 14)], [(30, 30, 34, 34)]], ignored=[[True], [False]], name="one"
+    )
+    found = build.detections([[(10, 10, 14, 14, 0.95)], [(30, 30, 34, 34, 0.5)]])
+    page = Page(write_page(tmp_path, [build.result(truth, found)]))
+    drawn = " ".join(a.get("d") or "" for _, a in page.elements)
+    assert "nan" not in drawn
 
 
 def test_undefined_numbers_are_dashes_and_reach_no_drawing(page):

@@ -162,3 +162,15 @@ def test_without_targets_or_detections_it_is_defined(build):
     assert np.isnan(average_precision_of_resamples([hits], np.array([[1], [2]]))).all()
     silent = build.result(build.annotation([[(1, 1, 3, 3)]]), build.detections([[]]))
     assert hits_by_overlap(flatten(silent)).average_precision == 0
+
+
+def test_size_bin_does_not_depend_on_where_the_box_lies(build):
+    corners = np.random.default_rng(0).uniform(0, 600, (300, 2))
+    for side, name in ((3.0, "le9"), (5.0, "le25"), (9.0, "le81")):
+        boxes = np.concatenate([corners, corners + side], axis=1)
+        result = build.result(
+            build.annotation([[box] for box in boxes.tolist()], hw=(700, 700)),
+            build.detections([[]] * len(boxes), hw=(700, 700)),
+        )
+        hits = hits_by_overlap(flatten(result), area_px2=SIZE_BINS_PX2[name])
+        assert hits.num_targets == len(boxes)

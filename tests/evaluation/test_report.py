@@ -286,3 +286,26 @@ def test_evaluation_does_not_import_torch():
         "sys.exit(any(name.split('.')[0] == 'torch' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_sequence_named_overall_has_its_own_column(results, build):
+    named = replace(results[0], annotation=replace(results[0].annotation, name="overall"))
+    table = report_table(evaluate_sequences([named, results[1]], CONFIG, confidence=0.5))
+    pd = next(row for row in table.rows if row[0] == "recall = Pd")
+    assert table.header.count("overall") == 2
+    assert (pd[1], pd[3], pd[4]) == ("0.5000", "0.7500", "0.2500")
+
+
+def test_resamples_of_tiny_rates_keep_their_digits(build):
+    hw = (2048, 2048)
+    results = [
+        build.result(
+            build.annotation([[]] * 40, name=name, hw=hw),
+            build.detections([[(5, 5, 9, 9, 0.9)] * (n < count) for n in range(40)], hw=hw),
+        )
+        for name, count in (("a", 1), ("b", 0), ("c", 0))
+    ]
+    plain = evaluate_sequences(results, CONFIG, confidence=0.5).to_dict()
+    values = plain["bootstrap"]["values"]["pd_fa.false_alarms_per_pixel"]
+    one = 1 / (3 * 40 * 2048 * 2048)
+    assert sorted(set(values))[1] == pytest.approx(one, rel=1e-8)

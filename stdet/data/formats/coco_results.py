@@ -9,7 +9,6 @@ lie outside the frame; there they are false alarms like any other.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
+from stdet.data.formats.mot_rows import LARGEST_NUMBER
 from stdet.errors import DataError
 from stdet.types import UNKNOWN_TRACK_ID, FloatArray, IntArray
 
@@ -59,7 +59,7 @@ def read_coco_results(path: Path, truth: Path) -> CocoResults:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); expected a list of COCO results.") from error
     if not isinstance(entries, list):
         raise DataError(f"{path}: expected a list of COCO results, got an object.")
@@ -106,7 +106,7 @@ def _check(
     if not _is_finite(score) or not 0 <= score <= 1:
         raise DataError(f"{where} has score {score!r}; expected 0 to 1. Rescale the scores.")
     track_id = entry.get("track_id", 1)
-    if not isinstance(track_id, int) or isinstance(track_id, bool) or track_id < 1:
+    if not isinstance(track_id, int) or not _is_finite(track_id) or track_id < 1:
         raise DataError(
             f"{where} has track_id {track_id!r}; expected a whole number of at least 1."
         )
@@ -135,5 +135,6 @@ def _refuse_repeats(path: Path, entries: list[dict[str, Any]]) -> None:
 
 
 def _is_finite(value: Any) -> bool:
-    """Say whether a JSON value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Say whether a JSON value is a number that float32 and int64 hold with ease."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= LARGEST_NUMBER

@@ -22,6 +22,7 @@ import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
 from stdet.data.formats.image_labels import ImageLabels, require_files, usable_boxes
+from stdet.data.formats.mot_rows import LARGEST_NUMBER
 from stdet.errors import DataError
 from stdet.types import UNKNOWN_TRACK_ID, IntArray
 
@@ -115,7 +116,7 @@ def _parse(path: Path, root: Path) -> tuple[ImageLabels, list[dict[str, Any]]]:
     annotations = _entries(path, content, "annotations", _ANNOTATION_KEYS)
     categories = _entries(path, content, "categories", _CATEGORY_KEYS)
     for entry in images:
-        if entry["height"] <= 0 or entry["width"] <= 0:
+        if not (0 < entry["height"] <= LARGEST_NUMBER and 0 < entry["width"] <= LARGEST_NUMBER):
             raise DataError(
                 f"{path}: image {entry['id']} has height {entry['height']} and width "
                 f"{entry['width']}; expected positive pixels. Mend the file."
@@ -148,7 +149,7 @@ def _load_json(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read ({error.strerror}). Check data.root and the name of the "
             "annotation file."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}). Expected a COCO file.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}; expected a COCO object.")
@@ -209,7 +210,12 @@ def _bboxes(
     """Return the boxes as float64 (M, 4), x, y, width, height."""
     for entry in annotations:
         bbox = entry["bbox"]
-        is_numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in bbox)
+        # Infinity and NaN are dealt with later; no array holds whole numbers of any size.
+        is_numeric = all(
+            isinstance(v, float)
+            or (isinstance(v, int) and not isinstance(v, bool) and abs(v) <= LARGEST_NUMBER)
+            for v in bbox
+        )
         if len(bbox) != 4 or not is_numeric:
             raise DataError(
                 f"{path}: annotation {entry['id']} has bbox {bbox!r}; expected four numbers x, y, "

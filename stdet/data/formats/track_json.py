@@ -91,6 +91,11 @@ class TrackJsonWriter:
             self._file.__exit__(kind, error, traceback)
 
 
+_MAX_FRAMES = 10_000_000
+_MAX_FPS = 1e6
+"""Beyond these a file is damaged."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrackFile:
     """A track JSON in memory.
@@ -122,7 +127,7 @@ def read_track_json(path: Path) -> TrackFile:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: not valid JSON ({error}). Use a file of `stdet track`."
         ) from error
@@ -130,7 +135,7 @@ def read_track_json(path: Path) -> TrackFile:
         raise DataError(f"{path}: expected a JSON of `stdet track` with format {FORMAT!r}.")
     try:
         return _parse(path.stem, content)
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path}: a frame is malformed ({error!r}). Write the file anew."
         ) from error
@@ -139,7 +144,14 @@ def read_track_json(path: Path) -> TrackFile:
 def _parse(name: str, content: dict[str, Any]) -> TrackFile:
     """Build the arrays."""
     image_hw = (int(content["image_hw"][0]), int(content["image_hw"][1]))
+    fps, confidence = content["fps"], float(content["confidence"])
+    if min(image_hw) < 1 or not 0 <= confidence <= 1:
+        raise ValueError(f"image_hw {image_hw}, confidence {confidence}")
+    if fps is not None and not 0 < fps < _MAX_FPS:
+        raise ValueError(f"fps {fps}")
     entries = {int(entry["frame_index"]): entry for entry in content["frames"]}
+    if entries and not 0 <= min(entries) <= max(entries) < _MAX_FRAMES:
+        raise ValueError(f"frame_index {min(entries)} to {max(entries)}")
     detections = []
     for index in range(max(entries, default=-1) + 1):
         rows = entries.get(index, {"detections": []})["detections"]
@@ -163,8 +175,8 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
     return TrackFile(
         name=name,
         image_hw=image_hw,
-        fps=content["fps"],
-        confidence=float(content["confidence"]),
+        fps=fps,
+        confidence=confidence,
         detections=tuple(detections),
         tracks=tracks,
     )
