@@ -8,9 +8,6 @@ are called and wherever they were cut. Two kinds of agreement count:
 - exact: equal centres for at least 30 frames, in which the target moves at least 10 times, however
   little, between at least 6 positions. This finds slow targets whose labels were copied.
 
-A near run of less than 300 frames must also be near on the whole, 0.65 px on average: two targets
-that wander through the same place agree now and then, but mostly fill the tolerance when they do.
-
 Either way a run that could as well be a straight line at constant speed must be twice as long: two
 targets may cross the same place at the same speed. ``windows.py`` proposes pairs of trajectories
 and offsets; here all their frames are compared. At the offset of a run that was kept, neighbouring
@@ -53,7 +50,6 @@ class AgreementRules:
         tolerance_px: Largest difference in x and in y of two centres that agree, pixels,
             inclusive. By axis, since labels of whole pixels differ by 1 in both when rounded anew.
         min_frames: Shortest run of agreeing frames, at least 30.
-        max_mean_px: Largest mean distance of a run, pixels, unless it is ten times as long.
         min_motion_px: Smallest extent of the path in x or y during a run, pixels.
         straight_px: A run that departs from uniform motion by no more than this, pixels, says
             little and must be twice as long.
@@ -64,7 +60,6 @@ class AgreementRules:
 
     tolerance_px: float = 1.0
     min_frames: int = 30
-    max_mean_px: float = 0.65
     min_motion_px: float = 8.0
     straight_px: float = 2.0
     min_exact_moves: int = 10
@@ -227,9 +222,6 @@ def _tells(run: _Run, rules: AgreementRules) -> bool:
     path = run.path
     is_moving = np.ptp(path, axis=0).max() >= rules.min_motion_px
     if not is_moving and not _is_exact_copy(run, rules):
-        return False
-    is_long = len(path) >= 10 * rules.min_frames
-    if not is_long and run.distances_px.mean() > rules.max_mean_px:
         return False
     if len(path) >= 2 * rules.min_frames:
         return True

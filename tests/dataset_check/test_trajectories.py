@@ -54,14 +54,11 @@ def test_copied_stretch_is_found_at_any_offset_and_with_noise(
     assert found[0].mean_distance_px <= noise
 
 
-# Fixed draws: of 815 random ones, 3 held two slow targets that agreed by chance; see
-# docs/datasets.md. The first of these did so until the mean distance counted.
+# Fixed draws: of 740 random ones, 7 held two slow targets that agreed by chance; see
+# docs/datasets.md.
 @pytest.mark.parametrize(
     ("seed", "speed", "is_rounded"),
-    [
-        (353, 1.75, True),
-        *((seed, speed, seed % 2 == 0) for seed, speed in enumerate(np.linspace(0, 10, 12))),
-    ],
+    [(seed, speed, seed % 2 == 0) for seed, speed in enumerate(np.linspace(0, 10, 12))],
 )
 def test_random_targets_share_nothing(seed, speed, is_rounded):
     paths = [_path(100_000 * seed + k, 300, speed) for k in range(30)]
