@@ -23,16 +23,13 @@ from stdet.config import StdetConfig
 from stdet.data.formats.coco_results import CocoResults, read_coco_results
 from stdet.data.formats.coco_video import read_coco
 from stdet.data.formats.mot import read_annotation, read_mot_folder, read_predictions
-from stdet.data.formats.track_json import read_track_json
+from stdet.data.formats.track_json import MAX_FRAMES, read_track_json
 from stdet.data.image_runs import cut_into_runs
 from stdet.errors import DataError
 from stdet.evaluation.per_target import TargetRow, score_targets
 from stdet.evaluation.report import Report, evaluate_sequences
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.types import UNKNOWN_TRACK_ID, Detections, FloatArray, IntArray, Tracks
-
-MAX_FRAMES = 10_000_000
-"""Longer sequences, 46 hours at 60 frames/s, are taken for a mistake in a frame number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -159,6 +159,82 @@ class ScoreCurve:
     num_pixels: int
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HitGrowth:
+    """What each detection of one sequence adds, when detections come in descending score.
+
+    Attributes:
+        scores: float32 (D,), descending within a frame.
+        is_new_hit: bool (D,), one more target can be hit with it.
+        is_new_false: bool (D,), one more false alarm.
+        num_targets: True targets that are not ignored.
+        num_frames: All frames.
+        num_pixels: Pixels of all frames.
+    """
+
+    scores: FloatArray
+    is_new_hit: BoolArray
+    is_new_false: BoolArray
+    num_targets: int
+    num_frames: int
+    num_pixels: int
+
+
+def hit_growth(result: SequenceResult, *, radius_px: float) -> HitGrowth:
+    """Match the detections of one sequence at all thresholds.
+
+    Args:
+        result: Truth and detections.
+        radius_px: A detection hits strictly closer than this, pixels.
+
+    Returns:
+        What each detection adds.
+    """
+    truth = result.annotation
+    scores = [np.zeros(0, np.float32)]
+    is_new_hit, is_new_false = [np.zeros(0, np.bool_)], [np.zeros(0, np.bool_)]
+    for frame in result.detections:
+        rows = truth.rows_at(frame.frame_index)
+        near = centre_distance(frame.boxes_xyxy, truth.boxes_xyxy[rows]) < radius_px
+        scores.append(frame.scores)
+        is_new_hit.append(matching_growth(near[:, ~truth.is_ignored[rows]]))
+        is_new_false.append(~matching_growth(near))
+    return HitGrowth(
+        scores=np.concatenate(scores),
+        is_new_hit=np.concatenate(is_new_hit),
+        is_new_false=np.concatenate(is_new_false),
+        num_targets=int((~truth.is_ignored).sum()),
+        num_frames=truth.num_frames,
+        num_pixels=truth.num_frames * int(np.prod(truth.image_hw)),
+    )
+
+
+def join_growth(parts: Sequence[HitGrowth]) -> ScoreCurve:
+    """Count hits and false alarms of several sequences at every threshold.
+
+    Args:
+        parts: One for each sequence.
+
+    Returns:
+        The curve; empty where there are no detections.
+    """
+    scores = np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)])
+    none = np.zeros(0, np.bool_)
+    is_new_hit = np.concatenate([none, *(part.is_new_hit for part in parts)])
+    is_new_false = np.concatenate([none, *(part.is_new_false for part in parts)])
+    order = np.argsort(-scores, kind="stable")
+    distinct, counts = np.unique(-scores, return_counts=True)
+    last = np.cumsum(counts) - 1
+    return ScoreCurve(
+        scores=-distinct,
+        num_hits=np.cumsum(is_new_hit[order], dtype=np.int64)[last],
+        num_false_alarms=np.cumsum(is_new_false[order], dtype=np.int64)[last],
+        num_targets=sum(part.num_targets for part in parts),
+        num_frames=sum(part.num_frames for part in parts),
+        num_pixels=sum(part.num_pixels for part in parts),
+    )
+
+
 def score_curve(results: Sequence[SequenceResult], *, radius_px: float) -> ScoreCurve:
     """Count as ``box_pd_fa`` does, at all thresholds in one pass.
 
@@ -169,31 +245,7 @@ def score_curve(results: Sequence[SequenceResult], *, radius_px: float) -> Score
     Returns:
         The curve; empty where there are no detections.
     """
-    scores = [np.zeros(0, np.float32)]
-    is_new_hit, is_new_false = [np.zeros(0, np.bool_)], [np.zeros(0, np.bool_)]
-    for result in results:
-        truth = result.annotation
-        for frame in result.detections:
-            rows = truth.rows_at(frame.frame_index)
-            near = centre_distance(frame.boxes_xyxy, truth.boxes_xyxy[rows]) < radius_px
-            scores.append(frame.scores)
-            is_new_hit.append(matching_growth(near[:, ~truth.is_ignored[rows]]))
-            is_new_false.append(~matching_growth(near))
-    all_scores = np.concatenate(scores)
-    order = np.argsort(-all_scores, kind="stable")
-    distinct, counts = np.unique(-all_scores, return_counts=True)
-    last = np.cumsum(counts) - 1
-    return ScoreCurve(
-        scores=-distinct,
-        num_hits=np.cumsum(np.concatenate(is_new_hit)[order], dtype=np.int64)[last],
-        num_false_alarms=np.cumsum(np.concatenate(is_new_false)[order], dtype=np.int64)[last],
-        num_targets=sum(int((~result.annotation.is_ignored).sum()) for result in results),
-        num_frames=sum(result.annotation.num_frames for result in results),
-        num_pixels=sum(
-            result.annotation.num_frames * int(np.prod(result.annotation.image_hw))
-            for result in results
-        ),
-    )
+    return join_growth([hit_growth(result, radius_px=radius_px) for result in results])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from stdet.errors import DataError
 from stdet.evaluation.average_precision import average_precision
 from stdet.evaluation.bootstrap import Bootstrap, bootstrap
 from stdet.evaluation.mot import TrackingCounts
-from stdet.evaluation.pd_fa import PdFa, score_curve
+from stdet.evaluation.pd_fa import PdFa, join_growth, score_curve
 from stdet.evaluation.ranking import RankedHits
 from stdet.evaluation.roc import partial_area, pd_at
 from stdet.evaluation.scores import (
@@ -123,16 +123,12 @@ def evaluate_sequences(
     summaries = [summarise(result, config, confidence=confidence) for result in results]
 
     def scores_of(names: Collection[str]) -> Scores:
-        chosen = [i for i, summary in enumerate(summaries) if summary.name in names]
-        return _scores([results[i] for i in chosen], [summaries[i] for i in chosen], config)
+        return _scores([summary for summary in summaries if summary.name in names], config)
 
     return Report(
-        overall=_scores(results, summaries, config),
+        overall=_scores(summaries, config),
         subsets={name: scores_of(members) for name, members in (subsets or {}).items()},
-        per_sequence={
-            summary.name: _scores([result], [summary], config)
-            for result, summary in zip(results, summaries, strict=True)
-        },
+        per_sequence={summary.name: _scores([summary], config) for summary in summaries},
         rules=Rules(
             confidence=float(confidence),
             pd_radius_px=config.pd_radius_px,
@@ -194,17 +190,13 @@ def write_report(path: Path, report: _Reportable) -> None:
         file.write(json.dumps(report.to_dict(), indent=2) + "\n")
 
 
-def _scores(
-    results: Sequence[SequenceResult],
-    summaries: Sequence[SequenceSummary],
-    config: EvaluationConfig,
-) -> Scores:
+def _scores(summaries: Sequence[SequenceSummary], config: EvaluationConfig) -> Scores:
     """Score a set of sequences."""
     pd_fa = reduce(add, (summary.pd_fa for summary in summaries), PdFa())
     is_tracked = all(summary.is_tracked for summary in summaries)
     return Scores(
         detection=_detection_scores(summaries, pd_fa),
-        pd_fa=_pd_fa_scores(results, pd_fa, config),
+        pd_fa=_pd_fa_scores(summaries, pd_fa, config),
         tracking=_tracking_scores(summaries, is_tracked=is_tracked),
         tracking_iou=_overlap_tracking_scores(summaries, is_tracked=is_tracked),
     )
@@ -231,9 +223,9 @@ def _detection_scores(summaries: Sequence[SequenceSummary], pd_fa: PdFa) -> Dete
 
 
 def _pd_fa_scores(
-    results: Sequence[SequenceResult], pd_fa: PdFa, config: EvaluationConfig
+    summaries: Sequence[SequenceSummary], pd_fa: PdFa, config: EvaluationConfig
 ) -> PdFaScores:
-    curve = score_curve(results, radius_px=config.pd_radius_px)
+    curve = join_growth([summary.growth for summary in summaries])
     return PdFaScores(
         pd=pd_fa.pd,
         false_alarms_per_frame=pd_fa.false_alarms_per_frame,

@@ -13,7 +13,7 @@ from stdet.evaluation.average_precision import ClassHits, class_hits
 from stdet.evaluation.linking import identify_truth
 from stdet.evaluation.mot import TrackingCounts, count_tracking, count_tracking_by_overlap
 from stdet.evaluation.pairs import flatten
-from stdet.evaluation.pd_fa import PdFa, sequence_pd_fa
+from stdet.evaluation.pd_fa import HitGrowth, PdFa, hit_growth, sequence_pd_fa
 from stdet.evaluation.ranking import SIZE_BINS_PX2, RankedHits, hits_by_distance, hits_by_overlap
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.evaluation.track_life import TrackLives, count_lives
@@ -31,6 +31,7 @@ class SequenceSummary:
         is_linked: Whether the truth's identities were made by linking.
         is_tracked: Whether the predictions carry identities.
         pd_fa: Counts at the confidence.
+        growth: Hits and false alarms at all thresholds.
         tracking: Counts by centre distance.
         tracking_iou: Counts by overlap.
         lives: Counts over identities and tracks.
@@ -43,6 +44,7 @@ class SequenceSummary:
     is_linked: bool
     is_tracked: bool
     pd_fa: PdFa
+    growth: HitGrowth
     tracking: TrackingCounts
     tracking_iou: TrackingCounts
     lives: TrackLives
@@ -72,6 +74,7 @@ def summarise(
         is_linked=truth.is_linked,
         is_tracked=result.is_tracked,
         pd_fa=sequence_pd_fa(result, radius_px=config.pd_radius_px, confidence=confidence),
+        growth=hit_growth(result, radius_px=config.pd_radius_px),
         tracking=count_tracking(annotation, tracks, gate_px=gate_px),
         tracking_iou=count_tracking_by_overlap(annotation, tracks),
         lives=count_lives(annotation, tracks, gate_px=gate_px),

@@ -91,9 +91,9 @@ class TrackJsonWriter:
             self._file.__exit__(kind, error, traceback)
 
 
-_MAX_FRAMES = 10_000_000
+MAX_FRAMES = 10_000_000
+"""Longer sequences, 46 hours at 60 frames/s, are taken for a mistake in a frame number."""
 _MAX_FPS = 1e6
-"""Beyond these a file is damaged."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,7 +150,7 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
     if fps is not None and not 0 < fps < _MAX_FPS:
         raise ValueError(f"fps {fps}")
     entries = {int(entry["frame_index"]): entry for entry in content["frames"]}
-    if entries and not 0 <= min(entries) <= max(entries) < _MAX_FRAMES:
+    if entries and not 0 <= min(entries) <= max(entries) < MAX_FRAMES:
         raise ValueError(f"frame_index {min(entries)} to {max(entries)}")
     detections = []
     for index in range(max(entries, default=-1) + 1):
