@@ -17,6 +17,7 @@ from stdet.boxes import centres_xy, xyxy_to_xywh
 from stdet.data.label_files import find_label_files
 from stdet.data.part_file import PartFile
 from stdet.dataset_check.splits import LINK_GATE_PX, Split, load_split
+from stdet.evaluation.counts import without_nan
 from stdet.types import SequenceAnnotation
 
 BIN_EDGES_PX = (3.0, 5.0, 9.0, 15.0, 25.0)
@@ -127,13 +128,7 @@ def write_statistics(path: Path, statistics: DatasetStatistics) -> None:
     Raises:
         DataError: If the file cannot be written.
     """
-    content = {"bin_edges_px": BIN_EDGES_PX, **dataclasses.asdict(statistics)}
-    for split in content["splits"]:
-        for name in ("size_px", "step_px"):
-            split[name] = {
-                key: None if isinstance(value, float) and math.isnan(value) else value
-                for key, value in split[name].items()
-            }
+    content = without_nan({"bin_edges_px": BIN_EDGES_PX, **dataclasses.asdict(statistics)})
     with PartFile(path) as file:
         file.write(json.dumps(content, indent=2) + "\n")
 

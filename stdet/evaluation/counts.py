@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,3 +49,12 @@ def ratio(numerator: float, denominator: float) -> float:
         (0.5, nan)
     """
     return numerator / denominator if denominator else float("nan")
+
+
+def without_nan(value: Any) -> Any:
+    """Replace NaN by None, in dicts and sequences of any depth."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -19,6 +18,7 @@ from stdet.data.part_file import PartFile
 from stdet.errors import DataError
 from stdet.evaluation.average_precision import average_precision
 from stdet.evaluation.bootstrap import Bootstrap, bootstrap
+from stdet.evaluation.counts import without_nan
 from stdet.evaluation.mot import TrackingCounts
 from stdet.evaluation.pd_fa import PdFa, join_growth, score_curve
 from stdet.evaluation.ranking import RankedHits
@@ -68,7 +68,7 @@ class Report:
         per_sequence = {
             name: dataclasses.asdict(scores) for name, scores in self.per_sequence.items()
         }
-        plain: dict[str, Any] = _without_nan(
+        plain: dict[str, Any] = without_nan(
             {
                 **dataclasses.asdict(self.overall),
                 "per_sequence": per_sequence,
@@ -288,12 +288,3 @@ def _undefined(scores: _AnyScores) -> _AnyScores:
     """Return the same scores, all NaN: output without identities says nothing about tracking."""
     undefined: dict[str, Any] = {f.name: float("nan") for f in dataclasses.fields(scores)}
     return type(scores)(**undefined)
-
-
-def _without_nan(value: Any) -> Any:
-    """Replace NaN by None, in dicts and sequences of any depth."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
