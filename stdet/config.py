@@ -24,14 +24,45 @@ from stdet.errors import ConfigError
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+BoxKind = Literal["box", "point", "core"]
+"""What a label's box says of the target; see ``DataConfig.boxes``."""
+
+
+@dataclass(config=_STRICT, frozen=True, kw_only=True)
+class SourceConfig:
+    """Further training material beside the main data set."""
+
+    root: Path
+    """Folder of the data set."""
+    format: Literal["coco", "text", "videos", "mot", "centroids"]
+    """Layout on disk; as ``data.format``."""
+    annotations: Path
+    """Annotation file or folder, relative to ``root``."""
+    sequences: tuple[str, ...] = ()
+    """Names to take; empty takes all."""
+    excluded_sequences: tuple[str, ...] = ()
+    """Names to leave out."""
+    boxes: BoxKind = "box"
+    """As ``data.boxes``."""
+    weight: float = Field(default=1.0, gt=0)
+    """Share of the windows of an epoch, relative to the other sources' weights."""
+    max_frames: int | None = Field(default=None, gt=0)
+    """Longer sequences are cut to this many frames around their middle; None takes all."""
+
+
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
 class DataConfig:
     """Where sequences come from and how clips are cut from them."""
 
     root: Path = Path("data/daub")
     """Folder of the data set; relative paths start at the working directory."""
-    format: Literal["coco", "text", "videos", "mot"] = "coco"
-    """Layout on disk: COCO JSON, text list, folder of videos with boxes, MOTChallenge folders."""
+    format: Literal["coco", "text", "videos", "mot", "centroids"] = "coco"
+    """Layout on disk: COCO JSON, text list, folder of videos with boxes, MOTChallenge folders,
+    CSV of centroids."""
+    boxes: BoxKind = "box"
+    """What the boxes say, in training: `box` the target's extent; `point` only its centre, so that
+    a target's box is ``train.augment.min_box_px`` wide at any zoom (DAUB); `core` that the target
+    is a bright or dark core somewhere inside (loose boxes), which is measured in the frame."""
     train_annotations: Path = Path("annotations/instances_train2017.json")
     """Annotation file of the training split, relative to ``root``. A folder for `mot`."""
     validation_annotations: Path | None = None
@@ -45,6 +76,11 @@ class DataConfig:
     leaked_sequences: tuple[str, ...] = ()
     """Sequences of the test file that are copies of training frames; scores are given with and
     without them."""
+    weight: float = Field(default=1.0, gt=0)
+    """Share of this data set in the windows of an epoch where there are ``extra_sources``."""
+    extra_sources: tuple[SourceConfig, ...] = ()
+    """Further training material. Each source gets windows by its weight, whatever its size, and
+    within a source a sequence by the square root of its length."""
     num_generated: int = Field(default=0, ge=0)
     """Generated sequences of 40 frames that are added to the training split."""
     drop_invalid_boxes: bool = False
@@ -71,6 +107,12 @@ class AugmentConfig:
     """Probability of swapping the axes (needs a square crop)."""
     time_reversal: float = Field(default=0.0, ge=0, le=1)
     """Probability of playing the window backwards."""
+    frame_strides: tuple[int, ...] = (1,)
+    """Frame-rate change: every n-th frame is seen, n drawn from these."""
+    frame_drop: float = Field(default=0.0, ge=0, le=1)
+    """Probability that one frame of the clip's past was lost by the camera."""
+    polarity: float = Field(default=0.0, ge=0, le=1)
+    """Probability of swapping hot and cold."""
     scale_range: tuple[float, float] = (1.0, 1.0)
     """Zoom factor, drawn log-uniformly."""
     gain_range: tuple[float, float] = (1.0, 1.0)
@@ -94,6 +136,8 @@ class AugmentConfig:
                 raise ValueError(f"{name} needs 0 < low <= high, got [{low}, {high}]")
         if self.offset_range[0] > self.offset_range[1]:
             raise ValueError(f"offset_range needs low <= high, got {list(self.offset_range)}")
+        if not self.frame_strides or min(self.frame_strides) < 1:
+            raise ValueError(f"frame_strides needs values >= 1, got {list(self.frame_strides)}")
         if self.crop_hw and min(self.crop_hw) < 1:
             raise ValueError(f"crop_hw needs positive sides, got {list(self.crop_hw)}")
 
@@ -192,6 +236,9 @@ class ModelConfig:
     """Shown in tables and stored with the weights."""
     in_channels: Literal[1, 3] = 3
     """1 for grey input, 3 to repeat grey three times as published."""
+    background: bool = False
+    """Give the network two more maps per frame: what moves against the registered background, and
+    how far it stands out there (``data/background.py``). Not part of the published method."""
     input_hw: tuple[int, int] | None = None
     """Letterbox size (height, width) in pixels; None keeps the native resolution."""
     pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)

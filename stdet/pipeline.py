@@ -16,14 +16,16 @@ from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from stdet.checkpoint import DEFAULT_WEIGHTS, load_detector, operating_point
 from stdet.config import ModelConfig, PostprocessConfig, TrackerConfig
+from stdet.data.background import BackgroundResidual
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.frame_source import Frame, FrameSource, open_source
-from stdet.data.input_geometry import InputGeometry, grey_to_input
+from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.sequences import Sequence
 from stdet.device import choose_device
 from stdet.errors import IncompleteInputError
@@ -74,6 +76,7 @@ class StreamingDetector:
     def reset(self) -> None:
         """Forget the past: the next frame begins a new sequence."""
         self._ring.clear()
+        self._background = BackgroundResidual() if self.model.background else None
         self._num_pushed = 0
         self._num_emitted = 0
         self._pending: deque[int] = deque()
@@ -92,8 +95,14 @@ class StreamingDetector:
             self._geometry = InputGeometry.fit(
                 hw, input_hw=self.model.input_hw, size_divisor=self.detector.size_divisor
             )
-        frames = grey_to_input(frame, self.model.in_channels)[None].to(self.device)
-        self._ring.append(self.detector.frame_features(self._geometry.apply(frames)))
+        maps = None if self._background is None else self._background.push(frame)
+        frames = detector_input(
+            _on(self.device, frame[None]),
+            None if maps is None else _on(self.device, maps),
+            geometry=self._geometry,
+            in_channels=self.model.in_channels,
+        )
+        self._ring.append(self.detector.frame_features(frames))
         self._num_pushed += 1
         self._pending.append(frame_index)
         return self._emit(self._num_pushed - self.delay)
@@ -125,6 +134,11 @@ class StreamingDetector:
         return postprocess(
             outputs, config=self.config, geometry=self._geometry, frame_indices=[frame_index]
         )[0]
+
+
+def _on(device: torch.device, images: FloatArray) -> Tensor:
+    """Return images (C, H, W) as a tensor (1, C, H, W) on the device."""
+    return torch.from_numpy(np.ascontiguousarray(images))[None].to(device)
 
 
 def detect_sequence(streaming: StreamingDetector, sequence: Sequence) -> Iterator[Detections]:

@@ -10,7 +10,7 @@ evaluation) and ``stdet --help`` stay free of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,7 +86,8 @@ class Clip:
     """One training sample: a window of T + k frames with K = k + 1 key frames (torch).
 
     Attributes:
-        frames: float32 (W, C, H, W) in [0, 1].
+        frames: float32 (W, C, H, W): grey in [0, 1], repeated or not, then the background maps of
+            a detector that takes them.
         frame_indices: int64 (W,), source frame of each position; repeats only where padded.
         is_padding: bool (W,), true where a position repeats the first frame of its sequence.
         key_indices: int64 (K,), positions whose targets are predicted, increasing.
@@ -127,7 +128,7 @@ class ClipBatch:
     """Clips of equal size stacked for the detector (torch).
 
     Attributes:
-        frames: float32 (B, W, C, H, W) in [0, 1].
+        frames: float32 (B, W, C, H, W), channels as in ``Clip``.
         key_indices: int64 (K,), the same positions in every clip.
         targets: B x K ``Targets`` in clip-major order: clip 0 key 0, clip 0 key 1, ...
         clip_names: where each clip comes from, for messages, for example "data5[3:11]".
@@ -390,6 +391,19 @@ class SequenceAnnotation:
     def has_identities(self) -> bool:
         """Whether every row carries a known identity."""
         return bool((self.track_ids != UNKNOWN_TRACK_ID).all())
+
+    def cut(self, start: int, stop: int) -> SequenceAnnotation:
+        """Return the truth of frames start .. stop - 1, counted from 0 again."""
+        first, last = self.rows_at(start).start, self.rows_at(stop).start
+        return replace(
+            self,
+            num_frames=stop - start,
+            frame_indices=self.frame_indices[first:last] - start,
+            track_ids=self.track_ids[first:last],
+            boxes_xyxy=self.boxes_xyxy[first:last],
+            class_ids=self.class_ids[first:last],
+            is_ignored=self.is_ignored[first:last],
+        )
 
     def rows_at(self, frame_index: int) -> slice:
         """Return the rows of one frame as a slice."""

@@ -86,6 +86,8 @@ def translate(image: FloatArray, shift_xy: NDArray[np.float64]) -> FloatArray:
     columns = np.clip(np.arange(-1, width) - int(whole[0]), 0, width - 1)
     rows = np.clip(np.arange(-1, height) - int(whole[1]), 0, height - 1)
     patch = image[rows[:, None], columns]
+    if not (along_x or along_y):
+        return patch[1:, 1:]
     patch = patch[1:] * (1 - along_y) + patch[:-1] * along_y
     moved: FloatArray = patch[:, 1:] * (1 - along_x) + patch[:, :-1] * along_x
     return moved

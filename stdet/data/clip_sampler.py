@@ -125,3 +125,82 @@ def windows_of_sequence(shape: ClipShape, num_frames: int) -> list[Window]:
         starts[-1] = max(min(starts[-1], len(frames) - num_keys), 0)
         windows += [window_at(shape, frames[start], num_frames) for start in starts]
     return windows
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Playback:
+    """How a window is read in training; the defaults read it as it is.
+
+    Attributes:
+        frame_step: Every so many source frames is one frame of the clip.
+        is_reversed: Later frames come first.
+        lost_before: Time, relative to the first key frame, before which the clip lies one frame
+            further back, as if the camera had lost one there; None loses none.
+    """
+
+    frame_step: int = 1
+    is_reversed: bool = False
+    lost_before: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipFrames:
+    """The frames that a window needs, those before it included.
+
+    Attributes:
+        times: int64 (M,), increasing, relative to the first key frame, in frames of the clip.
+        frame_indices: int64 (M,), frame within the sequence; repeats where padded.
+        is_padding: bool (M,), true where the padding rule repeats a frame.
+        window_rows: int64 (W,), row of each position of the window.
+        past_rows: int64 (W, L), row of the frame each lag before each position.
+    """
+
+    times: IntArray
+    frame_indices: IntArray
+    is_padding: BoolArray
+    window_rows: IntArray
+    past_rows: IntArray
+
+
+def frames_of_clip(
+    shape: ClipShape,
+    window: Window,
+    num_frames: int,
+    *,
+    lags: tuple[int, ...] = (),
+    playback: Playback = Playback(),
+) -> ClipFrames:
+    """List the frames of a window and those that lie ``lags`` frames before each of them.
+
+    Reversed, the key frames are the same frames in opposite order.
+
+    Args:
+        shape: Shape of the window.
+        window: One of ``windows_of_sequence``.
+        num_frames: Length of the sequence.
+        lags: Earlier frames that each position needs, in frames of the clip.
+        playback: How it is read.
+
+    Example:
+        >>> shape = ClipShape(num_frames=2)
+        >>> frames_of_clip(shape, window_at(shape, 3, 10), 10, lags=(2,)).frame_indices
+        array([0, 1, 2, 3])
+    """
+    in_window = (np.arange(shape.window_length) - shape.num_past_frames) * shape.frame_stride
+    past = in_window[:, None] - np.array(lags, np.int64)
+    times = np.unique(np.concatenate([in_window, past.ravel()]))
+    steps = times.copy()
+    if playback.lost_before is not None:
+        steps -= times < playback.lost_before
+    if playback.is_reversed:
+        wanted = window.frame_indices[shape.keys[-1]] - steps * playback.frame_step
+    else:
+        wanted = window.frame_indices[shape.keys[0]] + steps * playback.frame_step
+    indices = np.clip(wanted, 0, num_frames - 1)
+    return ClipFrames(
+        times=times,
+        frame_indices=indices,
+        is_padding=indices != wanted,
+        window_rows=np.searchsorted(times, in_window),
+        past_rows=np.searchsorted(times, past),
+    )

@@ -5,32 +5,45 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from stdet.config import AugmentConfig, DataConfig, ModelConfig
-from stdet.data.clip_sampler import ClipShape, Window, windows_of_sequence
+from stdet.data.background import LAGS, background_maps
+from stdet.data.camera_motion import CameraMotion
+from stdet.data.clip_sampler import (
+    ClipFrames,
+    ClipShape,
+    Playback,
+    Window,
+    frames_of_clip,
+    windows_of_sequence,
+)
+from stdet.data.core_box import core_box
 from stdet.data.injection import inject_targets
-from stdet.data.input_geometry import InputGeometry
+from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.sequences import Sequence
 from stdet.data.transforms import ClipAugmentation, ClipSample
 from stdet.errors import ConfigError
-from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, FloatArray, Targets
+from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, FloatArray, IntArray, Targets
 
 SampleKey = tuple[int, int]
-"""(epoch, index of the window): together with the seed they fix a sample."""
+"""(number of the draw, index of the window): together with the seed they fix a sample."""
 
 
 class ClipDataset(Dataset[Clip]):
     """Windows of frames with the targets of their key frames.
 
-    Indexed by ``SampleKey``, so that augmentation is new in every epoch and yet the same however
+    Indexed by ``SampleKey``, so that augmentation is new with every draw and yet the same however
     many workers load it, and after a resume.
 
     Args:
         sequences: Contiguous sequences.
+        sources: Where they come from, by weight: (weight, how many of the sequences), in order;
+            empty draws every window once an epoch.
         shape: Shape of the windows.
         model: For the input's channels and size.
         size_divisor: Multiple that native input is padded to, pixels.
@@ -49,6 +62,7 @@ class ClipDataset(Dataset[Clip]):
         augment: AugmentConfig | None,
         seed: int,
         cache_megabytes: int,
+        sources: AbstractSequence[tuple[float, int]] = (),
     ) -> None:
         """List the windows; no frame is read yet."""
         self.sequences = list(sequences)
@@ -58,83 +72,118 @@ class ClipDataset(Dataset[Clip]):
         self.augment = augment
         self.seed = seed
         self.cache = FrameCache(cache_megabytes)
+        self.motions = BackgroundMotions(self.cache)
         self.windows: list[tuple[int, Window]] = [
             (number, window)
             for number, sequence in enumerate(self.sequences)
             for window in windows_of_sequence(shape, sequence.annotation.num_frames)
         ]
 
+        self.window_weights = _window_weights(self.windows, sources)
+
     def __len__(self) -> int:
         """Return the number of windows."""
         return len(self.windows)
 
     def __getitem__(self, sample_key: SampleKey) -> Clip:
-        """Return one window, augmented by (seed, epoch, index)."""
-        epoch, index = sample_key
+        """Return one window, augmented by (seed, draw, index)."""
+        draw, index = sample_key
         number, window = self.windows[index]
         with torch.random.fork_rng(devices=[]):
-            # SeedSequence mixes the three numbers; a plain sum would repeat across epochs.
-            entropy = np.random.SeedSequence([self.seed, epoch, index]).generate_state(
-                2, np.uint64
-            )
+            # SeedSequence mixes the three numbers; a plain sum would repeat.
+            entropy = np.random.SeedSequence([self.seed, draw, index]).generate_state(2, np.uint64)
             torch.manual_seed(int(entropy[0] >> np.uint64(1)))
             return self._load(self.sequences[number], window)
 
     def _load(self, sequence: Sequence, window: Window) -> Clip:
         """Read the frames, gather the targets, augment and bring to the detector's size."""
-        indices, is_padding = window.frame_indices, window.is_padding
-        if self.augment and torch.rand(()).item() < self.augment.time_reversal:
-            indices, is_padding = indices[::-1].copy(), is_padding[::-1].copy()
-        grey = np.stack([self.cache.read(sequence, int(index)) for index in indices])
-        frames = torch.from_numpy(grey)[:, None]
-        sample = self._targets(sequence, indices, frames)
+        shape = self.shape
+        clip = frames_of_clip(
+            shape,
+            window,
+            sequence.annotation.num_frames,
+            lags=LAGS if self.model.background else (),
+            playback=self._draw_playback(),
+        )
+        key_rows = clip.window_rows[shape.keys]
+        sample = self._read(sequence, clip, key_rows)
         if self.augment:
-            sample = ClipAugmentation(self.augment)(self._inject(sample))
+            augmentation = ClipAugmentation(self.augment, fixed_box_size=sequence.boxes == "point")
+            sample = self._inject(augmentation.geometric(sample), clip.times, key_rows)
+            sample = replace(sample, frames=augmentation.photometric(sample.frames))
         hw = (int(sample.frames.shape[-2]), int(sample.frames.shape[-1]))
         geometry = InputGeometry.fit(
             hw, input_hw=self.model.input_hw, size_divisor=self.size_divisor
         )
         boxes = geometry.boxes_to_input(sample.boxes_xyxy)
-        frames = geometry.apply(sample.frames).expand(-1, self.model.in_channels, -1, -1)
         return Clip(
-            frames=frames,
-            frame_indices=torch.from_numpy(indices),
-            is_padding=torch.from_numpy(is_padding),
-            key_indices=torch.from_numpy(self.shape.keys),
+            frames=detector_input(
+                sample.frames[clip.window_rows],
+                _background_maps(sample, clip) if self.model.background else None,
+                geometry=geometry,
+                in_channels=self.model.in_channels,
+            ),
+            frame_indices=torch.from_numpy(clip.frame_indices[clip.window_rows]),
+            is_padding=torch.from_numpy(clip.is_padding[clip.window_rows]),
+            key_indices=torch.from_numpy(shape.keys),
             targets=tuple(
                 Targets(
                     boxes_xyxy=boxes[sample.key_slots == slot],
                     class_ids=sample.class_ids[sample.key_slots == slot],
                     track_ids=sample.track_ids[sample.key_slots == slot],
                 )
-                for slot in range(len(self.shape.keys))
+                for slot in range(len(shape.keys))
             ),
             sequence_name=sequence.name,
             original_hw=sequence.annotation.image_hw,
             to_original=torch.from_numpy(geometry.to_source),
         )
 
-    def _targets(
-        self, sequence: Sequence, indices: np.ndarray, frames: torch.Tensor
-    ) -> ClipSample:
-        """Collect the targets of the key frames. Ignored targets are left out."""
+    def _draw_playback(self) -> Playback:
+        """Draw direction, frame rate and a lost frame."""
+        if self.augment is None:
+            return Playback()
+        strides = self.augment.frame_strides
+        is_reversed = torch.rand(()).item() < self.augment.time_reversal
+        frame_step = strides[int(torch.randint(0, len(strides), ()).item())]
+        lost_before = None
+        if torch.rand(()).item() < self.augment.frame_drop:
+            oldest = -self.shape.num_past_frames * self.shape.frame_stride
+            if self.model.background:
+                oldest -= LAGS[-1]
+            lost_before = int(torch.randint(oldest, self.shape.window_extra + 1, ()).item())
+        return Playback(frame_step=frame_step, is_reversed=is_reversed, lost_before=lost_before)
+
+    def _read(self, sequence: Sequence, clip: ClipFrames, key_rows: IntArray) -> ClipSample:
+        """Read frames and the targets of the key frames. Ignored targets are left out."""
+        indices = clip.frame_indices
+        grey = np.stack([self.cache.read(sequence, int(index)) for index in indices])
         truth = sequence.annotation
         rows, slots = [], []
-        for slot, position in enumerate(self.shape.keys):
-            at = truth.rows_at(int(indices[position]))
+        for slot, row in enumerate(key_rows):
+            at = truth.rows_at(int(indices[row]))
             here = np.arange(at.start, at.stop)[~truth.is_ignored[at]]
             rows.append(here)
             slots.append(np.full(len(here), slot))
-        picked = np.concatenate(rows)
+        picked, slot_of = np.concatenate(rows), np.concatenate(slots).astype(np.int64)
+        boxes = truth.boxes_xyxy[picked]
+        if sequence.boxes == "core":
+            frames = grey[key_rows[slot_of]]
+            cores = [core_box(*pair) for pair in zip(frames, boxes, strict=True)]
+            boxes = np.array(cores, np.float32).reshape(-1, 4)
+        positions = np.zeros((len(indices), 2), np.float32)
+        if self.model.background:
+            positions = self.motions.positions(sequence, indices)
         return ClipSample(
-            frames=frames,
-            boxes_xyxy=torch.from_numpy(truth.boxes_xyxy[picked]),
-            key_slots=torch.from_numpy(np.concatenate(slots).astype(np.int64)),
+            frames=torch.from_numpy(grey)[:, None],
+            positions_xy=torch.from_numpy(positions),
+            boxes_xyxy=torch.from_numpy(boxes),
+            key_slots=torch.from_numpy(slot_of),
             class_ids=torch.from_numpy(truth.class_ids[picked]),
             track_ids=torch.from_numpy(truth.track_ids[picked]),
         )
 
-    def _inject(self, sample: ClipSample) -> ClipSample:
+    def _inject(self, sample: ClipSample, times: IntArray, key_rows: IntArray) -> ClipSample:
         """Add synthetic targets and their labels."""
         assert self.augment is not None
         most = self.augment.inject_targets_max
@@ -142,7 +191,9 @@ class ClipDataset(Dataset[Clip]):
             return sample
         frames, boxes, slots = inject_targets(
             sample.frames,
-            torch.from_numpy(self.shape.keys),
+            torch.from_numpy(times).float(),
+            sample.positions_xy,
+            torch.from_numpy(key_rows),
             num_targets=int(torch.randint(0, most + 1, ()).item()),
             box_side=self.augment.min_box_px,
         )
@@ -156,6 +207,50 @@ class ClipDataset(Dataset[Clip]):
         )
 
 
+def _background_maps(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
+    """Compute the background maps of every frame of the window, (W, 2, H, W)."""
+    images = sample.frames[:, 0].numpy()
+    positions = sample.positions_xy.numpy().astype(np.float64)
+    return torch.from_numpy(
+        np.stack(
+            [
+                background_maps(
+                    images[row], [images[at] for at in past], positions[row] - positions[past]
+                )
+                for row, past in zip(clip.window_rows, clip.past_rows, strict=True)
+            ]
+        )
+    )
+
+
+class BackgroundMotions:
+    """Displacement of the background of every sequence, each pair of frames estimated once."""
+
+    def __init__(self, cache: FrameCache) -> None:
+        """Start empty; ``cache`` reads the frames."""
+        self.cache = cache
+        self.shifts: dict[tuple[Path, str], np.ndarray] = {}
+
+    def positions(self, sequence: Sequence, indices: IntArray) -> FloatArray:
+        """Return displacements (M, 2) since the earliest of the frames, float32, pixels."""
+        first, last = int(indices.min()), int(indices.max())
+        shifts = self.shifts.setdefault(
+            (sequence.files[0], sequence.name),
+            np.full((sequence.annotation.num_frames, 2), np.nan),
+        )
+        motion, previous = CameraMotion(), -1
+        for index in range(first + 1, last + 1):
+            if np.isnan(shifts[index, 0]):
+                if previous != index - 1:
+                    motion = CameraMotion()
+                    motion.push(self.cache.read(sequence, index - 1))
+                shifts[index] = motion.push(self.cache.read(sequence, index))
+                previous = index
+        moved = np.concatenate([np.zeros((1, 2)), shifts[first + 1 : last + 1]]).cumsum(axis=0)
+        positions: FloatArray = moved[indices - first].astype(np.float32)
+        return positions
+
+
 class FrameCache:
     """Least recently used decoded frames of one process, within a budget of bytes.
 
@@ -167,11 +262,12 @@ class FrameCache:
         """Start empty."""
         self.budget = megabytes * 2**20
         self.num_bytes = 0
-        self.frames: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+        self.frames: OrderedDict[tuple[Path, str, int], np.ndarray] = OrderedDict()
 
     def read(self, sequence: Sequence, index: int) -> FloatArray:
         """Return frame ``index`` as float32 (H, W) in [0, 1]."""
-        key = (sequence.name, index)
+        # Names are unique within a data set, not across several.
+        key = (sequence.files[0], sequence.name, index)
         raw = self.frames.get(key)
         if raw is None:
             raw = sequence.read_raw(index)
@@ -192,6 +288,25 @@ def clip_shape(data: DataConfig, model: ModelConfig) -> ClipShape:
         num_future_frames=model.temporal.num_future_frames,
         window_extra=data.window_extra,
     )
+
+
+def _window_weights(
+    windows: list[tuple[int, Window]], sources: AbstractSequence[tuple[float, int]]
+) -> torch.Tensor | None:
+    """Return the probability of drawing each window, (M,), or None without weighted sources.
+
+    A source is drawn by its weight, a sequence of it by the square root of its number of windows,
+    so that one long video does not drown the others, and a window of it evenly.
+    """
+    if not sources:
+        return None
+    counts = np.bincount([number for number, _ in windows])
+    owner = np.repeat(np.arange(len(sources)), [count for _, count in sources])
+    share = np.sqrt(counts)
+    source_total = np.bincount(owner, weights=share)
+    weight = np.array([weight for weight, _ in sources])
+    per_window = weight[owner] * share / source_total[owner] / counts
+    return torch.from_numpy(per_window[[number for number, _ in windows]] / weight.sum())
 
 
 def collate(clips: AbstractSequence[Clip]) -> ClipBatch:

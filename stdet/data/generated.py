@@ -8,56 +8,16 @@ spots: real targets hover, and a network told that still spots are clutter loses
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stdet.data.frame_source import (
-    EIGHT_BIT_SCALE,
-    ClosesOnExit,
-    Frame,
-    IntensityScale,
-    frame_range,
-)
+from stdet.data.memory_source import MemorySource
 from stdet.data.sequences import Sequence
 from stdet.data.synthetic import SyntheticConfig, generate
 
 NUM_FRAMES = 40
 """Length of a generated sequence, frames."""
-
-
-class MemorySource(ClosesOnExit):
-    """8-bit frames that are already in memory, as a ``FrameSource``.
-
-    Args:
-        name: Of the sequence.
-        images: uint8 (T, H, W).
-        fps: Frames per second.
-    """
-
-    def __init__(self, name: str, images: NDArray[np.uint8], *, fps: float | None) -> None:
-        """Keep the frames."""
-        self.name = name
-        self.path = Path(name)
-        self.hw = (int(images.shape[1]), int(images.shape[2]))
-        self.fps = fps
-        self.bit_depth = 8
-        self.num_declared: int | None = len(images)
-        self.gaps: frozenset[int] = frozenset()
-        self.scale: IntensityScale = EIGHT_BIT_SCALE
-        self._images = images
-
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """Yield frames start .. stop - 1."""
-        for index in frame_range(len(self._images), start, stop):
-            yield Frame(index=index, pixels=self._images[index])
-
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Return one frame, uint8 (H, W)."""
-        image: NDArray[np.uint8] = self._images[index]
-        return image
 
 
 def generated_sequences(num_sequences: int, *, seed: int) -> list[Sequence]:

@@ -25,13 +25,21 @@ NEIGHBOURHOOD_PX = 8
 
 
 def inject_targets(
-    frames: Tensor, key_positions: Tensor, *, num_targets: int, box_side: float
+    frames: Tensor,
+    times: Tensor,
+    positions_xy: Tensor,
+    key_rows: Tensor,
+    *,
+    num_targets: int,
+    box_side: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Add moving spots to a clip.
 
     Args:
         frames: float32 (W, C, H, W) in [0, 1], equal channels.
-        key_positions: int64 (K,), positions whose boxes are wanted.
+        times: float32 (W,), time of each frame, in frames.
+        positions_xy: float32 (W, 2), displacement of the background; targets move on top of it.
+        key_rows: int64 (K,), rows of ``frames`` whose boxes are wanted.
         num_targets: Spots to draw.
         box_side: Smallest side of a box, pixels; larger spots get six sigma.
 
@@ -41,16 +49,17 @@ def inject_targets(
     """
     frames = frames.clone()
     height, width = frames.shape[-2:]
-    times = torch.arange(len(frames), dtype=torch.float32)
     boxes, slots = [], []
     for _ in range(num_targets):
-        path = _draw_path(times, height, width)
+        path = _draw_path(times - times[key_rows].mean(), height, width)
+        path = path + positions_xy - positions_xy[key_rows].mean(dim=0)
         sigma = _draw_log(SIGMA_RANGE_PX)
-        peak = _draw_peak(frames[0, 0], path[0])
+        first_key = int(key_rows[0])
+        peak = _draw_peak(frames[first_key, 0], path[first_key])
         side = max(box_side, 6 * sigma)
         for position, (x, y) in enumerate(path.tolist()):
             _add_spot(frames[position], x, y, sigma, peak)
-        for slot, position in enumerate(key_positions.tolist()):
+        for slot, position in enumerate(key_rows.tolist()):
             x, y = path[position].tolist()
             if 0 <= x < width and 0 <= y < height:
                 half = side / 2
@@ -64,12 +73,12 @@ def inject_targets(
 
 
 def _draw_path(times: Tensor, height: int, width: int) -> Tensor:
-    """Return centres (W, 2) on a line that is inside the frame half-way through."""
+    """Return centres (W, 2) on a line that is inside the frame at time 0."""
     middle = torch.rand(2) * torch.tensor([float(width), float(height)])
     angle = 2 * math.pi * torch.rand(()).item()
     speed = _draw(SPEED_RANGE_PX)
     velocity = torch.tensor([math.cos(angle), math.sin(angle)]) * speed
-    return middle + (times - times.mean())[:, None] * velocity
+    return middle + times[:, None] * velocity
 
 
 def _draw_peak(image: Tensor, centre: Tensor) -> float:

@@ -68,7 +68,7 @@ class InputGeometry:
             [[1 / scale_x, 0, -left / scale_x], [0, 1 / scale_y, -top / scale_y]], np.float32
         )
 
-    def apply(self, frames: Tensor) -> Tensor:
+    def apply(self, frames: Tensor, *, letterbox_value: float = LETTERBOX_GREY) -> Tensor:
         """Bring frames (N, C, H, W) of ``source_hw`` to (N, C, *input_hw)."""
         if tuple(frames.shape[-2:]) != self.source_hw:
             raise ValueError(f"frames are {tuple(frames.shape[-2:])}; expected {self.source_hw}.")
@@ -82,7 +82,7 @@ class InputGeometry:
         if not any((top, left, bottom, right)):
             return frames
         if self.is_letterbox:
-            return F.pad(frames, (left, right, top, bottom), value=LETTERBOX_GREY)
+            return F.pad(frames, (left, right, top, bottom), value=letterbox_value)
         return F.pad(frames, (left, right, top, bottom), mode="replicate")
 
     @property
@@ -103,6 +103,21 @@ class InputGeometry:
         return (boxes_xyxy - shift) / scale
 
 
-def grey_to_input(frame: FloatArray, in_channels: int) -> Tensor:
-    """Turn a grey frame (H, W) in [0, 1] into (in_channels, H, W) by repetition."""
-    return torch.from_numpy(np.ascontiguousarray(frame)).expand(in_channels, -1, -1)
+def detector_input(
+    frames: Tensor, maps: Tensor | None, *, geometry: InputGeometry, in_channels: int
+) -> Tensor:
+    """Bring grey frames and their background maps to the detector.
+
+    Args:
+        frames: float32 (N, 1, H, W) in [0, 1].
+        maps: float32 (N, M, H, W) of ``data/background.py``, or None.
+        geometry: Fitted to (H, W).
+        in_channels: The grey channel is repeated so often.
+
+    Returns:
+        float32 (N, in_channels + M, *geometry.input_hw).
+    """
+    grey = geometry.apply(frames).expand(-1, in_channels, -1, -1)
+    if maps is None:
+        return grey
+    return torch.cat([grey, geometry.apply(maps, letterbox_value=0.0)], dim=1)

@@ -8,14 +8,15 @@ are cut and named is said in ``image_runs.py``; a video is one sequence named by
 from __future__ import annotations
 
 from collections.abc import Sequence as AbstractSequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from stdet.config import DataConfig
+from stdet.config import BoxKind, DataConfig, SourceConfig
+from stdet.data.formats.centroid_list import read_centroid_list
 from stdet.data.formats.coco_video import read_coco
 from stdet.data.formats.image_labels import ImageLabels
 from stdet.data.formats.mot import read_mot_folder
@@ -24,6 +25,7 @@ from stdet.data.formats.video_boxes import read_video_boxes
 from stdet.data.frame_source import IMAGE_SUFFIXES, FrameSource, RawImage
 from stdet.data.image_folder import ImageFolder, natural_key
 from stdet.data.image_runs import MOT_IMAGE_FOLDER, cut_into_runs
+from stdet.data.memory_source import MemorySource
 from stdet.errors import ConfigError, DataError
 from stdet.types import FloatArray, SequenceAnnotation
 
@@ -43,12 +45,14 @@ class Sequence:
             length of the sequence.
         source: the frames; may hold more of them than the truth covers.
         files: the images, one per frame, or the video.
+        boxes: what the boxes say of the targets, for training; see ``DataConfig.boxes``.
     """
 
     group: str
     annotation: SequenceAnnotation
     source: FrameSource
     files: tuple[Path, ...]
+    boxes: BoxKind = "box"
 
     def __post_init__(self) -> None:
         """Check that frames and truth have one size."""
@@ -144,30 +148,100 @@ def load_sequences(config: DataConfig, split: Split) -> list[Sequence]:
     return train if split == "train" else validation
 
 
-def _read_annotations(config: DataConfig, annotations: Path, field: str) -> list[Sequence]:
-    """Read all sequences of one annotation file or folder in the configured format."""
-    root = config.root.expanduser()
-    path = root / annotations
-    if not path.exists():
+def load_source(config: SourceConfig, *, drop_invalid_boxes: bool = False) -> list[Sequence]:
+    """Read one further source of training material, long sequences cut to their middle.
+
+    Raises:
+        DataError: If a file is unusable, a name is unknown or nothing is left.
+    """
+    field = "extra_sources.annotations"
+    sequences = _read_path(
+        config.root,
+        config.annotations,
+        layout=config.format,
+        boxes=config.boxes,
+        drop_invalid_boxes=drop_invalid_boxes,
+        field=field,
+    )
+    out = _choose(sequences, config.excluded_sequences, "extra_sources.excluded_sequences")
+    if config.sequences:
+        sequences = _choose(sequences, config.sequences, "extra_sources.sequences")
+    left = [sequence for sequence in sequences if sequence not in out]
+    if not left:
         raise DataError(
-            f"{path}: does not exist. Set data.root (now {str(config.root)!r}) and data.{field} "
+            f"{config.root / config.annotations}: extra_sources.excluded_sequences leaves nothing."
+        )
+    if config.max_frames is None:
+        return left
+    return [_middle(sequence, config.max_frames) for sequence in left]
+
+
+def _middle(sequence: Sequence, num_frames: int) -> Sequence:
+    """Cut a sequence to its middle ``num_frames`` frames, read into memory.
+
+    Frames of a video come in order at a hundredth of the cost of single ones.
+    """
+    start = max((sequence.annotation.num_frames - num_frames) // 2, 0)
+    stop = min(start + num_frames, sequence.annotation.num_frames)
+    images: RawImage = np.stack([frame.pixels for frame in sequence.source.frames(start, stop)])  # type: ignore[assignment]
+    return replace(
+        sequence,
+        annotation=sequence.annotation.cut(start, stop),
+        source=MemorySource(
+            sequence.name,
+            images,
+            fps=sequence.source.fps,
+            bit_depth=sequence.source.bit_depth,
+            scale=sequence.source.scale,
+        ),
+    )
+
+
+def _read_annotations(config: DataConfig, annotations: Path, field: str) -> list[Sequence]:
+    """Read all sequences of one annotation file or folder of the main data set."""
+    return _read_path(
+        config.root,
+        annotations,
+        layout=config.format,
+        boxes=config.boxes,
+        drop_invalid_boxes=config.drop_invalid_boxes,
+        field=field,
+    )
+
+
+def _read_path(
+    root: Path,
+    annotations: Path,
+    *,
+    layout: str,
+    boxes: BoxKind,
+    drop_invalid_boxes: bool,
+    field: str,
+) -> list[Sequence]:
+    """Read all sequences of one annotation file or folder."""
+    where = root.expanduser() / annotations
+    if not where.exists():
+        raise DataError(
+            f"{where}: does not exist. Set data.root (now {str(root)!r}) and data.{field} "
             f"(now {str(annotations)!r}, relative to it)."
         )
-    drop = config.drop_invalid_boxes
-    if config.format == "coco":
-        sequences = _from_images(read_coco(path, root, drop_invalid_boxes=drop))
-    elif config.format == "text":
-        sequences = _from_images(read_text_list(path, root, drop_invalid_boxes=drop))
-    elif config.format == "videos":
-        sequences = _from_videos(path, drop_invalid_boxes=drop)
+    drop = drop_invalid_boxes
+    if layout == "coco":
+        sequences = _from_images(read_coco(where, root.expanduser(), drop_invalid_boxes=drop))
+    elif layout == "text":
+        sequences = _from_images(read_text_list(where, root.expanduser(), drop_invalid_boxes=drop))
+    elif layout == "videos":
+        sequences = _from_videos(where, drop_invalid_boxes=drop)
+    elif layout == "centroids":
+        sequences = _from_images(read_centroid_list(where))
     else:
-        sequences = _from_mot_folders(path)
+        sequences = _from_mot_folders(where)
     if not sequences:
         raise DataError(
-            f"{path}: holds no sequence in the {config.format!r} format. Set data.{field} or "
+            f"{where}: holds no sequence in the {layout!r} format. Set data.{field} or "
             "data.format."
         )
-    return sequences
+    return [replace(sequence, boxes=boxes) for sequence in sequences]
 
 
 def _from_images(labels: ImageLabels, *, fps: float | None = None) -> list[Sequence]:

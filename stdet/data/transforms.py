@@ -1,8 +1,8 @@
 """Augmentation drawn once per clip and applied to all its frames and boxes.
 
-Geometry uses torchvision.transforms.v2 on a ``Video`` and its ``BoundingBoxes``, so that one draw
-moves both. Every random number comes from torch's global generator; the dataset seeds it per
-sample, so that a sample depends on (seed, epoch, index) and not on the loader's workers.
+One draw moves frames, boxes and the background's positions together. Every random number comes
+from torch's global generator; the dataset seeds it per sample, so that a sample depends on its key
+and the seed and not on the loader's workers.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import v2
-from torchvision.tv_tensors import BoundingBoxes, BoundingBoxFormat, Video
 
 from stdet.config import AugmentConfig
 
@@ -27,7 +25,9 @@ class ClipSample:
     """Frames and the boxes of all key frames, while they are being augmented.
 
     Attributes:
-        frames: float32 (W, C, H, W) in [0, 1].
+        frames: float32 (M, C, H, W) in [0, 1], the window's frames and those before them that
+            background maps need.
+        positions_xy: float32 (M, 2), displacement of the background since a common origin, pixels.
         boxes_xyxy: float32 (M, 4), boxes of all key frames one after the other.
         key_slots: int64 (M,), which key frame (0..K-1) each box belongs to.
         class_ids: int64 (M,).
@@ -35,6 +35,7 @@ class ClipSample:
     """
 
     frames: Tensor
+    positions_xy: Tensor
     boxes_xyxy: Tensor
     key_slots: Tensor
     class_ids: Tensor
@@ -56,47 +57,41 @@ class ClipAugmentation:
 
     Args:
         config: Ranges and probabilities.
+        fixed_box_size: Boxes say where targets are and not how large (``data.boxes: point``):
+            they all get sides of ``min_box_px``, whatever the zoom.
     """
 
-    def __init__(self, config: AugmentConfig) -> None:
-        """Build the flips."""
+    def __init__(self, config: AugmentConfig, *, fixed_box_size: bool = False) -> None:
+        """Keep the ranges."""
         self.config = config
-        self.flips = v2.Compose(
-            [
-                v2.RandomHorizontalFlip(config.horizontal_flip),
-                v2.RandomVerticalFlip(config.vertical_flip),
-            ]
-        )
+        self.fixed_box_size = fixed_box_size
 
     def __call__(self, sample: ClipSample) -> ClipSample:
         """Augment one clip; the number of boxes may shrink."""
-        sample = self._scale(sample)
-        sample = self._crop(sample)
-        sample = self._flip(sample)
-        sample = replace(sample, boxes_xyxy=grow_boxes(sample.boxes_xyxy, self.config.min_box_px))
-        return replace(sample, frames=self._photometric(sample.frames))
+        sample = self.geometric(sample)
+        return replace(sample, frames=self.photometric(sample.frames))
 
-    def _scale(self, sample: ClipSample) -> ClipSample:
-        """Zoom by one factor."""
+    def geometric(self, sample: ClipSample) -> ClipSample:
+        """Crop, zoom, mirror, and size the boxes."""
         factor = _log_uniform(self.config.scale_range)
-        if factor == 1.0:
-            return sample
-        size = [max(round(side * factor), 1) for side in sample.frames.shape[-2:]]
-        return _apply(v2.Resize(size, antialias=True), sample)
+        sample = self._flip(_zoom(self._crop(sample, factor), factor, self.config.crop_hw))
+        boxes = sample.boxes_xyxy
+        if self.fixed_box_size and self.config.min_box_px > 0:
+            boxes = torch.cat([_centres(boxes), _centres(boxes)], dim=1)
+        return replace(sample, boxes_xyxy=grow_boxes(boxes, self.config.min_box_px))
 
-    def _crop(self, sample: ClipSample) -> ClipSample:
-        """Cut one window, half of the time about a target; replicate the edge where too small."""
+    def _crop(self, sample: ClipSample, factor: float) -> ClipSample:
+        """Cut the window that is ``crop_hw`` after a zoom; half of the time about a target.
+
+        The edge is repeated where the frame is too small.
+        """
         if self.config.crop_hw is None:
             return sample
-        height, width = self.config.crop_hw
+        height, width = (max(round(side / factor), 1) for side in self.config.crop_hw)
         pad_bottom = max(height - sample.frames.shape[-2], 0)
         pad_right = max(width - sample.frames.shape[-1], 0)
-        if pad_bottom or pad_right:
-            # Boxes stay where they are; v2.Pad refuses boxes unless it pads with a constant.
-            padding = (0, pad_right, 0, pad_bottom)
-            sample = replace(sample, frames=F.pad(sample.frames, padding, mode="replicate"))
-        room_y = sample.frames.shape[-2] - height
-        room_x = sample.frames.shape[-1] - width
+        room_y = max(sample.frames.shape[-2] - height, 0)
+        room_x = max(sample.frames.shape[-1] - width, 0)
         top, left = _integer(0, room_y), _integer(0, room_x)
         if len(sample.boxes_xyxy) and _uniform(0, 1) < self.config.target_crop_probability:
             box = sample.boxes_xyxy[_integer(0, len(sample.boxes_xyxy) - 1)]
@@ -104,34 +99,55 @@ class ClipAugmentation:
             top = min(max(round(centre_y - _uniform(0.1, 0.9) * height), 0), room_y)
             left = min(max(round(centre_x - _uniform(0.1, 0.9) * width), 0), room_x)
         cropped = sample.frames[..., top : top + height, left : left + width]
-        shift = sample.boxes_xyxy.new_tensor([left, top, left, top])
-        moved = sample.boxes_xyxy - shift
-        centres = (moved[:, :2] + moved[:, 2:]) / 2
+        if pad_bottom or pad_right:
+            cropped = F.pad(cropped, (0, pad_right, 0, pad_bottom), mode="replicate")
+        moved = sample.boxes_xyxy - sample.boxes_xyxy.new_tensor([left, top, left, top])
+        centres = _centres(moved)
         size = moved.new_tensor([width, height])
         clipped = torch.minimum(moved.clamp(min=0), size.repeat(2))
         is_inside = ((centres >= 0) & (centres < size)).all(dim=1)
         is_visible = (clipped[:, 2:] - clipped[:, :2] >= MIN_VISIBLE_PX).all(dim=1)
-        return replace(sample, frames=cropped).select(is_inside & is_visible, clipped)
+        # A point's box is not cut: its centre says where the target is.
+        boxes = moved if self.fixed_box_size else clipped
+        return replace(sample, frames=cropped).select(is_inside & is_visible, boxes)
 
     def _flip(self, sample: ClipSample) -> ClipSample:
         """Mirror, and swap the axes of square frames."""
-        sample = _apply(self.flips, sample)
         height, width = sample.frames.shape[-2:]
+        if _uniform(0, 1) < self.config.horizontal_flip:
+            x1, y1, x2, y2 = sample.boxes_xyxy.unbind(dim=1)
+            sample = replace(
+                sample,
+                frames=sample.frames.flip(-1),
+                positions_xy=sample.positions_xy * sample.positions_xy.new_tensor([-1, 1]),
+                boxes_xyxy=torch.stack([width - x2, y1, width - x1, y2], dim=1),
+            )
+        if _uniform(0, 1) < self.config.vertical_flip:
+            x1, y1, x2, y2 = sample.boxes_xyxy.unbind(dim=1)
+            sample = replace(
+                sample,
+                frames=sample.frames.flip(-2),
+                positions_xy=sample.positions_xy * sample.positions_xy.new_tensor([1, -1]),
+                boxes_xyxy=torch.stack([x1, height - y2, x2, height - y1], dim=1),
+            )
         if height == width and _uniform(0, 1) < self.config.transpose:
             sample = replace(
                 sample,
                 frames=sample.frames.transpose(-1, -2),
+                positions_xy=sample.positions_xy[:, [1, 0]],
                 boxes_xyxy=sample.boxes_xyxy[:, [1, 0, 3, 2]],
             )
         return sample
 
-    def _photometric(self, frames: Tensor) -> Tensor:
+    def photometric(self, frames: Tensor) -> Tensor:
         """Change gain, offset, gamma and noise, alike for all frames but for the noise itself."""
         config = self.config
         mean = frames.mean()
         frames = (frames - mean) * _log_uniform(config.gain_range) + mean
         frames = (frames + _uniform(*config.offset_range)).clamp(0, 1)
         frames = frames ** _log_uniform(config.gamma_range)
+        if _uniform(0, 1) < config.polarity:
+            frames = 1 - frames
         if config.noise_max > 0:
             # One channel's noise for all: grey input is repeated, and so is its noise.
             noise = torch.randn_like(frames[:, :1]) * _uniform(0, config.noise_max)
@@ -146,18 +162,26 @@ def grow_boxes(boxes_xyxy: Tensor, min_side: float) -> Tensor:
     return torch.cat([centres - half, centres + half], dim=1)
 
 
-def _apply(transform: torch.nn.Module, sample: ClipSample) -> ClipSample:
-    """Run a v2 transform on frames and boxes together."""
-    boxes = BoundingBoxes(
-        sample.boxes_xyxy,
-        format=BoundingBoxFormat.XYXY,
-        canvas_size=tuple(sample.frames.shape[-2:]),
+def _centres(boxes_xyxy: Tensor) -> Tensor:
+    """Return the centres (N, 2) of boxes (N, 4)."""
+    return (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
+
+
+def _zoom(sample: ClipSample, factor: float, crop_hw: tuple[int, int] | None) -> ClipSample:
+    """Scale frames, boxes and positions: to ``crop_hw`` where that is set, else by ``factor``."""
+    height, width = sample.frames.shape[-2:]
+    size = crop_hw or (max(round(height * factor), 1), max(round(width * factor), 1))
+    if size == (height, width):
+        return sample
+    frames = F.interpolate(
+        sample.frames, size, mode="bilinear", align_corners=False, antialias=True
     )
-    frames, boxes = transform(Video(sample.frames), boxes)
+    scale = sample.boxes_xyxy.new_tensor([size[1] / width, size[0] / height])
     return replace(
         sample,
-        frames=frames.as_subclass(Tensor),
-        boxes_xyxy=boxes.as_subclass(Tensor).reshape(-1, 4),
+        frames=frames,
+        positions_xy=sample.positions_xy * scale,
+        boxes_xyxy=sample.boxes_xyxy * scale.repeat(2),
     )
 
 

@@ -12,11 +12,19 @@ from stdet.models.necks.dgr import GradientRouter
 from stdet.models.necks.fpn import Fpn
 from stdet.models.temporal import MotionCoupling
 
+BACKGROUND_STD = (0.05, 2.0)
+"""Divide the two background maps: residual in units of full scale, and contrast."""
+
+
+def num_input_channels(config: ModelConfig) -> int:
+    """Return the channels of a frame as the network sees it, background maps included."""
+    return config.in_channels + len(BACKGROUND_STD) * config.background
+
 
 def build_detector(config: ModelConfig) -> ClipDetector:
     """Build an untrained detector."""
     backbone = CspDarknet(
-        in_channels=config.in_channels,
+        in_channels=num_input_channels(config),
         depth=config.backbone.depth,
         width=config.backbone.width,
         num_stages=config.backbone.num_stages,
@@ -35,13 +43,14 @@ def build_detector(config: ModelConfig) -> ClipDetector:
         num_classes=config.head.num_classes,
         feature_stride=neck.output_stride,
     )
+    extra_std = BACKGROUND_STD if config.background else ()
     return ClipDetector(
         backbone=backbone,
         neck=neck,
         temporal=temporal,
         head=head,
-        pixel_mean=config.pixel_mean,
-        pixel_std=config.pixel_std,
+        pixel_mean=(*config.pixel_mean, *([0.0] * len(extra_std))),
+        pixel_std=(*config.pixel_std, *extra_std),
     )
 
 
@@ -76,4 +85,4 @@ def build_motion_prior(config: ModelConfig) -> MotionPrior | None:
     channels = config.pyramid.channels
     if channels is None:
         channels = widths[config.pyramid.output_stride.bit_length() - 2]
-    return MotionPrior(config.in_channels, config.motion_channels, channels)
+    return MotionPrior(num_input_channels(config), config.motion_channels, channels)

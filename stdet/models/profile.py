@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stdet.config import ModelConfig
-from stdet.models.build import build_detector, build_motion_prior
+from stdet.models.build import build_detector, build_motion_prior, num_input_channels
 from stdet.types import HeadOutputs
 
 NATIVE_HW = (256, 256)
@@ -70,7 +70,7 @@ def profile_detector(
     with torch.device("meta"):
         detector = build_detector(config).eval()
         prior = build_motion_prior(config)
-        frame = torch.zeros(1, config.in_channels, *hw)
+        frame = torch.zeros(1, num_input_channels(config), *hw)
         num_references = config.temporal.num_frames - 1
         gflop: dict[str, float] = {}
 

@@ -12,7 +12,7 @@ import yaml
 
 from stdet.config import StdetConfig, config_to_dict
 from stdet.data.generated import generated_sequences
-from stdet.data.sequences import load_sequences
+from stdet.data.sequences import load_sequences, load_source
 from stdet.device import choose_device
 from stdet.errors import ConfigError
 from stdet.training import distributed
@@ -44,10 +44,13 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
         if distributed.process_rank() == 0:
             _prepare(config, run_dir, overwrite=overwrite)
         distributed.wait_for_all()
-        train_sequences = [
-            *load_sequences(config.data, "train"),
-            *generated_sequences(config.data.num_generated, seed=config.train.seed),
+        parts = [
+            (config.data.weight, load_sequences(config.data, "train")),
+            *((source.weight, load_source(source)) for source in config.data.extra_sources),
+            (1.0, generated_sequences(config.data.num_generated, seed=config.train.seed)),
         ]
+        train_sequences = [sequence for _, part in parts for sequence in part]
+        sources = [(weight, len(part)) for weight, part in parts if part]
         has_validation = config.data.validation_annotations or config.data.validation_sequences
         validation = load_sequences(config.data, "validation") if has_validation else []
         if not validation:
@@ -60,6 +63,7 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
             train_sequences=train_sequences,
             validation_sequences=validation,
             run_dir=run_dir,
+            sources=sources if config.data.extra_sources else (),
         )
         if trainer.is_first:
             _describe(trainer, train_sequences=len(train_sequences), validation=len(validation))

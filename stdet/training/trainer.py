@@ -83,12 +83,16 @@ class TrainingStep(nn.Module):
 class EpochBatches(Sampler[list[SampleKey]]):
     """This process's share of every joint batch of an epoch.
 
-    The order depends on (seed, epoch) alone. The last batch is filled from the start of the order,
-    so that every batch has the same size.
+    The order depends on (seed, epoch) alone: a permutation of the windows, or with weights draws
+    with replacement. The last batch is filled from the start of the order, so that every batch has
+    the same size. Every draw has its own number, so that a window drawn twice is augmented anew.
     """
 
-    def __init__(self, num_windows: int, config: StdetConfig) -> None:
+    def __init__(
+        self, num_windows: int, config: StdetConfig, *, weights: Tensor | None = None
+    ) -> None:
         """Work out the number of batches."""
+        self.weights = weights
         train = config.train
         self.num_windows = num_windows
         self.seed = train.seed
@@ -109,12 +113,19 @@ class EpochBatches(Sampler[list[SampleKey]]):
     def __iter__(self) -> Iterator[list[SampleKey]]:
         """Yield the keys of one batch after the other."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.num_windows, generator=generator)[: self.num_used].tolist()
+        if self.weights is None:
+            drawn = torch.randperm(self.num_windows, generator=generator)[: self.num_used]
+        else:
+            drawn = torch.multinomial(
+                self.weights, self.num_used, replacement=True, generator=generator
+            )
+        order = drawn.tolist()
         wanted = len(self) * self.batch_size
         order = (order * (wanted // len(order) + 1))[:wanted]
         for start in range(0, wanted, self.batch_size):
             batch = order[start : start + self.batch_size]
-            yield [(self.epoch, index) for index in batch[self.rank :: self.num_processes]]
+            keys = [(self.epoch * wanted + start + at, index) for at, index in enumerate(batch)]
+            yield keys[self.rank :: self.num_processes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +150,7 @@ class Trainer:
         config: The resolved configuration.
         train_sequences: What to learn from.
         validation_sequences: What to choose the checkpoint on; never a test split.
+        sources: Of the training sequences; see ``ClipDataset``.
         run_dir: Folder of the run; created.
 
     Raises:
@@ -152,6 +164,7 @@ class Trainer:
         train_sequences: AbstractSequence[Sequence],
         validation_sequences: AbstractSequence[Sequence],
         run_dir: Path,
+        sources: AbstractSequence[tuple[float, int]] = (),
     ) -> None:
         """Build everything, and go back to the last finished epoch if there is one."""
         self.config = config
@@ -171,6 +184,7 @@ class Trainer:
             augment=config.train.augment,
             seed=config.train.seed,
             cache_megabytes=config.data.cache_megabytes,
+            sources=sources,
         )
         self.step_module = TrainingStep(
             detector,
@@ -180,7 +194,7 @@ class Trainer:
         if distributed.num_processes() > 1:
             distributed.join_batch_norms(self.step_module)
         self.average = MovingAverage(self.step_module.detector, config.train.ema_decay)
-        self.batches = EpochBatches(len(self.dataset), config)
+        self.batches = EpochBatches(len(self.dataset), config, weights=self.dataset.window_weights)
         self._build_optimisation()
         self.epoch = 0
         self.best: dict[str, Any] = {}

@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from stdet.config import AugmentConfig, DataConfig
+from stdet.data.background import BackgroundResidual
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.dataset import ClipDataset, FrameCache, clip_shape, collate
 from stdet.data.sequences import load_sequences
@@ -153,10 +154,59 @@ def test_time_reversal_turns_the_window_and_keeps_the_targets_right(make, sequen
     backwards = make(AugmentConfig(horizontal_flip=0.0, time_reversal=1.0))
     forwards = make(None)
     for index in range(len(backwards)):
-        clip = backwards[0, index]
-        assert clip.frame_indices.tolist() == forwards[0, index].frame_indices.tolist()[::-1]
-        assert clip.is_padding.tolist() == forwards[0, index].is_padding.tolist()[::-1]
+        clip, plain = backwards[0, index], forwards[0, index]
+        # The same key frames the other way round, and what comes after them as their past.
+        keys = plain.frame_indices[plain.key_indices].tolist()
+        assert clip.frame_indices[clip.key_indices].tolist() == keys[::-1]
+        steps = clip.frame_indices.diff()
+        assert (steps[~clip.is_padding[1:] & ~clip.is_padding[:-1]] == -1).all()
         _check_against_truth(clip, sequences)
+
+
+def test_frame_rate_change_skips_frames(make, sequences):
+    clip = make(AugmentConfig(horizontal_flip=0.0, frame_strides=(2,)))[0, 1]
+    # Keys 2 and 3 become 2 and 4; two references before each.
+    assert clip.frame_indices.tolist() == [0, 0, 2, 4]
+    assert clip.is_padding.tolist() == [True, False, False, False]
+    _check_against_truth(clip, sequences)
+
+
+def test_weighted_sources_share_the_windows_by_weight_and_root_of_length(sequences, tiny_model):
+    dataset = ClipDataset(
+        sequences,
+        shape=ClipShape(num_frames=3),
+        model=tiny_model(),
+        size_divisor=8,
+        augment=None,
+        seed=0,
+        cache_megabytes=1,
+        sources=[(3.0, 1), (1.0, 1)],
+    )
+    # 7 windows of the first source's sequence, 4 of the second's.
+    weights = dataset.window_weights
+    assert weights[:7].sum().item() == pytest.approx(0.75)
+    assert weights[7:].sum().item() == pytest.approx(0.25)
+    single = ClipDataset(
+        sequences,
+        shape=ClipShape(num_frames=3),
+        model=tiny_model(),
+        size_divisor=8,
+        augment=None,
+        seed=0,
+        cache_megabytes=1,
+        sources=[(1.0, 2)],
+    )
+    ratio = single.window_weights[:7].sum() / single.window_weights[7:].sum()
+    assert ratio.item() == pytest.approx((7 / 4) ** 0.5)
+
+
+def test_background_maps_of_a_window_equal_those_of_the_stream(make, tiny_model, sequences):
+    clip = make(None, model=dataclasses.replace(tiny_model(), background=True))[0, 2]
+    assert clip.frames.shape[1] == 3
+    stream = BackgroundResidual()
+    maps = [stream.push(sequences[0].read(index)) for index in range(len(sequences[0]))]
+    for frame, index in zip(clip.frames, clip.frame_indices.tolist(), strict=True):
+        np.testing.assert_allclose(frame[1:, : HW[0], : HW[1]], maps[index], atol=1e-5)
 
 
 def test_ignored_targets_are_no_targets(make):
@@ -235,6 +285,7 @@ class _Counting:
     """Stands for a sequence, and counts how often frames are decoded."""
 
     name = "s"
+    files = (Path("counting"),)
 
     def __init__(self) -> None:
         self.reads: list[int] = []

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stdet.data.generated import NUM_FRAMES, MemorySource, generated_sequences
+from stdet.data.generated import NUM_FRAMES, generated_sequences
+from stdet.data.memory_source import MemorySource
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,11 @@ def _inject(seed: int, frames: torch.Tensor, keys: list[int], **changes):
     options = {"num_targets": 1, "box_side": 0.0, **changes}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return inject_targets(frames, torch.tensor(keys), **options)
+        times = torch.arange(len(frames), dtype=torch.float32)
+        still = torch.zeros(len(frames), 2)
+        return inject_targets(
+            frames, times, options.pop("positions_xy", still), torch.tensor(keys), **options
+        )
 
 
 def _centroid(spot: torch.Tensor) -> tuple[float, float]:
@@ -48,7 +52,7 @@ def test_box_is_centred_on_the_light_that_was_added(seed):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 100_000))
-def test_path_is_straight_at_constant_speed_and_inside_half_way_through(seed):
+def test_path_is_straight_at_constant_speed_and_inside_at_the_mean_of_the_keys(seed):
     _, boxes, slots = _inject(seed, torch.full((5, 1, *HW), BASE), [0, 1, 2, 3, 4])
     assert 2 in slots.tolist()
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
@@ -95,6 +99,19 @@ def test_peak_is_a_multiple_of_the_local_deviation(seed):
     brightest = float((found - frames)[1].max())
     # The deviation of 17 x 17 samples lies within a fifth of its expectation.
     assert brightest <= max(1.2 * CONTRAST_RANGE[1] * noise, MIN_PEAK)
+
+
+def test_target_moves_with_the_background_beneath_it():
+    frames = torch.full((3, 1, *HW), BASE)
+    moved = torch.tensor([[0.0, 0.0], [5.0, -2.0], [5.0, -2.0]])
+    for seed in range(10):
+        _, still, slots = _inject(seed, frames, [0, 1, 2])
+        _, panned, panned_slots = _inject(seed, frames, [0, 1, 2], positions_xy=moved)
+        if slots.tolist() == panned_slots.tolist() == [0, 1, 2]:
+            against = (panned - still)[:, :2]
+            torch.testing.assert_close(against, moved - moved.mean(dim=0), atol=1e-3, rtol=0)
+            return
+    pytest.fail("no target of ten stayed inside")
 
 
 def test_channels_get_the_same_spot_and_the_input_is_left_alone():

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stdet.data.input_geometry import LETTERBOX_GREY, InputGeometry, grey_to_input
+from stdet.data.input_geometry import LETTERBOX_GREY, InputGeometry, detector_input
 
 _hw = st.tuples(st.integers(1, 90), st.integers(1, 90))
 
@@ -137,9 +136,13 @@ def test_frames_of_another_size_are_refused():
         geometry.apply(torch.zeros(1, 1, 8, 9))
 
 
-def test_grey_is_repeated_over_the_channels():
-    frame = np.random.default_rng(0).random((4, 5), np.float32)
-    found = grey_to_input(frame[:, ::-1], 3)
-    assert found.shape == (3, 4, 5)
-    for channel in found:
-        np.testing.assert_array_equal(channel.numpy(), frame[:, ::-1])
+def test_grey_is_repeated_and_maps_follow():
+    geometry = InputGeometry.fit((4, 5), input_hw=(8, 8), size_divisor=8)
+    grey = torch.rand(1, 1, 4, 5)
+    found = detector_input(grey, torch.ones(1, 2, 4, 5), geometry=geometry, in_channels=3)
+    assert found.shape == (1, 5, 8, 8)
+    for channel in range(3):
+        torch.testing.assert_close(found[0, channel], geometry.apply(grey)[0, 0])
+    # A letterbox is grey, and nothing moves in it.
+    assert found[0, 0, 0, 0].item() == pytest.approx(LETTERBOX_GREY)
+    assert found[0, 3:, 0, 0].tolist() == [0.0, 0.0]

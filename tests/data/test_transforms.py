@@ -22,6 +22,7 @@ GEOMETRY = AugmentConfig(
 def _sample(frames: torch.Tensor, boxes: list, slots: list | None = None) -> ClipSample:
     num = len(boxes)
     return ClipSample(
+        positions_xy=torch.zeros(len(frames), 2),
         frames=frames,
         boxes_xyxy=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         key_slots=torch.tensor([0] * num if slots is None else slots, dtype=torch.int64),

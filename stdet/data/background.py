@@ -1,0 +1,122 @@
+"""What moves against the background: each frame minus the registered frames before it.
+
+In clutter a small target is rarely the brightest spot of its frame: on DAUB's data13, data17 and
+data22 tens to hundreds of spots have more local contrast (``docs/decisions/0007``). Against the
+background it moves, though, and a difference to earlier frames, brought into register, leaves
+little else. Two maps per frame, of the frame's size:
+
+residual
+    median over the lags k of  I_t - translate(I_{t-k}, shift from t-k to t) - offset_k,
+    offset_k being the spatial median of that difference (a gain step of the camera).
+contrast
+    the residual smoothed, minus its local mean, over its local root mean square: how far a spot
+    stands out among the residuals around it, which are large along hard edges and in waving trees.
+
+The median over five lags needs a spot to be absent from three of the five earlier frames at its
+present place, so that a target leaves no ghosts where it has been, and a spot that blinks for one
+frame does not spoil five. Both maps depend on a frame and on its past alone: in a stream each
+frame's are computed once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, uniform_filter
+
+from stdet.data.camera_motion import CameraMotion, translate
+from stdet.types import FloatArray
+
+LAGS = (4, 8, 12, 16, 20)
+"""Earlier frames, in frames before the present one. At half a pixel per frame, DAUB's slow half, a
+target of 3 px has left its place after about six frames."""
+NUM_MAPS = 2
+"""Maps per frame: residual and contrast."""
+_SMOOTHING_SIGMA_PX = 0.7
+_MEAN_SIDE_PX = 17
+_RMS_SIDE_PX = 21
+_RMS_FLOOR = 0.003
+"""Keeps quantisation steps of a flat sky from looking like contrast, in units of full scale."""
+
+
+class BackgroundResidual:
+    """Compute the maps of one frame after the other.
+
+    Example:
+        >>> maps = BackgroundResidual()
+        >>> maps.push(np.zeros((24, 32), np.float32)).shape
+        (2, 24, 32)
+    """
+
+    def __init__(self) -> None:
+        """Start without a frame."""
+        self._motion = CameraMotion()
+        self._frames: deque[FloatArray] = deque(maxlen=LAGS[-1] + 1)
+        self._positions: deque[NDArray[np.float64]] = deque(maxlen=LAGS[-1] + 1)
+
+    def push(self, frame: FloatArray) -> FloatArray:
+        """Take the next frame, float32 (H, W) in [0, 1].
+
+        Returns:
+            float32 (2, H, W): residual, in units of full scale, and contrast, without unit. Both
+            are zero on the first frame; until frame 20 the lags that reach back too far end at
+            the first one.
+
+        Raises:
+            ValueError: If the frame's size differs from the one before.
+        """
+        shift_xy = self._motion.push(frame)
+        last = self._positions[-1] if self._positions else np.zeros(2)
+        self._frames.append(frame)
+        self._positions.append(last + shift_xy)
+        newest = len(self._frames) - 1
+        rows = [max(newest - lag, 0) for lag in LAGS]
+        return background_maps(
+            frame,
+            [self._frames[row] for row in rows],
+            [self._positions[newest] - self._positions[row] for row in rows],
+        )
+
+
+def background_maps(
+    frame: FloatArray,
+    earlier: Sequence[FloatArray],
+    shifts_xy: Sequence[NDArray[np.float64]] | NDArray[np.float64],
+) -> FloatArray:
+    """Compute the maps of one frame.
+
+    Args:
+        frame: float32 (H, W) in [0, 1].
+        earlier: Five frames, float32 (H, W), those ``LAGS`` before this one. Near the start of a
+            sequence its first frame stands in for what came before, and may be this frame itself.
+        shifts_xy: (2,) each: displacement of the background from each to this frame, pixels.
+
+    Returns:
+        float32 (2, H, W); see ``BackgroundResidual.push``.
+    """
+    differences = []
+    for past, shift_xy in zip(earlier, shifts_xy, strict=True):
+        difference = frame - translate(past, shift_xy)
+        # A quarter of a quarter of the pixels tells the median well enough.
+        differences.append(difference - np.median(difference[::4, ::4]))
+    residual = _median_of_five(differences)
+    smooth = gaussian_filter(residual, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5)
+    smooth -= uniform_filter(residual, _MEAN_SIDE_PX, mode="nearest")
+    power = uniform_filter(smooth * smooth, _RMS_SIDE_PX, mode="nearest")
+    # Running sums leave rounding errors below zero where all is flat.
+    contrast = smooth / np.sqrt(np.maximum(power, 0) + _RMS_FLOOR**2)
+    return np.stack([residual, contrast]).astype(np.float32, copy=False)
+
+
+def _median_of_five(images: Sequence[FloatArray]) -> FloatArray:
+    """Return the pixelwise median of five images; ten times faster than ``np.median``."""
+    first, second, third, fourth, fifth = images
+    # The smallest of the two pairs' four values and the largest cannot be the median.
+    low = np.maximum(np.minimum(first, second), np.minimum(fourth, fifth))
+    high = np.minimum(np.maximum(first, second), np.maximum(fourth, fifth))
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    median: FloatArray = np.minimum(np.maximum(low, third), high)
+    return median

@@ -1,0 +1,97 @@
+"""CSV of target centres beside folders of frames.
+
+Header ``sequence,frame,x,y`` (``run`` is read as ``sequence``), one line per target and frame:
+``frame`` counts the sorted images of the folder ``sequence`` from 0, ``x`` and ``y`` are pixel
+indices with the centre of the first pixel at (0, 0), as `saitd` and `sky` centroids are. Inside,
+pixel centres lie at halves, so 0.5 is added. A centre has no extent; its box is the pixel about
+it. A sequence with at most one target per frame has one identity, others none.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from stdet.data.formats.image_labels import ImageLabels, image_hw, names_in
+from stdet.data.frame_source import IMAGE_SUFFIXES
+from stdet.data.image_folder import natural_key
+from stdet.errors import DataError
+from stdet.types import UNKNOWN_TRACK_ID
+
+_SEQUENCE_COLUMNS = ("sequence", "run")
+
+
+def read_centroid_list(path: Path) -> ImageLabels:
+    """Read centres whose image folders lie beside the file.
+
+    Args:
+        path: CSV file; the folder ``sequence`` lies in the same folder.
+
+    Returns:
+        All images of the named folders, those without targets included.
+
+    Raises:
+        DataError: If the file is missing or malformed, or a folder or a frame does not exist.
+    """
+    centres = _read_rows(path)
+    images: list[Path] = []
+    sizes: list[tuple[int, int]] = []
+    image_rows: list[int] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    for name, rows in centres.items():
+        folder = path.parent / name
+        files = [folder / entry for entry in sorted(names_in(str(folder)), key=natural_key)]
+        files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+        if not files:
+            raise DataError(f"{path}: names {name!r}, but {folder} holds no images. Add them.")
+        for frame, x, y in rows:
+            if not 0 <= frame < len(files):
+                raise DataError(
+                    f"{path}: {name!r} has a target on frame {frame}, but {folder} holds "
+                    f"{len(files)} images. Complete the folder or mend the line."
+                )
+            image_rows.append(len(images) + frame)
+            boxes.append((x, y, x + 1, y + 1))
+        sizes += [image_hw(files[0])] * len(files)
+        images += files
+    rows_of_images = np.array(image_rows, np.int64)
+    is_single = len(np.unique(rows_of_images)) == len(rows_of_images)
+    return ImageLabels(
+        where=str(path),
+        paths=tuple(images),
+        sizes_hw=np.array(sizes, np.int64).reshape(-1, 2),
+        image_rows=rows_of_images,
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        class_ids=np.zeros(len(boxes), np.int64),
+        track_ids=np.full(len(boxes), 1 if is_single else UNKNOWN_TRACK_ID, np.int64),
+        is_ignored=np.zeros(len(boxes), np.bool_),
+    )
+
+
+def _read_rows(path: Path) -> dict[str, list[tuple[int, float, float]]]:
+    """Return (frame, x, y) of every line by sequence."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            header = reader.fieldnames or []
+            column = next((name for name in _SEQUENCE_COLUMNS if name in header), None)
+            if column is None or not {"frame", "x", "y"} <= set(header):
+                raise DataError(
+                    f"{path}:1: header is {','.join(header)!r}; expected sequence,frame,x,y."
+                )
+            rows: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
+            for line in reader:
+                try:
+                    values = int(line["frame"]), float(line["x"]), float(line["y"])
+                except (TypeError, ValueError) as error:
+                    raise DataError(
+                        f"{path}:{reader.line_num}: {','.join(map(str, line.values()))!r}; "
+                        "expected a sequence and three numbers: frame, x, y. Mend the line."
+                    ) from error
+                rows[str(line[column])].append(values)
+            return rows
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Check data.root.") from error

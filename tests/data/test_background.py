@@ -1,0 +1,72 @@
+"""Tests of the maps that show what moves against the registered background."""
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from stdet.data.background import LAGS, BackgroundResidual, _median_of_five
+from stdet.data.camera_motion import translate
+
+
+def _scene(side: int = 120) -> np.ndarray:
+    noise = gaussian_filter(np.random.default_rng(0).random((side, side)), 1.5)
+    return ((noise - noise.min()) / np.ptp(noise)).astype(np.float32)
+
+
+def _push_all(frames: list[np.ndarray]) -> np.ndarray:
+    maps = BackgroundResidual()
+    return np.stack([maps.push(frame) for frame in frames])
+
+
+def test_still_bright_spot_vanishes_and_a_moving_dim_one_stands_out():
+    scene = _scene()[:64, :80] * 0.3
+    scene[10:13, 10:13] = 1.0
+    frames = []
+    for index in range(24):
+        frame = scene.copy()
+        frame[30:33, 20 + index : 23 + index] += 0.1
+        frames.append(frame)
+    residual, contrast = _push_all(frames)[-1]
+    assert np.abs(residual[5:20, 5:20]).max() < 1e-6
+    row, column = np.unravel_index(contrast.argmax(), contrast.shape)
+    assert 30 <= row < 33
+    assert 43 <= column < 46
+    np.testing.assert_allclose(residual[31, 44], 0.1, atol=1e-5)
+    # Where the target was before is empty again: no ghosts.
+    assert contrast.min() > -0.25 * contrast.max()
+
+
+def test_panning_camera_leaves_nothing_of_a_still_scene():
+    scene = _scene()
+    frames = [translate(scene, np.array([-1.5 * i, -0.5 * i]))[:64, :64] for i in range(24)]
+    residual = _push_all(frames)[-1][0]
+    plain = np.abs(frames[-1] - frames[-1 - LAGS[0]])
+    assert np.median(np.abs(residual)) < 0.2 * np.median(plain)
+
+
+def test_dark_target_is_as_far_below_zero_as_a_bright_one_above():
+    def run(sign: float) -> np.ndarray:
+        frames = []
+        for index in range(22):
+            frame = np.full((40, 60), 0.5, np.float32)
+            frame[20:22, 10 + index : 12 + index] += sign * 0.2
+            frames.append(frame)
+        return _push_all(frames)[-1]
+
+    np.testing.assert_allclose(run(1.0), -run(-1.0), atol=1e-5)
+
+
+def test_gain_step_of_the_whole_frame_does_not_show():
+    scene = _scene()[:48, :48]
+    frames = [scene + (0.1 if index > 11 else 0.0) for index in range(16)]
+    assert np.abs(_push_all([f.astype(np.float32) for f in frames])[-1][0]).max() < 1e-3
+
+
+def test_first_frame_and_constant_frames_give_zero():
+    maps = _push_all([np.full((24, 24), 0.7, np.float32)] * 3)
+    assert np.abs(maps).max() == 0
+
+
+def test_median_of_five_is_the_median():
+    images = np.random.default_rng(2).normal(size=(5, 30, 40)).astype(np.float32)
+    images[1] = images[0]  # Ties, too.
+    np.testing.assert_array_equal(_median_of_five(list(images)), np.median(images, axis=0))
