@@ -237,8 +237,9 @@ class ModelConfig:
     in_channels: Literal[1, 3] = 3
     """1 for grey input, 3 to repeat grey three times as published."""
     background: bool = False
-    """Give the network two more maps per frame: what moves against the registered background, and
-    how far it stands out there (``data/background.py``). Not part of the published method."""
+    """Give the network three more maps per frame: what moves against the registered background,
+    how far it stands out there, and how far in the frame itself (``data/background.py``). Not part
+    of the published method."""
     input_hw: tuple[int, int] | None = None
     """Letterbox size (height, width) in pixels; None keeps the native resolution."""
     pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)

@@ -3,7 +3,8 @@
 In clutter a small target is rarely the brightest spot of its frame: on DAUB's data13, data17 and
 data22 tens to hundreds of spots have more local contrast (``docs/decisions/0007``). Against the
 background it moves, though, and a difference to earlier frames, brought into register, leaves
-little else. Two maps per frame, of the frame's size:
+little else. Where a target hovers, contrast in the frame itself is all there is; how much of it
+stands out depends on what is around. Three maps per frame, of the frame's size:
 
 residual
     median over the lags k of  I_t - translate(I_{t-k}, shift from t-k to t) - offset_k,
@@ -11,6 +12,8 @@ residual
 contrast
     the residual smoothed, minus its local mean, over its local root mean square: how far a spot
     stands out among the residuals around it, which are large along hard edges and in waving trees.
+still contrast
+    the same of the frame itself.
 
 The median over five lags needs a spot to be absent from three of the five earlier frames at its
 present place, so that a target leaves no ghosts where it has been, and a spot that blinks for one
@@ -33,8 +36,6 @@ from stdet.types import FloatArray
 LAGS = (4, 8, 12, 16, 20)
 """Earlier frames, in frames before the present one. At half a pixel per frame, DAUB's slow half, a
 target of 3 px has left its place after about six frames."""
-NUM_MAPS = 2
-"""Maps per frame: residual and contrast."""
 _SMOOTHING_SIGMA_PX = 0.7
 _MEAN_SIDE_PX = 17
 _RMS_SIDE_PX = 21
@@ -48,7 +49,7 @@ class BackgroundResidual:
     Example:
         >>> maps = BackgroundResidual()
         >>> maps.push(np.zeros((24, 32), np.float32)).shape
-        (2, 24, 32)
+        (3, 24, 32)
     """
 
     def __init__(self) -> None:
@@ -61,9 +62,9 @@ class BackgroundResidual:
         """Take the next frame, float32 (H, W) in [0, 1].
 
         Returns:
-            float32 (2, H, W): residual, in units of full scale, and contrast, without unit. Both
-            are zero on the first frame; until frame 20 the lags that reach back too far end at
-            the first one.
+            float32 (3, H, W): residual, in units of full scale, and the two contrasts, without
+            unit. The first two are zero on the first frame; until frame 20 the lags that reach
+            back too far end at the first one.
 
         Raises:
             ValueError: If the frame's size differs from the one before.
@@ -95,7 +96,7 @@ def background_maps(
         shifts_xy: (2,) each: displacement of the background from each to this frame, pixels.
 
     Returns:
-        float32 (2, H, W); see ``BackgroundResidual.push``.
+        float32 (3, H, W); see ``BackgroundResidual.push``.
     """
     differences = []
     for past, shift_xy in zip(earlier, shifts_xy, strict=True):
@@ -103,12 +104,18 @@ def background_maps(
         # A quarter of a quarter of the pixels tells the median well enough.
         differences.append(difference - np.median(difference[::4, ::4]))
     residual = _median_of_five(differences)
-    smooth = gaussian_filter(residual, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5)
-    smooth -= uniform_filter(residual, _MEAN_SIDE_PX, mode="nearest")
+    maps = np.stack([residual, _contrast(residual), _contrast(frame)])
+    return maps.astype(np.float32, copy=False)
+
+
+def _contrast(image: FloatArray) -> FloatArray:
+    """Return how far each pixel stands out: smoothed, minus local mean, over local RMS."""
+    smooth = gaussian_filter(image, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5)
+    smooth -= uniform_filter(image, _MEAN_SIDE_PX, mode="nearest")
     power = uniform_filter(smooth * smooth, _RMS_SIDE_PX, mode="nearest")
     # Running sums leave rounding errors below zero where all is flat.
-    contrast = smooth / np.sqrt(np.maximum(power, 0) + _RMS_FLOOR**2)
-    return np.stack([residual, contrast]).astype(np.float32, copy=False)
+    contrast: FloatArray = smooth / np.sqrt(np.maximum(power, 0) + _RMS_FLOOR**2)
+    return contrast
 
 
 def _median_of_five(images: Sequence[FloatArray]) -> FloatArray:

@@ -208,7 +208,7 @@ class ClipDataset(Dataset[Clip]):
 
 
 def _background_maps(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
-    """Compute the background maps of every frame of the window, (W, 2, H, W)."""
+    """Compute the background maps of every frame of the window, (W, 3, H, W)."""
     images = sample.frames[:, 0].numpy()
     positions = sample.positions_xy.numpy().astype(np.float64)
     return torch.from_numpy(

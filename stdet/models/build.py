@@ -12,8 +12,8 @@ from stdet.models.necks.dgr import GradientRouter
 from stdet.models.necks.fpn import Fpn
 from stdet.models.temporal import MotionCoupling
 
-BACKGROUND_STD = (0.05, 2.0)
-"""Divide the two background maps: residual in units of full scale, and contrast."""
+BACKGROUND_STD = (0.05, 2.0, 2.0)
+"""Divide the background maps: residual in units of full scale, and the two contrasts."""
 
 
 def num_input_channels(config: ModelConfig) -> int:

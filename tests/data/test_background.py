@@ -25,7 +25,7 @@ def test_still_bright_spot_vanishes_and_a_moving_dim_one_stands_out():
         frame = scene.copy()
         frame[30:33, 20 + index : 23 + index] += 0.1
         frames.append(frame)
-    residual, contrast = _push_all(frames)[-1]
+    residual, contrast, _ = _push_all(frames)[-1]
     assert np.abs(residual[5:20, 5:20]).max() < 1e-6
     row, column = np.unravel_index(contrast.argmax(), contrast.shape)
     assert 30 <= row < 33

@@ -202,7 +202,7 @@ def test_weighted_sources_share_the_windows_by_weight_and_root_of_length(sequenc
 
 def test_background_maps_of_a_window_equal_those_of_the_stream(make, tiny_model, sequences):
     clip = make(None, model=dataclasses.replace(tiny_model(), background=True))[0, 2]
-    assert clip.frames.shape[1] == 3
+    assert clip.frames.shape[1] == 4
     stream = BackgroundResidual()
     maps = [stream.push(sequences[0].read(index)) for index in range(len(sequences[0]))]
     for frame, index in zip(clip.frames, clip.frame_indices.tolist(), strict=True):
