@@ -10,6 +10,7 @@ from the box's centre; further detections within it count neither way.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,10 @@ import torch
 from stdet.boxes import centre_distance
 from stdet.checkpoint import load_detector
 from stdet.data.formats.video_boxes import LabelledVideo, read_video_boxes
+from stdet.evaluation.pd_fa import HitGrowth, join_growth
+from stdet.evaluation.sequence_result import SequenceResult
 from stdet.pipeline import StreamingDetector
+from stdet.types import SequenceAnnotation, Tracks
 
 CLASSES = ("IR_AIRPLANE", "IR_BIRD", "IR_DRONE", "IR_HELICOPTER")
 CLIP_NUMBERS = (5, 20, 40)
@@ -32,48 +36,85 @@ def main() -> None:
     parser.add_argument("boxes", type=Path, help="boxes.json of drone_ir")
     parser.add_argument("weights", nargs="*", default=["stdet_n"])
     args = parser.parse_args()
-    videos = {video.annotation.name: video for video in read_video_boxes(args.boxes)}
-    names = [
-        sorted(name for name in videos if name.startswith(kind))[number]
+    videos = chosen(read_video_boxes(args.boxes))
+    for weights in args.weights:
+        report(weights, videos)
+
+
+def chosen(videos: list[LabelledVideo]) -> list[LabelledVideo]:
+    """Return the twelve clips."""
+    by_name = {video.annotation.name: video for video in videos}
+    return [
+        by_name[sorted(name for name in by_name if name.startswith(kind))[number]]
         for kind in CLASSES
         for number in CLIP_NUMBERS
     ]
-    for weights in args.weights:
-        report(weights, [videos[name] for name in names])
+
+
+def first_frames(truth: SequenceAnnotation) -> SequenceAnnotation:
+    """Return the truth of the frames that are looked at."""
+    rows = truth.frame_indices < NUM_FRAMES
+    return replace(
+        truth,
+        num_frames=min(truth.num_frames, NUM_FRAMES),
+        frame_indices=truth.frame_indices[rows],
+        track_ids=truth.track_ids[rows],
+        boxes_xyxy=truth.boxes_xyxy[rows],
+        class_ids=truth.class_ids[rows],
+        is_ignored=truth.is_ignored[rows],
+    )
+
+
+def loose_growth(result: SequenceResult) -> HitGrowth:
+    """Match the detections of one sequence by the rule for loose boxes."""
+    truth = result.annotation
+    scores, hits = [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
+    for found in result.detections:
+        boxes = truth.boxes_xyxy[truth.rows_at(found.frame_index)]
+        reach = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) / 2
+        is_near = (centre_distance(found.boxes_xyxy, boxes) < reach).any(axis=1)
+        counted = ~is_near | (np.cumsum(is_near) == 1)
+        scores.append(found.scores[counted])
+        hits.append(is_near[counted])
+    is_hit = np.concatenate(hits)
+    return HitGrowth(
+        scores=np.concatenate(scores),
+        is_new_hit=is_hit,
+        is_new_false=~is_hit,
+        num_targets=len(truth),
+        num_frames=truth.num_frames,
+        num_pixels=truth.num_frames * int(np.prod(truth.image_hw)),
+    )
 
 
 def report(weights: str, videos: list[LabelledVideo]) -> None:
     """Detect, match and print."""
     detector, loaded = load_detector(weights)
-    scores: list[float] = []
-    hits: list[bool] = []
-    num_targets = num_frames = 0
+    streaming = StreamingDetector(
+        detector,
+        model=loaded.config.model,
+        config=loaded.config.postprocess,
+        device=torch.device("cpu"),
+    )
+    growths = []
     for video in videos:
-        streaming = StreamingDetector(
-            detector,
-            model=loaded.config.model,
-            config=loaded.config.postprocess,
-            device=torch.device("cpu"),
-        )
+        found = []
         for frame in video.source.frames(0, NUM_FRAMES):
-            truth = video.annotation.boxes_xyxy[video.annotation.rows_at(frame.index)]
-            num_frames += 1
-            num_targets += len(truth)
-            (found,) = streaming.push(frame.index, video.source.scale.apply(frame.pixels))
-            reach = (truth[:, 2:] - truth[:, :2]).max(axis=1, initial=0) / 2
-            is_near = (centre_distance(found.boxes_xyxy, truth) < reach).any(axis=1)
-            is_first = np.cumsum(is_near) == 1
-            counted = ~is_near | is_first
-            scores += found.scores[counted].tolist()
-            hits += is_near[counted].tolist()
-    order = np.argsort(-np.array(scores), kind="stable")
-    is_hit = np.array(hits)[order]
-    num_hits, num_false = np.cumsum(is_hit), np.cumsum(~is_hit)
+            found += streaming.push(frame.index, video.source.scale.apply(frame.pixels))
+        found += streaming.flush()
+        truth = first_frames(video.annotation)
+        growths.append(
+            loose_growth(
+                SequenceResult(annotation=truth, detections=tuple(found), tracks=Tracks.empty())
+            )
+        )
+    curve = join_growth(growths)
     for rate in FALSE_ALARMS_PER_FRAME:
-        last = int(np.searchsorted(num_false, rate * num_frames, side="right")) - 1
+        last = int(np.searchsorted(curve.num_false_alarms, rate * curve.num_frames, side="right"))
         print(
-            f"{weights}: Pd {num_hits[last] / num_targets:.3f} at {rate} false alarms per frame, "
-            f"score {scores[order[last]]:.3f} ({num_targets} targets, {num_frames} frames)"
+            f"{weights}: Pd {curve.num_hits[last - 1] / curve.num_targets:.3f} at {rate} false "
+            f"alarms per frame, score {curve.scores[last - 1]:.3f} ({curve.num_targets} targets, "
+            f"{curve.num_frames} frames)"
         )
 
 

@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from stdet.checkpoint import DEFAULT_WEIGHTS, load_detector, operating_point
+from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
 from stdet.config import ModelConfig, PostprocessConfig, TrackerConfig
 from stdet.data.background import BackgroundResidual
 from stdet.data.clip_sampler import ClipShape
@@ -35,8 +37,28 @@ from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, FloatArray, Tracks
 
 
+class FrameDetector(Protocol):
+    """A detector on a stream of frames of one size: the network, or a classical one."""
+
+    def reset(self) -> None:
+        """Forget the past: the next frame begins a new sequence."""
+        ...
+
+    def push(self, frame_index: int, frame: FloatArray) -> list[Detections]:
+        """Take the next frame, float32 (H, W) in [0, 1].
+
+        Returns:
+            Detections of the frames that can be decided now, in order.
+        """
+        ...
+
+    def flush(self) -> list[Detections]:
+        """Decide the frames still waiting for future ones, and forget the past."""
+        ...
+
+
 class StreamingDetector:
-    """Detect on a stream of frames of one size.
+    """Detect on a stream of frames of one size with the network; a ``FrameDetector``.
 
     Equal to running the detector on every clip of T frames, with the sampler's padding rule at the
     start and at the end; tested.
@@ -141,7 +163,7 @@ def _on(device: torch.device, images: FloatArray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images))[None].to(device)
 
 
-def detect_sequence(streaming: StreamingDetector, sequence: Sequence) -> Iterator[Detections]:
+def detect_sequence(streaming: FrameDetector, sequence: Sequence) -> Iterator[Detections]:
     """Detect on every frame of a data set's sequence, in order."""
     streaming.reset()
     for index in range(sequence.annotation.num_frames):
@@ -184,7 +206,7 @@ class StreamingTracker:
     """
 
     def __init__(
-        self, streaming: StreamingDetector, config: TrackerConfig, *, confidence: float
+        self, streaming: FrameDetector, config: TrackerConfig, *, confidence: float
     ) -> None:
         """Start with no tracks."""
         self.streaming = streaming
@@ -207,6 +229,15 @@ class StreamingTracker:
         if confidence is None:
             confidence = operating_point(loaded)
         return cls(streaming, config.tracker, confidence=confidence)
+
+    @classmethod
+    def from_classical(cls, method: Method, *, confidence: float | None) -> StreamingTracker:
+        """Build a classical detector and the tracker; ``confidence`` as in ``track``."""
+        return cls(
+            build_classical(method, PostprocessConfig()),
+            TrackerConfig(),
+            confidence=OPERATING_POINTS[method] if confidence is None else confidence,
+        )
 
     def run(
         self, source: FrameSource, *, start: int = 0, stop: int | None = None
@@ -263,6 +294,7 @@ def track(
     source: str | Path,
     *,
     weights: str = DEFAULT_WEIGHTS,
+    detector: Method | None = None,
     confidence: float | None = None,
     start: int = 0,
     num_frames: int | None = None,
@@ -273,7 +305,10 @@ def track(
     Args:
         source: Video file, folder of images or multi-page TIFF.
         weights: Name of shipped weights, or a file of `stdet train`.
-        confidence: Operating point in [0, 1]; None takes the one stored with the weights.
+        detector: A classical detector, which needs no weights and no device; None for the
+            network.
+        confidence: Operating point in [0, 1]; None takes the one stored with the weights, or that
+            of the classical detector.
         start: First frame, counted from 0.
         num_frames: Frames to read, None for all.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -287,6 +322,9 @@ def track(
         IncompleteInputError: After the last usable frame, where the source is incomplete.
     """
     with open_source(Path(source)) as opened:
-        tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
+        if detector is None:
+            tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
+        else:
+            tracker = StreamingTracker.from_classical(detector, confidence=confidence)
         stop = None if num_frames is None else start + num_frames
         yield from tracker.run(opened, start=start, stop=stop)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from stdet.checkpoint import find_weights, load_state, load_weights, operating_point
+from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
 from stdet.config import StdetConfig
 from stdet.data.sequences import Sequence, Split, load_sequences
 from stdet.device import choose_device
 from stdet.evaluation.report import Report, best_confidence, evaluate_sequences
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.build import build_detector
-from stdet.models.detector import ClipDetector
-from stdet.pipeline import StreamingDetector, detect_sequence, track_detections
+from stdet.pipeline import FrameDetector, StreamingDetector, detect_sequence, track_detections
 from stdet.progress import ProgressBar
 from stdet.tracking.tracker import Tracker
 from stdet.types import FloatArray, Tracks
@@ -63,31 +61,26 @@ class Scored:
 
 
 def score_sequences(
-    detector: ClipDetector,
+    detector: FrameDetector,
     config: StdetConfig,
     sequences: AbstractSequence[Sequence],
-    device: torch.device,
     *,
     title: str,
 ) -> Scored:
     """Run detector and tracker over sequences as `stdet track` does, and score them.
 
     Args:
-        detector: Its mode is set to eval.
+        detector: The network or a classical one; it is reset before each sequence.
         config: ``postprocess.confidence`` None chooses the score with the best F1 here.
         sequences: The split.
-        device: Where to run.
         title: Of the progress bar.
     """
-    streaming = StreamingDetector(
-        detector, model=config.model, config=config.postprocess, device=device
-    )
     found = []
     num_frames = sum(sequence.annotation.num_frames for sequence in sequences)
     with ProgressBar(title, num_frames) as bar:
         for sequence in sequences:
             detections = []
-            for detection in detect_sequence(streaming, sequence):
+            for detection in detect_sequence(detector, sequence):
                 detections.append(detection)
                 bar.advance()
             found.append(detections)
@@ -137,13 +130,40 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
     loaded = load_weights(find_weights(weights))
     detector = build_detector(config.model)
     load_state(detector, loaded)
-    if config.postprocess.confidence is None:
-        confidence = operating_point(loaded)
-        config = replace(config, postprocess=replace(config.postprocess, confidence=confidence))
+    config = _operating_at(config, operating_point(loaded))
     sequences = load_sequences(config.data, split)
-    return score_sequences(
-        detector, config, sequences, choose_device(device), title=f"evaluating {split}"
+    streaming = StreamingDetector(
+        detector, model=config.model, config=config.postprocess, device=choose_device(device)
     )
+    return score_sequences(streaming, config, sequences, title=f"evaluating {split}")
+
+
+def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> Scored:
+    """Score a classical detector on one split of a data set.
+
+    Args:
+        config: Data, postprocessing, tracker and rules; its model is not used.
+            ``postprocess.confidence`` None takes the method's operating point.
+        method: Which detector.
+        split: Which annotation file.
+
+    Raises:
+        DataError: If the data set cannot be used.
+    """
+    config = _operating_at(config, OPERATING_POINTS[method])
+    return score_sequences(
+        build_classical(method, config.postprocess),
+        config,
+        load_sequences(config.data, split),
+        title=f"evaluating {split}",
+    )
+
+
+def _operating_at(config: StdetConfig, confidence: float) -> StdetConfig:
+    """Fill in the operating point where the configuration leaves it open."""
+    if config.postprocess.confidence is not None:
+        return config
+    return replace(config, postprocess=replace(config.postprocess, confidence=confidence))
 
 
 def _without_leaks(

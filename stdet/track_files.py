@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stdet.checkpoint import DEFAULT_WEIGHTS
+from stdet.classical.methods import Method
 from stdet.data.formats.mot import MotWriter
 from stdet.data.formats.track_json import TrackJsonWriter
 from stdet.data.frame_source import FrameSource, open_source
@@ -28,8 +29,10 @@ class TrackOptions:
 
     Attributes:
         weights: Name of shipped weights, or a file.
+        detector: A classical detector instead of the network with its weights; None for that.
         out_dir: Folder for the outputs; created.
-        confidence: Operating point, None for the one stored with the weights.
+        confidence: Operating point, None for the one stored with the weights, or that of the
+            classical detector.
         start: First frame.
         num_frames: Frames to read, None for all.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -38,6 +41,7 @@ class TrackOptions:
     """
 
     weights: str = DEFAULT_WEIGHTS
+    detector: Method | None = None
     out_dir: Path = Path("output")
     confidence: float | None = None
     start: int = 0
@@ -79,9 +83,14 @@ def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSumma
     """
     with open_source(Path(source_path)) as source:
         outputs = _output_paths(source, options)
-        tracker = StreamingTracker.from_weights(
-            options.weights, confidence=options.confidence, device=options.device
-        )
+        if options.detector is None:
+            tracker = StreamingTracker.from_weights(
+                options.weights, confidence=options.confidence, device=options.device
+            )
+        else:
+            tracker = StreamingTracker.from_classical(
+                options.detector, confidence=options.confidence
+            )
         with explain_os_errors(options.out_dir):
             options.out_dir.mkdir(parents=True, exist_ok=True)
         return _track(source, tracker, outputs, options)
@@ -111,7 +120,8 @@ def _track(
     """Run the stream through all writers."""
     header = {
         "source": source.path.name,
-        "weights": options.weights,
+        "detector": options.detector or "network",
+        "weights": options.weights if options.detector is None else None,
         "confidence": tracker.confidence,
         "fps": source.fps,
         "image_hw": list(source.hw),

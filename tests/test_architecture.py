@@ -17,6 +17,7 @@ BASE = {"types", "boxes", "errors", "config", "data.part_file"}
 ROOMS = {
     # What each room may import besides itself and BASE.
     "data": set(),
+    "classical": {"data"},
     "models": set(),
     "postprocess": {"data"},
     "tracking": set(),
@@ -154,19 +155,23 @@ def test_all_arrows_point_one_way():
     assert wrong_arrows(PACKAGE) == []
 
 
-def test_tracking_and_evaluation_never_name_torch():
-    assert importers_of("torch", PACKAGE, {"tracking", "evaluation", *BASE} - {"types"}) == []
-    assert importers_of("torchvision", PACKAGE, {"tracking", "evaluation", *BASE}) == []
+def test_tracking_evaluation_and_classical_detectors_never_name_torch():
+    numpy_rooms = {"tracking", "evaluation", "classical", *BASE}
+    assert importers_of("torch", PACKAGE, numpy_rooms - {"types"}) == []
+    assert importers_of("torchvision", PACKAGE, numpy_rooms) == []
 
 
 def test_models_know_no_files():
     assert file_users(PACKAGE) == []
 
 
-def test_tracking_and_evaluation_load_no_torch():
+def test_tracking_evaluation_and_classical_detectors_load_no_torch():
     loaded = modules_after(
         "import stdet.tracking.tracker, stdet.evaluation.report, stdet.evaluation.per_target\n"
-        "import stdet.evaluation.html_report"
+        "import stdet.evaluation.html_report\n"
+        "from stdet.classical.methods import METHODS, build_classical\n"
+        "from stdet.config import PostprocessConfig\n"
+        "for method in METHODS: build_classical(method, PostprocessConfig())"
     )
     assert "numpy" in loaded
     assert loaded.isdisjoint({"torch", "torchvision"})

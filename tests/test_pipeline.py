@@ -290,7 +290,8 @@ def test_scoring_scores_what_the_stream_says(
     detections = tuple(detect_sequence(streaming, sequence))
     assert [d.frame_index for d in detections] == list(range(5))
 
-    scored = score_sequences(detector.train(), config, [sequence], CPU, title="t")
+    streaming = _streaming(detector.train(), config.model, config.postprocess)
+    scored = score_sequences(streaming, config, [sequence], title="t")
     assert not detector.training
     if confidence is not None:
         assert scored.confidence == confidence

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from stdet.classical.methods import METHODS
 from stdet.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,6 +29,20 @@ def add_config(parser: argparse.ArgumentParser, nargs: str | None = None) -> Non
         default=[],
         metavar="KEY=VALUE",
         help="override one value, such as train.learning_rate=1e-4; may be repeated",
+    )
+
+
+def add_detector_options(parser: argparse.ArgumentParser) -> None:
+    """Add --weights and --detector, of which one may be given."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--weights", default="stdet_n", help=f"{WEIGHTS_HELP} (stdet_n)")
+    group.add_argument(
+        "--detector",
+        choices=METHODS,
+        help="a classical detector instead of the network, without training: tophat "
+        "(morphological top-hat) and lcm (multiscale local contrast) look at single frames, "
+        "framediff (differences to registered earlier frames) and rpca (temporal low rank plus "
+        "sparse, slower) at motion",
     )
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stdet.cli.arguments import (
-    WEIGHTS_HELP,
     add_config,
+    add_detector_options,
     add_format_option,
     check_outputs,
     load,
@@ -31,7 +31,7 @@ def add_evaluate(commands: Any) -> None:
         "against MOT truth, folders of these, or folders of PNG masks.",
     )
     add_config(parser, nargs="?")
-    parser.add_argument("--weights", default="stdet_n", help=f"{WEIGHTS_HELP} (stdet_n)")
+    add_detector_options(parser)
     parser.add_argument(
         "--split",
         choices=("train", "validation", "test"),
@@ -68,6 +68,8 @@ def _run_evaluate(args: argparse.Namespace) -> int:
     if args.truth is not None or args.predictions is not None:
         if args.config is not None or args.truth is None or args.predictions is None:
             raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
+        if args.detector is not None:
+            raise ConfigError("evaluate: --detector runs on CONFIG; leave it out for files.")
         report = _score_files(args)
     elif args.config is None:
         raise ConfigError("evaluate: give CONFIG, or --truth and --predictions.")
@@ -81,15 +83,18 @@ def _run_evaluate(args: argparse.Namespace) -> int:
 
 def _score_split(args: argparse.Namespace) -> Report:
     from stdet.evaluation.tables import report_table
-    from stdet.scoring import evaluate_split
+    from stdet.scoring import evaluate_classical, evaluate_split
 
     config = load(args)
-    scored = evaluate_split(config, weights=args.weights, split=args.split, device=args.device)
+    if args.detector is None:
+        scored = evaluate_split(config, weights=args.weights, split=args.split, device=args.device)
+    else:
+        scored = evaluate_classical(config, method=args.detector, split=args.split)
     print(report_table(scored.report).render(args.format), end="")
     if args.report is not None:
         _write_html(
             args,
-            title=f"{args.weights} on {args.config.stem}, {args.split}",
+            title=f"{args.detector or args.weights} on {args.config.stem}, {args.split}",
             report=scored.report,
             results=scored.results,
             config=config.evaluation,

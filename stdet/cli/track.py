@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stdet.cli.arguments import WEIGHTS_HELP, count, fraction, positive
+from stdet.cli.arguments import add_detector_options, count, fraction, positive
 
 
 def add_track(commands: Any) -> None:
@@ -18,13 +18,13 @@ def add_track(commands: Any) -> None:
         description="Write <stem>.mot.txt, <stem>.json and an annotated <stem>.mp4.",
     )
     parser.add_argument("source", type=Path, help="video, folder of images, or multi-page TIFF")
-    parser.add_argument("--weights", default="stdet_n", help=f"{WEIGHTS_HELP} (stdet_n)")
+    add_detector_options(parser)
     parser.add_argument("--out", type=Path, default=Path("output"), help="folder (output)")
     parser.add_argument(
         "--confidence",
         type=fraction,
         help="lowest score that reaches the tracker, 0 to 1 (chosen on validation, stored with "
-        "the weights)",
+        "the weights; for a classical detector chosen on two segments of DAUB)",
     )
     parser.add_argument("--start", type=count, default=0, help="first frame, from 0 (0)")
     parser.add_argument("--frames", type=positive, help="number of frames to read (all)")
@@ -39,6 +39,7 @@ def _run_track(args: argparse.Namespace) -> int:
 
     options = TrackOptions(
         weights=args.weights,
+        detector=args.detector,
         out_dir=args.out,
         confidence=args.confidence,
         start=args.start,

@@ -28,6 +28,7 @@ from stdet.errors import TrainingError
 from stdet.models.build import build_detector, build_motion_prior
 from stdet.models.detector import ClipDetector
 from stdet.models.motion import MotionPrior
+from stdet.pipeline import StreamingDetector
 from stdet.progress import ProgressBar
 from stdet.scoring import Scored, score_sequences
 from stdet.training import distributed
@@ -312,11 +313,16 @@ class Trainer:
         is_due = self.epoch % train.validate_every == 0 or self.epoch == train.epochs
         if is_due and self.validation_sequences:
             started = time.monotonic()
-            result = score_sequences(
+            streaming = StreamingDetector(
                 self.average.module,
+                model=self.config.model,
+                config=self.config.postprocess,
+                device=self.device,
+            )
+            result = score_sequences(
+                streaming,
                 self.config,
                 self.validation_sequences,
-                self.device,
                 title=f"validating epoch {self.epoch}",
             )
             record |= result.summary()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stdet.classical.methods import OPERATING_POINTS
 from stdet.data.formats.mot import write_annotation
 from stdet.data.synthetic import SyntheticConfig, generate
 
@@ -101,6 +102,22 @@ def test_split_names_the_sequences_that_are_scored(cli, config, weights, tmp_pat
     report = json.loads(path.read_text())
     assert report["per_sequence"].keys() == names
     assert report["rules"]["num_frames"] == 5 * len(names)
+
+
+def test_classical_detector_is_scored_at_its_own_operating_point(cli, config, tmp_path):
+    out = tmp_path / "r.json"
+    assert cli("evaluate", config, "--detector", "lcm", "--json", out).code == 0
+    report = json.loads(out.read_text())
+    assert report["rules"]["confidence"] == OPERATING_POINTS["lcm"]
+    _assert_scores(report)
+    options = ("--detector", "lcm", "--set", "postprocess.confidence=0.3", "--overwrite")
+    assert cli("evaluate", config, *options, "--json", out).code == 0
+    assert json.loads(out.read_text())["rules"]["confidence"] == 0.3
+
+
+def test_classical_detector_and_files_exclude_each_other(refused, tracked, truth):
+    line = refused("evaluate", "--truth", truth, "--predictions", tracked, "--detector", "lcm")
+    assert "leave it out for files" in line
 
 
 def test_leaked_sequences_are_scored_with_and_without(cli, config, weights, tmp_path):

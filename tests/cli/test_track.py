@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import stdet
+from stdet.classical.methods import METHODS, OPERATING_POINTS
 from stdet.data.formats.mot import read_tracks
 from stdet.data.formats.track_json import read_track_json
 from stdet.data.frame_source import open_source
@@ -373,3 +374,52 @@ def test_program_ends_with_the_code_and_says_nothing_but_the_line(weights, tmp_p
     assert (run.returncode, run.stdout) == (2, "")
     (line,) = run.stderr.splitlines()
     assert line.startswith(f"stdet: {path}: is no video that can be read")
+
+
+SAMPLE = Path(stdet.__file__).parents[1] / "data" / "sample" / "sample.mp4"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_classical_detector_tracks_the_sample_and_is_named(cli, tmp_path, method):
+    options = ("--detector", method, "--no-video", "--out", tmp_path)
+    assert cli("track", SAMPLE, *options).code == 0
+    written = json.loads((tmp_path / "sample.json").read_text())
+    assert (written["detector"], written["weights"]) == (method, None)
+    assert written["confidence"] == OPERATING_POINTS[method]
+    assert cli("track", SAMPLE, *options, "--confidence", 0.3, "--overwrite").code == 0
+    written = json.loads((tmp_path / "sample.json").read_text())
+    found = [d["score"] for frame in written["frames"] for d in frame["detections"]]
+    assert found
+    assert min(found) >= 0.3
+
+
+def test_network_is_named(track, clip, tmp_path):
+    assert track(clip, "--no-video").code == 0
+    assert json.loads((tmp_path / "o" / "clip.json").read_text())["detector"] == "network"
+
+
+def test_classical_detector_reads_sixteen_bits_as_it_does_eight(cli, tmp_path):
+    frames, _ = generate(SyntheticConfig(num_frames=16, hw=(48, 64), seed=1))
+    options = ("--detector", "tophat", "--confidence", 0.3, "--no-video", "--out", tmp_path)
+    outputs = []
+    for name, stored in (("eight", frames), ("sixteen", frames.astype(np.uint16) * 257)):
+        folder = _write_images(tmp_path / name, stored)
+        outcome = cli("track", folder, *options)
+        assert outcome.code == 0
+        outputs.append(json.loads((tmp_path / f"{name}.json").read_text())["frames"])
+    eight, sixteen = ([len(frame["detections"]) for frame in frames] for frames in outputs)
+    assert sum(eight) > 0
+    # The sixteen-bit scale is stretched to percentiles, so that weak peaks differ.
+    assert abs(sum(eight) - sum(sixteen)) <= 0.25 * sum(eight)
+
+
+def test_detector_and_weights_exclude_each_other(cli, clip, weights):
+    outcome = cli("track", clip, "--detector", "lcm", "--weights", weights)
+    assert outcome.code == 2
+    assert "not allowed with argument" in outcome.err[-1]
+
+
+def test_python_call_takes_a_classical_detector(clip):
+    frames = list(stdet.track(clip, detector="framediff", confidence=0.3))
+    assert len(frames) == NUM_FRAMES
+    assert all((frame.detections.scores >= 0.3).all() for frame in frames)

@@ -5,6 +5,7 @@ from stdet.config import AugmentConfig, StdetConfig, TrainConfig
 from stdet.data.sequences import load_sequences
 from stdet.data.synthetic import SyntheticConfig
 from stdet.device import choose_device
+from stdet.pipeline import StreamingDetector
 from stdet.scoring import score_sequences
 from stdet.training.trainer import Trainer
 
@@ -39,9 +40,13 @@ def test_tiny_model_learns_one_sequence_by_heart(tmp_path, tiny_model, write_coc
     result = trainer.run()
 
     detector, weights = load_detector(str(result.last_weights))
-    scored = score_sequences(
-        detector, weights.config, sequences, choose_device("cpu"), title="by heart"
+    streaming = StreamingDetector(
+        detector,
+        model=weights.config.model,
+        config=weights.config.postprocess,
+        device=choose_device("cpu"),
     )
+    scored = score_sequences(streaming, weights.config, sequences, title="by heart")
     assert scored.summary()["pd"] == 1.0
     assert scored.summary()["false_alarms_per_frame"] == 0.0
     assert scored.map50 > 0.9

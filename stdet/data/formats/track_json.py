@@ -1,14 +1,15 @@
 """Detections and tracks of one source as JSON, written as they come.
 
-    {"format": "stdet.tracks/1", "source": ..., "weights": ..., "confidence": ..., "fps": ...,
-     "image_hw": [H, W],
+    {"format": "stdet.tracks/1", "source": ..., "detector": "network", "weights": ...,
+     "confidence": ..., "fps": ..., "image_hw": [H, W],
      "frames": [{"frame_index": 0, "detections": [{"box_xyxy": [...], "score": ...}],
                  "tracks": [{"track_id": 1, "box_xyxy": [...], "score": ...,
                              "is_coasted": false}]},
                 ...],
      "num_frames": ..., "is_complete": true}
 
-Frames count from 0, boxes are continuous pixels of the original frame (``boxes.py``). A file that
+``detector`` is "network" or the name of a classical detector, which has no weights (null). Frames
+count from 0, boxes are continuous pixels of the original frame (``boxes.py``). A file that
 broke off is still valid JSON, with ``is_complete`` false.
 """
 

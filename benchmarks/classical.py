@@ -1,0 +1,178 @@
+"""Compare the classical detectors, and networks, on one set of sequences.
+
+    python benchmarks/classical.py DATA [--set KEY=VALUE ...] [--detectors NAME ...]
+        [--weights WEIGHTS ...]
+
+DATA is a configuration (its validation split is taken), a `centroids.csv` beside folders of
+frames, or the `boxes.json` of drone_ir (the clips and the rule of `drone_ir.py`). Hits by centre
+distance below 3 px but for drone_ir; mAP50 only where boxes are tight. Frames per second are of
+the detector alone, without reading, by CPU time of one thread. The score of the best F1 is an
+operating point for those who choose on this set, never a result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import drone_ir
+import numpy as np
+import torch
+
+from stdet.boxes import xywh_to_xyxy
+from stdet.checkpoint import load_detector
+from stdet.classical.methods import METHODS, build_classical
+from stdet.config import EvaluationConfig, PostprocessConfig, load_config
+from stdet.data.formats.video_boxes import read_video_boxes
+from stdet.data.image_folder import ImageFolder
+from stdet.data.sequences import load_sequences
+from stdet.evaluation.average_precision import average_precision, class_hits
+from stdet.evaluation.pairs import flatten
+from stdet.evaluation.pd_fa import HitGrowth, hit_growth, join_growth
+from stdet.evaluation.report import best_confidence
+from stdet.evaluation.roc import pd_at
+from stdet.evaluation.sequence_result import SequenceResult
+from stdet.pipeline import FrameDetector, StreamingDetector
+from stdet.types import Detections, FloatArray, SequenceAnnotation, Tracks
+
+RATES = (0.05, 0.2, 1.0)
+CENTROID_BOX_PX = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Footage:
+    """One sequence: its truth and how a frame is read."""
+
+    annotation: SequenceAnnotation
+    read: Callable[[int], FloatArray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What a hit is, and whether boxes are tight enough for mAP."""
+
+    growth: Callable[[SequenceResult], HitGrowth]
+    has_tight_boxes: bool
+
+
+def main() -> None:
+    """Print a table for each detector."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path, help="configuration, centroids.csv or boxes.json")
+    parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--detectors", nargs="*", choices=METHODS, default=METHODS)
+    parser.add_argument("--weights", nargs="*", default=[])
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    loose = args.data.suffix == ".json"
+    rule = Rule(growth=drone_ir.loose_growth if loose else near_growth, has_tight_boxes=not loose)
+    footage = read_footage(args.data, args.overrides)
+    for name in args.detectors:
+        compare(name, build_classical(name, PostprocessConfig()), footage, rule)
+    for name in args.weights:
+        compare(name, network(name), footage, rule)
+
+
+def near_growth(result: SequenceResult) -> HitGrowth:
+    return hit_growth(result, radius_px=EvaluationConfig().pd_radius_px)
+
+
+def network(weights: str) -> FrameDetector:
+    detector, loaded = load_detector(weights)
+    return StreamingDetector(
+        detector,
+        model=loaded.config.model,
+        config=loaded.config.postprocess,
+        device=torch.device("cpu"),
+    )
+
+
+def read_footage(data: Path, overrides: list[str]) -> list[Footage]:
+    if data.suffix == ".csv":
+        return read_centroids(data)
+    if data.suffix == ".json":
+        return [
+            Footage(
+                annotation=drone_ir.first_frames(video.annotation),
+                read=lambda index, s=video.source: s.scale.apply(s.read(index)),
+            )
+            for video in drone_ir.chosen(read_video_boxes(data))
+        ]
+    sequences = load_sequences(load_config(data, overrides).data, "validation")
+    return [Footage(annotation=sequence.annotation, read=sequence.read) for sequence in sequences]
+
+
+def read_centroids(path: Path) -> list[Footage]:
+    """Read rows of folder, frame, x, y, in pixel indices; targets get boxes of 8 px."""
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    found = []
+    for name in dict.fromkeys(row[0] for row in rows):
+        source = ImageFolder(path.parent / name)
+        values = np.array([row[1:4] for row in rows if row[0] == name], np.float64)
+        values = values[np.argsort(values[:, 0], kind="stable")]
+        # The middle of pixel 0 lies at 0.5.
+        corners = values[:, 1:] + 0.5 - CENTROID_BOX_PX / 2
+        sizes = np.full_like(corners, CENTROID_BOX_PX)
+        annotation = SequenceAnnotation(
+            name=name,
+            num_frames=len(list((path.parent / name).glob("*.png"))),
+            image_hw=source.hw,
+            fps=None,
+            frame_indices=values[:, 0].astype(np.int64),
+            track_ids=np.ones(len(values), np.int64),
+            boxes_xyxy=xywh_to_xyxy(np.concatenate([corners, sizes], axis=1)),
+            class_ids=np.zeros(len(values), np.int64),
+            is_ignored=np.zeros(len(values), np.bool_),
+        )
+        found.append(
+            Footage(
+                annotation=annotation,
+                read=lambda index, s=source: s.scale.apply(s.read(index)),
+            )
+        )
+    return found
+
+
+def compare(name: str, detector: FrameDetector, footage: list[Footage], rule: Rule) -> None:
+    """Detect, match and print a line per sequence and one for all."""
+    results, seconds = [], 0.0
+    for clip in footage:
+        frames = [clip.read(index) for index in range(clip.annotation.num_frames)]
+        detector.reset()
+        started = time.process_time()
+        found: list[Detections] = []
+        for index, frame in enumerate(frames):
+            found += detector.push(index, frame)
+        found += detector.flush()
+        seconds += time.process_time() - started
+        results.append(
+            SequenceResult(
+                annotation=clip.annotation, detections=tuple(found), tracks=Tracks.empty()
+            )
+        )
+    num_frames = sum(result.annotation.num_frames for result in results)
+    print(f"\n{name}: {num_frames / seconds:.1f} frames/s of CPU time")
+    print(f"{'sequence':<24}{'frames':>7}", *(f"{f'Pd@{rate}':>8}" for rate in RATES), "  mAP50")
+    if len(results) > 1:
+        for result in results:
+            print_line(result.annotation.name, [result], rule)
+    print_line("all", results, rule)
+    if rule.has_tight_boxes:
+        print(f"best F1 of this set at score {best_confidence(results, EvaluationConfig()):.3f}")
+
+
+def print_line(name: str, results: list[SequenceResult], rule: Rule) -> None:
+    curve = join_growth([rule.growth(result) for result in results])
+    pds = [pd_at(curve, false_alarms=rate * curve.num_frames) for rate in RATES]
+    precision = average_precision([class_hits(flatten(result)) for result in results])
+    shown = f"{precision.map50:8.3f}" if rule.has_tight_boxes else f"{'-':>8}"
+    print(f"{name:<24}{curve.num_frames:7}", *(f"{pd:8.3f}" for pd in pds), shown, flush=True)
+
+
+if __name__ == "__main__":
+    main()

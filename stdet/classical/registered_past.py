@@ -1,0 +1,65 @@
+"""The last frames of a stream, each laid over the newest one."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stdet.data.camera_motion import CameraMotion, translate
+from stdet.types import FloatArray
+
+
+class RegisteredPast:
+    """Remember the last frames and where the background lay in each.
+
+    Args:
+        max_lag: How many frames back it reaches.
+    """
+
+    def __init__(self, max_lag: int) -> None:
+        """Start without a frame."""
+        self._frames: deque[tuple[FloatArray, NDArray[np.float64]]] = deque(maxlen=max_lag + 1)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._frames.clear()
+        self._motion = CameraMotion()
+        self._position_xy = np.zeros(2)
+
+    def push(self, frame: FloatArray) -> None:
+        """Take the next frame, float32 (H, W)."""
+        self._position_xy = self._position_xy + self._motion.push(frame)
+        self._frames.append((frame, self._position_xy))
+
+    @property
+    def lag(self) -> int:
+        """How many frames back the oldest one is."""
+        return len(self._frames) - 1
+
+    def earlier(self, lag: int) -> FloatArray:
+        """Return an earlier frame, translated so that its background lies over the newest one's.
+
+        What has come into view since is taken from the newest frame itself, in the brightness of
+        the earlier one: of a place without a past nobody can say that it changed.
+
+        Args:
+            lag: Frames back; the oldest frame stands for what lies before it.
+
+        Returns:
+            float32 (H, W).
+        """
+        newest, _ = self._frames[-1]
+        old, old_position_xy = self._frames[max(len(self._frames) - 1 - lag, 0)]
+        shift_xy = self._position_xy - old_position_xy
+        if not shift_xy.any():
+            return old
+        height, width = newest.shape
+        x, y = np.arange(width) - shift_xy[0], np.arange(height) - shift_xy[1]
+        is_covered = ((y >= 0) & (y <= height - 1))[:, None] & ((x >= 0) & (x <= width - 1))
+        moved = translate(old, shift_xy)
+        brighter = np.median(moved - newest)
+        registered: FloatArray = np.where(is_covered, moved, newest + brighter)
+        return registered
