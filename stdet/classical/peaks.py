@@ -156,7 +156,8 @@ def _extent(is_covered: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return how many pixels lie from the first covered one to the last of each row (P, side)."""
     first = is_covered.argmax(axis=1)
     last = is_covered.shape[1] - is_covered[:, ::-1].argmax(axis=1)
-    return (last - first).astype(np.float64)
+    extents: NDArray[np.float64] = (last - first).astype(np.float64)
+    return extents
 
 
 def _keep_apart(centres_xy: NDArray[np.float64]) -> NDArray[np.int64]:
