@@ -102,10 +102,21 @@ def background_maps(
     for past, shift_xy in zip(earlier, shifts_xy, strict=True):
         difference = frame - translate(past, shift_xy)
         # A quarter of a quarter of the pixels tells the median well enough.
-        differences.append(difference - np.median(difference[::4, ::4]))
+        difference -= np.median(difference[::4, ::4])
+        _clear_uncovered(difference, shift_xy)
+        differences.append(difference)
     residual = _median_of_five(differences)
     maps = np.stack([residual, _contrast(residual), _contrast(frame)])
     return maps.astype(np.float32, copy=False)
+
+
+def _clear_uncovered(difference: FloatArray, shift_xy: NDArray[np.float64]) -> None:
+    """Set to zero what has come into view: nobody can say that a place without a past changed."""
+    for image, shift in ((difference.T, shift_xy[0]), (difference, shift_xy[1])):
+        if shift > 0:
+            image[: int(np.ceil(shift))] = 0
+        elif shift < 0:
+            image[int(np.floor(shift)) :] = 0
 
 
 def _contrast(image: FloatArray) -> FloatArray:

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from stdet.classical.frame_difference import _median_of_five
 from stdet.classical.peaks import find_peaks, height_to_score
 
 
@@ -77,8 +76,3 @@ def test_a_box_at_the_border_is_clipped():
     response = np.zeros((20, 20), np.float32)
     response[0, 19] = 5.0
     np.testing.assert_allclose(peaks(response).boxes_xyxy, [[15.5, 0, 20, 4.5]], atol=1e-5)
-
-
-def test_median_of_five_is_that_of_numpy():
-    values = np.random.default_rng(0).integers(0, 4, (5, 40, 30)).astype(np.float32)
-    np.testing.assert_array_equal(_median_of_five(values), np.median(values, axis=0))
