@@ -46,7 +46,7 @@ class DataConfig:
     """Sequences of the test file that are copies of training frames; scores are given with and
     without them."""
     num_generated: int = Field(default=0, ge=0)
-    """Generated sequences of 40 frames that are added to the training split."""
+    """Generated sequences of 50 frames that are added to the training split."""
     drop_invalid_boxes: bool = False
     """Leave out boxes that are NaN, empty or outside the frame instead of stopping."""
     window_extra: int = Field(default=0, ge=0)
@@ -83,6 +83,9 @@ class AugmentConfig:
     """Standard deviation of white noise is drawn from [0, this], in units of the full scale."""
     inject_targets_max: int = Field(default=0, ge=0)
     """Up to so many synthetic moving targets are drawn into a clip and labelled."""
+    inject_negatives_max: int = Field(default=0, ge=0)
+    """Up to so many still spots, bad pixels and burnt-in texts are drawn beside them, unlabelled.
+    Still spots look like hovering targets: many of them cost those (docs/decisions/0005)."""
     min_box_px: float = Field(default=0.0, ge=0)
     """Boxes grow about their centre to at least this side after scaling and injection, pixels."""
 

@@ -16,13 +16,14 @@ BASE = {"types", "boxes", "errors", "config", "data.part_file"}
 
 ROOMS = {
     # What each room may import besides itself and BASE.
-    "data": set(),
+    "data": {"synthesis"},
     "models": set(),
     "postprocess": {"data"},
     "tracking": set(),
     "evaluation": set(),
     "device": set(),
     "progress": set(),
+    "synthesis": set(),
     "visualize": set(),
 }
 JOINERS = {
@@ -30,6 +31,7 @@ JOINERS = {
     "__main__",
     "checkpoint",
     "cli",
+    "dataset_synthesis",
     "dataset_check",  # Links truth as `evaluation` does, to follow targets of `data`.
     "file_scoring",
     "info",

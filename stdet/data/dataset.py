@@ -12,11 +12,11 @@ from torch.utils.data import Dataset
 
 from stdet.config import AugmentConfig, DataConfig, ModelConfig
 from stdet.data.clip_sampler import ClipShape, Window, windows_of_sequence
-from stdet.data.injection import inject_targets
 from stdet.data.input_geometry import InputGeometry
 from stdet.data.sequences import Sequence
 from stdet.data.transforms import ClipAugmentation, ClipSample
 from stdet.errors import ConfigError
+from stdet.synthesis.injection import inject_targets
 from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, FloatArray, Targets
 
 SampleKey = tuple[int, int]
@@ -61,7 +61,7 @@ class ClipDataset(Dataset[Clip]):
         self.windows: list[tuple[int, Window]] = [
             (number, window)
             for number, sequence in enumerate(self.sequences)
-            for window in windows_of_sequence(shape, sequence.annotation.num_frames)
+            for window in windows_of_sequence(shape, len(sequence))
         ]
 
     def __len__(self) -> int:
@@ -140,12 +140,19 @@ class ClipDataset(Dataset[Clip]):
         most = self.augment.inject_targets_max
         if most == 0:
             return sample
-        frames, boxes, slots = inject_targets(
-            sample.frames,
-            torch.from_numpy(self.shape.keys),
+        seed = int(torch.randint(1 << 62, ()).item())
+        injected = inject_targets(
+            sample.frames.numpy(),
+            np.zeros((len(sample.frames), 2)),
+            self.shape.keys,
             num_targets=int(torch.randint(0, most + 1, ()).item()),
+            num_negatives=int(torch.randint(0, self.augment.inject_negatives_max + 1, ()).item()),
             box_side=self.augment.min_box_px,
+            rng=np.random.default_rng(seed),
         )
+        frames = torch.from_numpy(injected.frames)
+        boxes = torch.from_numpy(injected.boxes_xyxy)
+        slots = torch.from_numpy(injected.key_slots)
         return replace(
             sample,
             frames=frames,
