@@ -1,8 +1,8 @@
 """Generated sequences as training material beside real ones; off by default.
 
-Scenes are drawn from broad ranges (``stdet.synthesis.SceneConfig``): backgrounds, cameras, targets,
-distractors and sensors. A sequence is generated whole when it is first looked at, from its seed,
-in whatever process asks for it; only seeds travel to the loader's processes.
+Scenes are drawn from broad ranges (``stdet.synthesis.SceneConfig``) of backgrounds, cameras,
+targets, distractors and sensors. A sequence is generated whole when it is first looked at, from its
+seed, in whatever process asks for it; only seeds travel to the loader's processes.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class GeneratedSequence(Sequence):
         object.__setattr__(self, "files", (Path(source.name),))
 
     @property
-    def annotation(self) -> SequenceAnnotation:  # type: ignore[override]
+    def annotation(self) -> SequenceAnnotation:
         """The truth."""
         return self._generated.truth
 

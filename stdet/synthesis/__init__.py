@@ -5,14 +5,8 @@ made = generate(SceneConfig(num_frames=50), seed=7)
 made.frames, made.truth, made.masks, made.rows
 """
 
-from stdet.synthesis.sequence import (
-    Plan,
-    RealBackground,
-    Synthesised,
-    TargetRow,
-    generate,
-    plan_sequence,
-)
+from stdet.synthesis.plan import Plan, RealBackground, plan_sequence
+from stdet.synthesis.sequence import Synthesised, TargetRow, generate
 from stdet.synthesis.settings import SceneConfig, draw_scene
 
 __all__ = [

@@ -9,62 +9,14 @@ larger than the frame; ``paint`` brings the whole to the wanted mean and deviati
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from stdet.synthesis.canvas import MARGIN_PX, Layer, View, cut, fractal, smooth_step, step
-from stdet.synthesis.spots import Float
+from stdet.synthesis.canvas import Layer, View, cut, fractal, smooth_step, step
+from stdet.synthesis.ground import terrain, urban
+from stdet.synthesis.scene import Extent, Scene, Wind
 from stdet.types import FloatArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extent:
-    """Sizes that painters need.
-
-    Attributes:
-        canvas_hw: Size of the canvas.
-        frame_hw: Size of the frame.
-        origin_xy: Place of the first frame's corner on the canvas, pixels.
-    """
-
-    canvas_hw: tuple[int, int]
-    frame_hw: tuple[int, int]
-    origin_xy: tuple[float, float]
-
-    def row(self, fraction: float) -> float:
-        """Return the canvas row at a fraction of the height of the first frame."""
-        return self.origin_xy[1] + fraction * self.frame_hw[0]
-
-
-@dataclass(kw_only=True, eq=False)
-class Scene:
-    """Layers from back to front.
-
-    Attributes:
-        layers: The first is opaque and moves with the background.
-        kind: Kind of background.
-        crowns_xy: Places where tree crowns may sway, scene coordinates (N, 2).
-    """
-
-    layers: list[Layer]
-    kind: str
-    crowns_xy: Float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wind:
-    """What moves by itself, and how fast.
-
-    Attributes:
-        cloud_xy: Drift of clouds, pixels per frame.
-        parallax: How much more the nearest layer moves than the background, a fraction.
-    """
-
-    cloud_xy: tuple[float, float]
-    parallax: float
 
 
 def paint(
@@ -181,7 +133,7 @@ def _sea(extent: Extent, wind: Wind, rng: np.random.Generator) -> Scene:
     height, width = extent.canvas_hw
     horizon = extent.row(float(rng.uniform(-0.4, 0.5)))
     rows = np.arange(height, dtype=np.float32)[:, None]
-    depth = np.clip((rows - horizon) / extent.frame_hw[0], 0.0, None)
+    depth = np.clip((rows - horizon) / extent.frame_hw[0], 0.0, None).astype(np.float32)
     is_water = step(rows - horizon)
     swell = fractal(rng, (height, width), 1.9, stretch=3.0)
     water = 0.55 - 0.35 * np.exp(-depth * 6) + 0.10 * swell * np.clip(depth * 3, 0, 1)
@@ -215,86 +167,6 @@ def _waves(extent: Extent, rng: np.random.Generator, depth: FloatArray) -> Float
     columns = width + (np.arange(width) - width / 2) * scale
     waves: FloatArray = map_coordinates(plane, [rows, columns], order=1, mode="grid-wrap")
     return waves
-
-
-def _terrain(extent: Extent, wind: Wind, rng: np.random.Generator) -> Scene:
-    """Ground from above: fields with edges, tracks, lines of trees, warm stones."""
-    height, width = extent.canvas_hw
-    land = _fields(extent, rng)
-    relief = fractal(rng, (height, width), 1.7)
-    grain = fractal(rng, (height, width), 0.7)
-    image = land + 0.25 * relief + 0.07 * grain
-    image += 0.5 * step(3 * (fractal(rng, (height, width), 1.1) - 2.4))
-    image = _draw_tracks(image, extent, rng, num=int(rng.integers(1, 4)), level=0.55)
-    trees = Layer(
-        image=(0.05 + 0.22 * fractal(rng, (height, width), 0.6)).astype(np.float32),
-        opacity=_tree_lines(extent, rng),
-        parallax=1 + wind.parallax,
-        hides_targets=True,
-    )
-    crowns = _places(trees.opacity, extent, rng)
-    return Scene(
-        layers=[Layer(image=image.astype(np.float32)), trees], kind="terrain", crowns_xy=crowns
-    )
-
-
-def _fields(extent: Extent, rng: np.random.Generator) -> FloatArray:
-    """Return patches of even level with sharp borders: cells about random points."""
-    height, width = extent.canvas_hw
-    num = max(4, int(height * width / 110**2))
-    points = rng.uniform(0, 1, (num, 2)) * (height, width)
-    levels = rng.normal(0, 0.45, num).astype(np.float32)
-    warp = fractal(rng, (height, width), 2.0) * 9
-    slope = rng.uniform(0.4, 1.6)
-    rows = np.arange(height, dtype=np.float32)[:, None] + warp
-    columns = np.arange(width, dtype=np.float32)[None, :] + warp.mean()
-    nearest = np.full((height, width), np.inf, np.float32)
-    land = np.zeros((height, width), np.float32)
-    for (row, column), level in zip(points, levels, strict=True):
-        # Chequered distance, so that fields have straight borders.
-        distance = np.abs(rows - row) + np.abs(columns - column) * slope
-        is_nearer = distance < nearest
-        nearest[is_nearer] = distance[is_nearer]
-        land[is_nearer] = level
-    return land
-
-
-def _tree_lines(extent: Extent, rng: np.random.Generator) -> FloatArray:
-    """Return the opacity of rows of trees and of copses."""
-    height, width = extent.canvas_hw
-    rows = np.arange(height, dtype=np.float32)[:, None]
-    ragged = fractal(rng, (height, width), 0.9)
-    opacity = np.zeros((height, width), np.float32)
-    for _ in range(int(rng.integers(1, 4))):
-        line = rng.uniform(0, height) + rng.uniform(-0.3, 0.3) * (np.arange(width) - width / 2)
-        line = line + 6 * fractal(rng, (8, width), 1.8)[0]
-        reach = rng.uniform(3, 8)
-        away = np.abs(rows - line) - reach - 2.5 * ragged
-        opacity = np.maximum(opacity, step(-away * 0.6))
-    copses = smooth_step(fractal(rng, (height, width), 1.7) + 0.2 * ragged, 1.7, 1.9)
-    return np.maximum(opacity, copses)
-
-
-def _draw_tracks(
-    image: FloatArray, extent: Extent, rng: np.random.Generator, *, num: int, level: float
-) -> FloatArray:
-    """Draw bending roads, warmer than their surroundings."""
-    height, width = extent.canvas_hw
-    picture = Image.new("L", (width, height), 0)
-    pen = ImageDraw.Draw(picture)
-    for _ in range(num):
-        steps = np.linspace(-0.1, 1.1, 40)
-        angle = rng.uniform(0, np.pi)
-        across = rng.normal(0, 25) * np.sin(steps * rng.uniform(2, 6) + rng.uniform(0, 6))
-        start = rng.uniform(0.2, 0.8, 2) * (width, height)
-        along = (steps - 0.5) * 1.5 * max(height, width)
-        x = start[0] + along * np.cos(angle) - across * np.sin(angle)
-        y = start[1] + along * np.sin(angle) + across * np.cos(angle)
-        line = [(float(px), float(py)) for px, py in zip(x, y, strict=True)]
-        pen.line(line, fill=255, width=int(rng.integers(2, 6)), joint="curve")
-    share = gaussian_filter(np.asarray(picture, np.float32) / 255, 0.5)
-    mixed: FloatArray = image + share * (level + 0.05 * image - image)
-    return mixed
 
 
 def _horizon(extent: Extent, wind: Wind, rng: np.random.Generator) -> Scene:
@@ -334,148 +206,10 @@ def _horizon(extent: Extent, wind: Wind, rng: np.random.Generator) -> Scene:
     return Scene(layers=[sky, clouds, land, trees], kind="horizon", crowns_xy=places[is_tree])
 
 
-def _urban(extent: Extent, wind: Wind, rng: np.random.Generator) -> Scene:
-    """A town from above: streets, roofs with hot hard edges, vents, and trees between."""
-    height, width = extent.canvas_hw
-    scale = 2  # Drawn at twice the size, so that edges fall between pixels.
-    picture = Image.new("L", (width * scale, height * scale), 104)
-    pen = ImageDraw.Draw(picture)
-    turn = float(rng.uniform(-0.5, 0.5))
-    pitch = float(rng.uniform(34, 62))
-    street = float(rng.uniform(7, 13))
-    reach = int(np.hypot(height, width) / pitch / 2) + 2
-    middle = np.array([width / 2, height / 2])
-    axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-
-    def fill(corner: Float, size: Float, level: float) -> None:
-        corners = corner + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * size
-        points = [tuple(point) for point in ((corners @ axes + middle) * scale).tolist()]
-        pen.polygon(points, fill=int(np.clip(level, 0, 255)))
-
-    for block_x in range(-reach, reach):
-        for block_y in range(-reach, reach):
-            corner = np.array([block_x, block_y]) * pitch
-            inner = pitch - street
-            fill(corner, np.array([inner, inner]), rng.normal(74, 7))
-            if rng.random() < 0.12:
-                continue  # A park.
-            _roofs(fill, corner, inner, rng)
-    small = np.asarray(picture.resize((width, height), Image.Resampling.BOX), np.float32) / 255
-    image = small + 0.012 * fractal(rng, (height, width), 0.8)
-    image += 0.03 * fractal(rng, (height, width), 1.8)
-    trees = Layer(
-        image=(0.27 + 0.035 * fractal(rng, (height, width), 0.7)).astype(np.float32),
-        opacity=smooth_step(
-            fractal(rng, (height, width), 1.2) + 0.3 * fractal(rng, (height, width), 0.6),
-            1.7,
-            1.9,
-        ),
-        parallax=1 + wind.parallax * 0.3,
-        hides_targets=True,
-    )
-    crowns = _places(trees.opacity, extent, rng)
-    return Scene(
-        layers=[Layer(image=image.astype(np.float32)), trees], kind="urban", crowns_xy=crowns
-    )
-
-
-def _roofs(
-    fill: Callable[[Float, Float, float], None],
-    corner: Float,
-    inner: float,
-    rng: np.random.Generator,
-) -> None:
-    """Draw the roofs of one block, their hot edges and vents."""
-    parts = int(rng.integers(1, 4))
-    for part in range(parts):
-        for half in range(int(rng.integers(1, 3))):
-            lot = np.array([inner / parts, inner / 2])
-            start = corner + lot * (part, half) + rng.uniform(1.0, 3.0, 2)
-            size = np.maximum(lot - rng.uniform(3.0, 6.0, 2), 3.0)
-            level = rng.normal(118, 24)
-            fill(start + (1.2, 1.2), size, 50)  # The shaded side is cold.
-            fill(start, size, level + rng.uniform(15, 60))  # The parapet is warm.
-            fill(start + 0.9, size - 1.8, level)
-            if rng.random() < 0.3:  # A hot chimney or vent, as small as a target.
-                place = start + rng.uniform(0.15, 0.8, 2) * size
-                fill(place, rng.uniform(0.8, 2.2, 2), rng.uniform(190, 250))
-
-
-def _places(opacity: FloatArray, extent: Extent, rng: np.random.Generator) -> Float:
-    """Return places within trees, scene coordinates (N, 2)."""
-    rows, columns = np.nonzero(opacity > 0.8)
-    if not len(rows):
-        return np.zeros((0, 2))
-    picked = rng.choice(len(rows), min(len(rows), 400), replace=False)
-    places: Float = np.stack([columns[picked], rows[picked]], axis=1) - extent.origin_xy
-    return places
-
-
 _PAINTERS: dict[str, Callable[[Extent, Wind, np.random.Generator], Scene]] = {
     "clouds": _clouds,
     "sea": _sea,
-    "terrain": _terrain,
+    "terrain": terrain,
     "horizon": _horizon,
-    "urban": _urban,
+    "urban": urban,
 }
-
-
-def still_scene(image: FloatArray, extent: Extent, parallax: float) -> Scene:
-    """Make a scene of one real frame, so that a still becomes the view of a moving camera.
-
-    A frame smaller than the canvas is enlarged by up to 1.6 and then mirrored at its borders. Its
-    lower half, which is nearer in most views, moves faster in two bands with soft seams.
-
-    Args:
-        image: float32 (H, W), levels in [0, 1].
-        extent: Sizes.
-        parallax: How much faster the lowest band moves, a fraction.
-    """
-    height, width = extent.canvas_hw
-    zoom = min(max(height / image.shape[0], width / image.shape[1], 1.0), 1.6)
-    if zoom > 1:
-        size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
-        picture = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
-        image = np.asarray(picture, np.float32)
-    down, right = max(height - image.shape[0], 0), max(width - image.shape[1], 0)
-    if down or right:
-        image = np.pad(
-            image,
-            ((down // 2, down - down // 2), (right // 2, right - right // 2)),
-            mode="symmetric",
-        )
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    image = np.ascontiguousarray(image[top : top + height, left : left + width])
-    layers = [Layer(image=image)]
-    for number, fraction in enumerate((0.55, 0.8)):
-        if parallax:
-            rows = np.arange(height, dtype=np.float32)[:, None]
-            start, seam = extent.row(fraction), 0.06 * extent.frame_hw[0]
-            opacity = np.repeat(smooth_step(rows, start - seam, start + seam), width, axis=1)
-            layers.append(
-                Layer(image=image, opacity=opacity, parallax=1 + parallax * (number + 1) / 2)
-            )
-    return Scene(layers=layers, kind="real", crowns_xy=np.zeros((0, 2)))
-
-
-def extent_for(
-    corners_xy: Float, frame_hw: tuple[int, int], drift_xy: Float, *, is_turned: bool
-) -> Extent:
-    """Return the canvas that holds every frame.
-
-    Args:
-        corners_xy: float64 (N, 2), corners of the frame for all layers and times.
-        frame_hw: Size of the frame.
-        drift_xy: Extra room in x and y, pixels.
-        is_turned: Whether the frame turns, which needs its diagonal.
-    """
-    turn = (np.hypot(*frame_hw) - min(frame_hw)) / 2 if is_turned else 0.0
-    margin = MARGIN_PX + np.ceil(turn) + np.ceil(np.abs(drift_xy))
-    low = np.floor(corners_xy.min(axis=0)) - margin
-    high = np.ceil(corners_xy.max(axis=0)) + margin
-    size = high - low + (frame_hw[1], frame_hw[0]) + 2
-    return Extent(
-        canvas_hw=(int(size[1]), int(size[0])),
-        frame_hw=frame_hw,
-        origin_xy=(float(-low[0]), float(-low[1])),
-    )

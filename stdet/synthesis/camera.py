@@ -54,7 +54,8 @@ class CameraPath:
         # The frame turns by +angle, so that the scene turns by -angle in it.
         x = away[..., 0] * cosine + away[..., 1] * sine
         y = away[..., 1] * cosine - away[..., 0] * sine
-        return np.stack([x, y], axis=-1) + middle
+        points: Float = np.stack([x, y], axis=-1) + middle
+        return points
 
     def shifts_xy(self) -> Float:
         """Return the displacement of the background since frame 0, (T, 2), without turning."""

@@ -99,7 +99,8 @@ def _cut_turned(canvas: FloatArray, view: View) -> FloatArray:
     lower = flat[first]
     lower += (flat[first + 1] - lower) * at_x
     upper += (lower - upper) * at_y
-    return upper
+    turned: FloatArray = upper
+    return turned
 
 
 def fractal(
@@ -139,4 +140,5 @@ def step(distance: NDArray[np.floating]) -> FloatArray:
 def smooth_step(values: NDArray[np.floating], low: float, high: float) -> FloatArray:
     """Rise from 0 at ``low`` to 1 at ``high`` with level ends."""
     share = np.clip((values - low) / (high - low), 0, 1).astype(np.float32)
-    return share * share * (3 - 2 * share)
+    rise: FloatArray = share * share * (3 - 2 * share)
+    return rise

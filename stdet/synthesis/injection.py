@@ -1,9 +1,9 @@
 """Draw moving targets into real clips, with labels, for training.
 
 Targets move with the background, whose displacement in each frame is given, plus their own motion;
-they flicker slowly and are blurred by their motion during the exposure. Hard negatives can be drawn
-beside them, without labels: still hot spots fixed to the camera or to the scene, dead and blinking
-pixels, and burnt-in text.
+they flicker slowly and are blurred by their motion during the exposure. Hard negatives can be
+drawn beside them, without labels: still hot spots fixed to the camera or to the scene, dead and
+blinking pixels, and burnt-in text.
 
 Still spots look like hovering targets, and a network that sees many of them loses targets that
 hover (``docs/decisions/0005-generated-scenes.md``); draw few.
@@ -145,13 +145,15 @@ def _path(clip: _Clip, rng: np.random.Generator) -> Float:
     heading = rng.uniform(0, 2 * np.pi)
     if rng.random() < HOVERING_SHARE:
         wander = rng.uniform(*HOVER_PX) * rng.normal(size=(len(clip.times), 2))
-        return place + clip.shifts_xy + wander
+        hovering: Float = place + clip.shifts_xy + wander
+        return hovering
     # A gentle turn and a gentle acceleration.
     turn, growth = rng.normal(0, 0.03), rng.normal(0, 0.03)
     headings = heading + turn * clip.times
     distance = draw(SPEED_RANGE_PX, rng) * clip.times * np.clip(1 + growth * clip.times, 0.2, 2)
-    path: Float = place + clip.shifts_xy
-    return path + distance[:, None] * np.stack([np.cos(headings), np.sin(headings)], axis=1)
+    along = np.stack([np.cos(headings), np.sin(headings)], axis=1)
+    path: Float = place + clip.shifts_xy + distance[:, None] * along
+    return path
 
 
 def _add_spot(
@@ -184,7 +186,8 @@ def _flicker(times: Float, rng: np.random.Generator) -> Float:
     deviation = draw(FLICKER_RANGE, rng)
     periods, phases = rng.uniform(6, 30, 2), rng.uniform(0, 2 * np.pi, 2)
     waves = np.sin(2 * np.pi * times[:, None] / periods + phases).sum(axis=1)
-    return np.maximum(1 + deviation * waves, 0.3)
+    factors: Float = np.maximum(1 + deviation * waves, 0.3)
+    return factors
 
 
 def _camera_spot(clip: _Clip, rng: np.random.Generator) -> None:

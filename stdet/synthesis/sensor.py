@@ -71,7 +71,9 @@ class Sensor:
         frame *= np.float32(2**self.bit_depth - 1)
         np.rint(frame, out=frame)
         np.clip(frame, 0, 2**self.bit_depth - 1, out=frame)
-        return frame.astype(np.uint8 if self.bit_depth == 8 else np.uint16)
+        if self.bit_depth == 8:
+            return frame.astype(np.uint8)
+        return frame.astype(np.uint16)
 
 
 def draw_sensor(
@@ -94,10 +96,10 @@ def draw_sensor(
     height, width = hw
     y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) * 2 / height - 1
     x = (np.arange(width, dtype=np.float32) + 0.5) * 2 / width - 1
-    loss = np.float32(draw(config.vignetting_range, rng))
+    loss = draw(config.vignetting_range, rng)
     stripe, pixel = draw(config.stripe_range, rng), draw(config.fixed_pattern_range, rng)
     return Sensor(
-        vignette=1 - loss * (x**2 + y**2) / 2,
+        vignette=(1 - loss * (x**2 + y**2) / 2).astype(np.float32),
         patterns=(_pattern(hw, stripe, pixel, rng), _pattern(hw, stripe, pixel, rng)),
         drift_frames=draw(config.drift_frames_range, rng),
         noise_std=draw(config.noise_range, rng),

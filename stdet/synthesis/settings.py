@@ -1,9 +1,9 @@
 """What a generated sequence may look like: ranges from which each sequence is drawn.
 
 Every ``*_range`` is a table of equally spaced quantiles, smallest first: two numbers are a uniform
-range, equal numbers a fixed value, and more numbers any distribution (``stdet synth --match`` fills
-them from a label file). ``draw_scene`` turns the ranges that belong to a whole sequence into fixed
-values; those of targets are drawn anew for each target.
+range, equal numbers a fixed value, and more numbers any distribution (``stdet synth --match``
+fills them from a label file). ``draw_scene`` turns the ranges that belong to a whole sequence into
+fixed values; those of targets are drawn anew for each target.
 
 Levels are fractions of the full scale, distances pixels of the frame, times frames.
 """
@@ -36,7 +36,7 @@ class BackgroundConfig:
     kinds: tuple[BackgroundKind, ...] = ("clouds", "sea", "terrain", "horizon", "urban")
     """One is drawn per sequence; `real` takes a file of ``paths``."""
     paths: tuple[Path, ...] = ()
-    """Images, folders of images (each folder is one clip) or videos without targets, for `real`."""
+    """For `real`: images, folders of images (one clip each) or videos, all without targets."""
     mean_range: Range = (0.3, 0.6)
     """Mean level of the scene; real ones keep theirs."""
     contrast_range: Range = (0.05, 0.17)

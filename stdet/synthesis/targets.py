@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -59,16 +60,20 @@ class TargetPlan:
             return point_shape(self.size_px, self.optics_sigma)
         return body_shape(self.size_px, self.optics_sigma, float(self.headings[time]))
 
-    def box_xyxy(self, time: int) -> Float:
-        """Return the box: the visible extent with its motion blur, at least the smallest side."""
-        extent = self.shape(time).half_extent_xy() + np.abs(self.blurs_xy[time]) / 2
-        half = np.maximum(extent, self.box_min_px / 2)
-        centre = self.centres_xy[time]
-        return np.concatenate([centre - half, centre + half])
-
+    @cached_property
     def boxes_xyxy(self) -> Float:
-        """Return the boxes of all frames, float64 (T, 4)."""
-        return np.stack([self.box_xyxy(time) for time in range(len(self.centres_xy))])
+        """The boxes of all frames, float64 (T, 4).
+
+        The visible extent with its motion blur, and at least the smallest side.
+        """
+        times = range(len(self.centres_xy))
+        if self.size_px < BODY_FROM_PX:
+            extent = self.shape(0).half_extent_xy()[None]
+        else:
+            extent = np.stack([self.shape(time).half_extent_xy() for time in times])
+        half = np.maximum(extent + np.abs(self.blurs_xy) / 2, self.box_min_px / 2)
+        boxes: Float = np.concatenate([self.centres_xy - half, self.centres_xy + half], axis=1)
+        return boxes
 
 
 def plan_targets(
@@ -198,4 +203,5 @@ def _flicker(deviation: float, num_frames: int, rng: np.random.Generator) -> Flo
         return np.ones(num_frames)
     slow = gaussian_filter1d(rng.normal(0, 1, num_frames + 24), _FLICKER_FRAMES / 2)[12:-12]
     slow = slow / 0.376  # Deviation of white noise smoothed over two frames.
-    return np.maximum(1 + deviation * slow, 0.3)
+    factors: Float = np.maximum(1 + deviation * slow, 0.3)
+    return factors
