@@ -1,8 +1,8 @@
 """Generated sequences as training material beside real ones; off by default.
 
 Scenes are drawn from broad ranges (``stdet.synthesis.SceneConfig``) of backgrounds, cameras,
-targets, distractors and sensors. A sequence is generated whole when it is first looked at, from its
-seed, in whatever process asks for it; only seeds travel to the loader's processes.
+targets, distractors and sensors. A sequence is generated whole when it is first looked at, from
+its seed, in whatever process asks for it; only seeds travel to the loader's processes.
 """
 
 from __future__ import annotations
