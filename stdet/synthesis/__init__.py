@@ -5,7 +5,7 @@ made = generate(SceneConfig(num_frames=50), seed=7)
 made.frames, made.truth, made.masks, made.rows
 """
 
-from stdet.synthesis.plan import Plan, RealBackground, plan_sequence
+from stdet.synthesis.plan import Plan, RealBackground, plan_sequence, resolve_scene
 from stdet.synthesis.sequence import Synthesised, TargetRow, generate
 from stdet.synthesis.settings import SceneConfig, draw_scene
 
@@ -18,4 +18,5 @@ __all__ = [
     "draw_scene",
     "generate",
     "plan_sequence",
+    "resolve_scene",
 ]

@@ -62,6 +62,17 @@ class Plan:
         return annotation_of(self, rows)
 
 
+def resolve_scene(config: SceneConfig, *, seed: int) -> SceneConfig:
+    """Return what a seed draws for a whole sequence; see ``draw_scene``.
+
+    Raises:
+        ValueError: If the seed is negative.
+    """
+    if seed < 0:
+        raise ValueError(f"seed {seed} is negative; expected 0 or more.")
+    return draw_scene(config, stream(seed, 0))
+
+
 def plan_sequence(
     config: SceneConfig,
     *,
@@ -80,9 +91,7 @@ def plan_sequence(
     Raises:
         ValueError: If the seed is negative.
     """
-    if seed < 0:
-        raise ValueError(f"seed {seed} is negative; expected 0 or more.")
-    scene = draw_scene(config, stream(seed, 0))
+    scene = resolve_scene(config, seed=seed)
     camera = draw_camera(scene.camera, scene.num_frames, scene.hw, stream(seed, 1))
     if background is not None and len(background.images) > 1:
         order = play_order(len(background.images), scene.num_frames, stream(seed, 8))
