@@ -91,7 +91,7 @@ def measure_surroundings(
     return Surroundings(
         mean=float(ring.mean()),
         std=max(math.hypot(float(ring.std()), noise_std), LEAST_STD),
-        under=float(under.mean()),
+        under=float(under.mean() if under.size else ring.mean()),
     )
 
 
@@ -110,11 +110,10 @@ def light_for_scr(
     Returns:
         Light to multiply ``patch.light`` by; negative for cold targets.
     """
-    share = float(patch.light[patch.support()].mean())
     wanted = scr * surroundings.std
     lacking = wanted - sign * (surroundings.under - surroundings.mean)
-    light = max(lacking, LEAST_SHARE * wanted) / share
-    return sign * max(light, least / float(patch.light.max()))
+    light = max(lacking, LEAST_SHARE * wanted) / patch.core
+    return sign * max(light, least / patch.peak)
 
 
 def measure_scr(
@@ -123,16 +122,16 @@ def measure_scr(
     """Measure the SCR of a target in a finished frame, signed: negative is colder.
 
     Returns:
-        The ratio; NaN where the surroundings are of one level.
+        The ratio; NaN where the surroundings are of one level, or no pixel of the target in view.
     """
     window = _window(box_xyxy, RING_PX)
     ring = frame[window][~is_near_target[window]]
     if ring.size < MIN_RING_PIXELS:
         ring = frame[window].ravel()
     std = float(ring.std()) if ring.size else 0.0
-    if std == 0:
-        return math.nan
     target = frame[patch.rows, patch.columns][patch.support()]
+    if std == 0 or not target.size:
+        return math.nan
     return (float(target.mean()) - float(ring.mean())) / std
 
 

@@ -239,13 +239,13 @@ class _Renderer:
         found = []
         for (target, patch, _), light in zip(drawn, lights, strict=True):
             at = (patch.rows, patch.columns)
-            passing = patch.light if hidden is None else patch.light * (1 - hidden[at])
+            cover = hidden[at] if hidden is not None and target.is_behind else np.float32(0)
+            passing = patch.light * (1 - cover)
             shaded[at] += np.float32(light) * passing
             visible = float(passing.sum() / max(patch.light.sum(), 1e-12))
             if visible >= LEAST_VISIBLE and is_inside(target.centres_xy[time], hw):
                 found.append((target, patch, visible))
-                support = patch.support()
-                mask[at] |= support if hidden is None else support & (hidden[at] < 0.5)
+                mask[at] |= patch.support() & (cover < 0.5)
         return found
 
 

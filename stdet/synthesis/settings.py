@@ -90,6 +90,8 @@ class TargetConfig:
     visible_probability: float = Field(default=0.7, ge=0, le=1)
     """Of a target passing its anchor in the middle of the sequence, and so being in view for most
     of it; the others pass it at any time, and enter or leave."""
+    behind_probability: float = Field(default=0.5, ge=0, le=1)
+    """Of a target flying behind clouds, trees and land; the others fly in front of all."""
     box_min_px: float = Field(default=8.0, gt=0)
     """Smallest side of a true box, pixels; larger targets get their extent."""
 

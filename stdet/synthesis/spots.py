@@ -59,15 +59,22 @@ class Patch:
         rows: Rows of the frame that it touches.
         columns: Columns.
         light: float32 (h, w), the share of the light on each pixel; sums to 1 when uncut.
+        peak: Light of the brightest pixel, were the frame larger.
+        core: Mean light of the pixels with at least half of that, were the frame larger.
     """
 
     rows: slice
     columns: slice
     light: FloatArray
+    peak: float
+    core: float
 
     def support(self) -> NDArray[np.bool_]:
-        """Return the pixels of the target: those with at least half the light of the brightest."""
-        is_target: NDArray[np.bool_] = self.light >= 0.5 * self.light.max(initial=0)
+        """Return the pixels of the target: those with at least half the light of the brightest.
+
+        All may be false where the target lies beyond the border.
+        """
+        is_target: NDArray[np.bool_] = self.light >= 0.5 * self.peak
         return is_target
 
 
@@ -119,16 +126,22 @@ def render(shape: Shape, centre_xy: Float, blur_xy: Float, hw: tuple[int, int]) 
     reach = REACH_SIGMAS * sigmas
     left, top = np.floor((centres - reach[:, None]).min(axis=0)).astype(int)
     right, bottom = np.ceil((centres + reach[:, None]).max(axis=0)).astype(int)
-    left, top = max(left, 0), max(top, 0)
-    right, bottom = min(right, hw[1]), min(bottom, hw[0])
-    if left >= right or top >= bottom:
+    if left >= hw[1] or top >= hw[0] or right <= 0 or bottom <= 0:
         return None
     along_x = pixel_integrals(left, right, centres[:, 0], sigmas)
     along_y = pixel_integrals(top, bottom, centres[:, 1], sigmas) * weights[:, None]
+    whole = (along_y.T @ along_x).astype(np.float32)
+    # Brightness is decided by the whole spot: only a faint rim of it may lie in the frame.
+    peak = float(whole.max())
+    rows, columns = slice(max(top, 0), min(bottom, hw[0])), slice(max(left, 0), min(right, hw[1]))
     return Patch(
-        rows=slice(top, bottom),
-        columns=slice(left, right),
-        light=(along_y.T @ along_x).astype(np.float32),
+        rows=rows,
+        columns=columns,
+        light=whole[
+            rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+        ],
+        peak=peak,
+        core=float(whole[whole >= 0.5 * peak].mean()),
     )
 
 

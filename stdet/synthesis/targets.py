@@ -40,6 +40,7 @@ class TargetPlan:
         blurs_xy: Motion in the frame during the exposure, float64 (T, 2).
         headings: Direction of the body in the frame, float64 (T,), radians.
         box_min_px: Smallest side of a box.
+        is_behind: Whether clouds, trees and land hide it.
     """
 
     track_id: int
@@ -53,6 +54,7 @@ class TargetPlan:
     blurs_xy: Float
     headings: Float
     box_min_px: float
+    is_behind: bool
 
     def shape(self, time: int) -> Shape:
         """Return the lobes at a time."""
@@ -138,6 +140,7 @@ def _plan(
         blurs_xy=motion_blur(centres, exposure),
         headings=directions - camera.angles,
         box_min_px=config.box_min_px,
+        is_behind=bool(rng.random() < config.behind_probability),
     )
 
 
