@@ -155,7 +155,7 @@ class SceneConfig:
     num_frames: int = Field(default=50, ge=1)
     """Frames."""
     hw: tuple[int, int] = (256, 256)
-    """Height and width of the frames, pixels, at least 32 x 32."""
+    """Height and width of the frames, pixels, at least 16 x 16."""
     fps: float = Field(default=25.0, gt=0)
     """Frames per second written into the truth."""
     background: BackgroundConfig = BackgroundConfig()
@@ -175,8 +175,8 @@ class SceneConfig:
             for field in dataclasses.fields(section):
                 if field.name.endswith("_range"):
                     _check_range(f"{field.name}", getattr(section, field.name))
-        if min(self.hw) < 32:
-            raise ValueError(f"hw {list(self.hw)} is too small; expected at least 32 x 32")
+        if min(self.hw) < 16:
+            raise ValueError(f"hw {list(self.hw)} is too small; expected at least 16 x 16")
         targets = self.targets
         if targets.scr_range[0] < 0:
             raise ValueError(

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scenes import SyntheticConfig, generate
 
 from stdet.data.formats.mot import write_annotation
-from stdet.data.synthetic import SyntheticConfig, generate
 
 SCORES = {
     "detection": ("map50", "map50_95", "precision", "recall", "f1", "legacy"),

@@ -4,13 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scenes import SyntheticConfig
 from torch.utils.data import DataLoader
 
 from stdet.config import AugmentConfig, DataConfig
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.dataset import ClipDataset, FrameCache, clip_shape, collate
 from stdet.data.sequences import load_sequences
-from stdet.data.synthetic import SyntheticConfig
 from stdet.errors import ConfigError
 from stdet.types import UNKNOWN_TRACK_ID, Clip
 
