@@ -11,7 +11,12 @@ from stdet.checkpoint import find_weights, load_state, load_weights, operating_p
 from stdet.config import StdetConfig
 from stdet.data.sequences import Sequence, Split, load_sequences
 from stdet.device import choose_device
-from stdet.evaluation.report import Report, best_confidence, evaluate_sequences
+from stdet.evaluation.report import (
+    Report,
+    best_confidence,
+    evaluate_sequences,
+    named_subsets,
+)
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.build import build_detector
 from stdet.models.detector import ClipDetector
@@ -113,7 +118,10 @@ def score_sequences(
         tracked,
         config.evaluation,
         confidence=confidence,
-        subsets=_without_leaks(sequences, config.data.leaked_sequences),
+        subsets={
+            **_without_leaks(sequences, config.data.leaked_sequences),
+            **named_subsets([sequence.name for sequence in sequences], config.data.subsets),
+        },
     )
     return Scored(
         report=report, confidence=confidence, results=tuple(tracked), sequences=tuple(sequences)

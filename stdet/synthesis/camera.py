@@ -86,7 +86,8 @@ def draw_camera(
         steps[1:] = _burst_speeds(num_frames, rng)[1:, None] * speed * 1.5 * direction
         steps[1:] *= rng.choice([-1, 1])
     elif motion == "jumps":
-        for time in np.flatnonzero(rng.random(num_frames) < 1 / _JUMP_EVERY):
+        num_jumps = min(1 + int(rng.poisson(num_frames / _JUMP_EVERY)), num_frames - 1)
+        for time in rng.choice(np.arange(1, num_frames), num_jumps, replace=False).tolist():
             angle = rng.uniform(0, 2 * np.pi)
             steps[time] = draw(config.jump_range, rng) * np.array([np.cos(angle), np.sin(angle)])
     path = _turn_back(np.cumsum(steps, axis=0) - steps[0])
