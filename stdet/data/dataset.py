@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 
 from stdet.config import AugmentConfig, DataConfig, ModelConfig
+from stdet.data.camera_motion import CameraMotion
 from stdet.data.clip_sampler import ClipShape, Window, windows_of_sequence
 from stdet.data.input_geometry import InputGeometry
 from stdet.data.sequences import Sequence
@@ -89,7 +90,7 @@ class ClipDataset(Dataset[Clip]):
         frames = torch.from_numpy(grey)[:, None]
         sample = self._targets(sequence, indices, frames)
         if self.augment:
-            sample = ClipAugmentation(self.augment)(self._inject(sample))
+            sample = ClipAugmentation(self.augment)(self._inject(sample, indices))
         hw = (int(sample.frames.shape[-2]), int(sample.frames.shape[-1]))
         geometry = InputGeometry.fit(
             hw, input_hw=self.model.input_hw, size_divisor=self.size_divisor
@@ -134,28 +135,30 @@ class ClipDataset(Dataset[Clip]):
             track_ids=torch.from_numpy(truth.track_ids[picked]),
         )
 
-    def _inject(self, sample: ClipSample) -> ClipSample:
-        """Add synthetic targets and their labels."""
+    def _inject(self, sample: ClipSample, indices: np.ndarray) -> ClipSample:
+        """Add synthetic targets, which move with the background, and their labels."""
         assert self.augment is not None
         most = self.augment.inject_targets_max
         if most == 0:
             return sample
         seed = int(torch.randint(1 << 62, ()).item())
+        frames = sample.frames.numpy()
+        motion = CameraMotion()
         injected = inject_targets(
-            sample.frames.numpy(),
-            np.zeros((len(sample.frames), 2)),
+            frames,
+            np.cumsum([motion.push(frame[0]) for frame in frames], axis=0),
             self.shape.keys,
             num_targets=int(torch.randint(0, most + 1, ()).item()),
             num_negatives=int(torch.randint(0, self.augment.inject_negatives_max + 1, ()).item()),
             box_side=self.augment.min_box_px,
             rng=np.random.default_rng(seed),
+            times=indices.astype(np.float64),
         )
-        frames = torch.from_numpy(injected.frames)
         boxes = torch.from_numpy(injected.boxes_xyxy)
         slots = torch.from_numpy(injected.key_slots)
         return replace(
             sample,
-            frames=frames,
+            frames=torch.from_numpy(injected.frames),
             boxes_xyxy=torch.cat([sample.boxes_xyxy, boxes]),
             key_slots=torch.cat([sample.key_slots, slots]),
             class_ids=torch.cat([sample.class_ids, torch.zeros_like(slots)]),

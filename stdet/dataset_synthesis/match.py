@@ -12,6 +12,7 @@ file exist.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -172,6 +173,7 @@ def match_chart(match: Match) -> str:
     parts = []
     for number, compared in enumerate(match.compared):
         top = float(np.percentile(np.concatenate([compared.wanted, compared.found]), 99))
+        top = 5 * math.ceil(top / 5)  # The axis has five steps, of whole numbers.
         values = np.linspace(0, top, 200)
         lines = [
             Line(
