@@ -52,6 +52,9 @@ class DataConfig:
     as `SCR 1 to 3: "scr1to3_*"`."""
     num_generated: int = Field(default=0, ge=0)
     """Generated sequences of 50 frames that are added to the training split."""
+    generated_hot_spots_max: int = Field(default=2, ge=0)
+    """Most still hot spots in a generated sequence. They are unlabelled and look like hovering
+    targets: many of them cost those (docs/decisions/0005)."""
     drop_invalid_boxes: bool = False
     """Leave out boxes that are NaN, empty or outside the frame instead of stopping."""
     window_extra: int = Field(default=0, ge=0)

@@ -38,11 +38,11 @@ from stdet.types import SequenceAnnotation
 _Values = NDArray[np.float64]
 
 _NUM_QUANTILES = 41
-_ROUNDS = 12
+_ROUNDS = 10
 """Corrections by planned truth, which is cheap."""
 _DRAWN_ROUNDS = 3
 """Corrections by drawn frames, which are not."""
-_NUM_PLANNED, _NUM_DRAWN = 150, 10
+_NUM_PLANNED, _NUM_DRAWN = 100, 10
 """Sequences looked at in each round: the data set's own and others like them."""
 _MAX_CONTRAST_FRAMES = 400
 """Frames of the label file in which contrast is measured, evenly spread."""

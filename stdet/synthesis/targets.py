@@ -68,11 +68,12 @@ class TargetPlan:
 
         The visible extent with its motion blur, and at least the smallest side.
         """
-        times = range(len(self.centres_xy))
-        if self.size_px < BODY_FROM_PX:
-            extent = self.shape(0).half_extent_xy()[None]
-        else:
-            extent = np.stack([self.shape(time).half_extent_xy() for time in times])
+        extent = self.shape(0).half_extent_xy()[None]
+        if self.size_px >= BODY_FROM_PX:
+            # Lobes on a line: variances along and across it, turned by the heading.
+            along, across = body_shape(self.size_px, self.optics_sigma, 0.0).half_extent_xy() ** 2
+            directions = np.stack([np.cos(self.headings), np.sin(self.headings)], axis=1)
+            extent = np.sqrt(across + (along - across) * directions**2)
         half = np.maximum(extent + np.abs(self.blurs_xy) / 2, self.box_min_px / 2)
         boxes: Float = np.concatenate([self.centres_xy - half, self.centres_xy + half], axis=1)
         return boxes

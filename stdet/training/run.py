@@ -46,7 +46,11 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
         distributed.wait_for_all()
         train_sequences = [
             *load_sequences(config.data, "train"),
-            *generated_sequences(config.data.num_generated, seed=config.train.seed),
+            *generated_sequences(
+                config.data.num_generated,
+                seed=config.train.seed,
+                hot_spots_max=config.data.generated_hot_spots_max,
+            ),
         ]
         has_validation = config.data.validation_annotations or config.data.validation_sequences
         validation = load_sequences(config.data, "validation") if has_validation else []

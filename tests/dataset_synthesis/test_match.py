@@ -14,12 +14,12 @@ def synth(seed, targets, groups=None):
         {
             "seed": seed,
             "scene": {
-                "num_frames": 20,
-                "hw": [96, 96],
+                "num_frames": 10,
+                "hw": [64, 64],
                 "targets": targets,
                 "camera": {"motions": ["still"]},
             },
-            "groups": groups or [{"split": "train", "num_sequences": 6}],
+            "groups": groups or [{"split": "train", "num_sequences": 40}],
         },
         where="here",
     )
