@@ -102,20 +102,20 @@ def inject_targets(
     )
     for _ in range(num_negatives):
         _NEGATIVES[int(rng.integers(len(_NEGATIVES)))](clip, rng)
-    boxes, slots = [], []
-    for _ in range(num_targets):
-        found = _add_spot(clip, rng, path_xy=_path(clip, rng), can_be_dark=True)
-        for slot, row in enumerate(key_rows.tolist()):
-            x, y = found.path_xy[row].tolist()
-            if 0 <= x < frames.shape[3] and 0 <= y < frames.shape[2]:
-                blur = np.abs(found.blurs_xy[row]) / 2
-                half_x, half_y = np.maximum(found.half_xy + blur, box_side / 2).tolist()
-                boxes.append([x - half_x, y - half_y, x + half_x, y + half_y])
-                slots.append(slot)
+    drawn = [
+        _add_spot(clip, rng, path_xy=_path(clip, rng), can_be_dark=True)
+        for _ in range(num_targets)
+    ]
+    boxes = [
+        (slot, box)
+        for spot in drawn
+        for slot, row in enumerate(key_rows.tolist())
+        if (box := _box(spot, row, frames.shape[2:], box_side)) is not None
+    ]
     return Injected(
         frames=np.clip(clip.frames, 0, 1)[:, None],
-        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-        key_slots=np.array(slots, np.int64),
+        boxes_xyxy=np.array([box for _, box in boxes], np.float32).reshape(-1, 4),
+        key_slots=np.array([slot for slot, _ in boxes], np.int64),
     )
 
 
@@ -136,6 +136,16 @@ class _Drawn:
     path_xy: Float
     blurs_xy: Float
     half_xy: Float
+
+
+def _box(spot: _Drawn, row: int, hw: tuple[int, ...], box_side: float) -> Float | None:
+    """Return the box of a spot in one frame, None where its centre lies outside the frame."""
+    centre = spot.path_xy[row]
+    if (centre < 0).any() or (centre >= (hw[1], hw[0])).any():
+        return None
+    half = np.maximum(spot.half_xy + np.abs(spot.blurs_xy[row]) / 2, box_side / 2)
+    box: Float = np.concatenate([centre - half, centre + half])
+    return box
 
 
 def _path(clip: _Clip, rng: np.random.Generator) -> Float:
