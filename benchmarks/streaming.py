@@ -18,9 +18,9 @@ import torch
 
 from stdet.config import ModelConfig, PostprocessConfig, load_config
 from stdet.data.clip_sampler import ClipShape, window_at
-from stdet.data.synthetic import SyntheticConfig, generate
 from stdet.models.build import build_detector
 from stdet.pipeline import StreamingDetector
+from stdet.synthesis import SceneConfig, generate
 
 DEFAULT_CONFIGS = (Path("configs/models/stdet_n.yaml"), Path("configs/models/yolo_bp_s.yaml"))
 NUM_WARM_UP = 6
@@ -46,7 +46,7 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
     """Time both ways on the same frames, frame by frame in turns."""
     torch.manual_seed(0)
     detector = build_detector(model).eval()
-    raw, _ = generate(SyntheticConfig(num_frames=num_frames + NUM_WARM_UP, seed=0))
+    raw = generate(SceneConfig(num_frames=num_frames + NUM_WARM_UP), seed=0).frames
     frames = [frame.astype("float32") / 255 for frame in raw]
     streaming = StreamingDetector(
         detector, model=model, config=PostprocessConfig(), device=torch.device("cpu")

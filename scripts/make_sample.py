@@ -14,22 +14,44 @@ from pathlib import Path
 import numpy as np
 
 from stdet.data.formats.mot import write_annotation
-from stdet.data.synthetic import SyntheticConfig, generate
 from stdet.data.video import VideoWriter
+from stdet.synthesis import SceneConfig, generate
 
-SAMPLE = SyntheticConfig(
-    name="sample",
-    seed=8,
+NAME, SEED = "sample", 8
+
+SAMPLE = SceneConfig(
     num_frames=150,
     hw=(256, 256),
     fps=25.0,
-    num_targets=3,
-    is_crossing=True,
-    speed_range=(0.5, 1.0),
-    contrast_range=(16.0, 26.0),
-    noise_std=2.0,
-    drift_xy=(0.25, 0.03),
-    jitter_px=0.1,
+    background={"kinds": ["horizon"], "mean_range": [0.4, 0.4], "contrast_range": [0.09, 0.09]},
+    camera={"motions": ["pan"], "speed_range": [0.25, 0.25], "jitter_range": [0.1, 0.1]},
+    targets={
+        "num_range": [3, 3],
+        "size_range": [1.5, 3.0],
+        "scr_range": [4.0, 8.0],
+        "speed_range": [0.5, 1.0],
+        "motions": ["straight", "turning"],
+        "crossing_probability": 1.0,
+        "dark_probability": 0.0,
+        "behind_probability": 0.0,
+        "visible_probability": 1.0,
+    },
+    distractors={
+        "hot_spots_range": [3, 3],
+        "stuck_pixels_range": [0, 0],
+        "blinking_pixels_range": [0, 0],
+        "birds_range": [0, 0],
+        "crowns_range": [20, 20],
+        "text_probability": 0.0,
+        "cross_hair_probability": 0.0,
+    },
+    sensor={
+        "noise_range": [0.008, 0.008],
+        "fixed_pattern_range": [0.0, 0.002],
+        "stripe_range": [0.0, 0.002],
+        "gain_steps_range": [0, 0],
+        "h264_probability": 0.0,
+    },
 )
 """Three targets, two of which cross, over a slow pan; faint noise keeps the video small."""
 
@@ -40,12 +62,12 @@ def write_sample(folder: Path) -> None:
     Raises:
         DataError: If a file cannot be written.
     """
-    frames, truth = generate(SAMPLE)
+    made = generate(SAMPLE, seed=SEED, name=NAME)
     folder.mkdir(parents=True, exist_ok=True)
     with VideoWriter(folder / "sample.mp4", hw=SAMPLE.hw, fps=SAMPLE.fps) as writer:
-        for frame in frames:
+        for frame in made.frames:
             writer.write(np.repeat(frame[:, :, None], 3, axis=2).astype(np.uint8))
-    write_annotation(folder / "sample.gt.txt", truth)
+    write_annotation(folder / "sample.gt.txt", made.truth)
 
 
 if __name__ == "__main__":

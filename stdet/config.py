@@ -13,7 +13,7 @@ import json
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -22,6 +22,8 @@ from pydantic.dataclasses import dataclass
 from stdet.errors import ConfigError
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+_Settings = TypeVar("_Settings")
 
 
 BoxKind = Literal["box", "point", "core"]
@@ -81,8 +83,17 @@ class DataConfig:
     extra_sources: tuple[SourceConfig, ...] = ()
     """Further training material. Each source gets windows by its weight, whatever its size, and
     within a source a sequence by the square root of its length."""
+    subsets: dict[str, str] = Field(default_factory=dict)
+    """Further groups of sequences to give scores of: a title and the pattern of their names, such
+    as `SCR 1 to 3: "scr1to3_*"`."""
     num_generated: int = Field(default=0, ge=0)
-    """Generated sequences of 40 frames that are added to the training split."""
+    """Generated sequences of 50 frames that are added to the training split."""
+    generated_weight: float = Field(default=1.0, gt=0)
+    """Share of the generated sequences in the windows of an epoch where there are
+    ``extra_sources``."""
+    generated_hot_spots_max: int = Field(default=2, ge=0)
+    """Most still hot spots in a generated sequence. They are unlabelled and look like hovering
+    targets: many of them cost those (docs/decisions/0005)."""
     drop_invalid_boxes: bool = False
     """Leave out boxes that are NaN, empty or outside the frame instead of stopping."""
     window_extra: int = Field(default=0, ge=0)
@@ -125,6 +136,9 @@ class AugmentConfig:
     """Standard deviation of white noise is drawn from [0, this], in units of the full scale."""
     inject_targets_max: int = Field(default=0, ge=0)
     """Up to so many synthetic moving targets are drawn into a clip and labelled."""
+    inject_negatives_max: int = Field(default=0, ge=0)
+    """Up to so many still spots, bad pixels and burnt-in texts are drawn beside them, unlabelled.
+    Still spots look like hovering targets: many of them cost those (docs/decisions/0005)."""
     min_box_px: float = Field(default=0.0, ge=0)
     """Boxes grow about their centre to at least this side after scaling and injection, pixels."""
 
@@ -417,10 +431,26 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Stdet
         ConfigError: If a file is missing or not YAML, or any key or value is wrong; all of them
             are listed, unknown keys with the nearest known one.
     """
+    return read_settings(StdetConfig, path, overrides)
+
+
+def read_settings(
+    kind: type[_Settings], path: str | Path | None, overrides: Sequence[str] = ()
+) -> _Settings:
+    """Read settings of any kind; as ``load_config``.
+
+    Args:
+        kind: A dataclass of pydantic.
+        path: YAML file, None for the defaults.
+        overrides: Such as ``scene.num_frames=20``.
+
+    Raises:
+        ConfigError: Listing every unknown key and wrong value.
+    """
     values = {} if path is None else _read_yaml(Path(path), ())
     for override in overrides:
-        values = _merge(values, _parse_override(override))
-    return config_from_dict(values, where="--set" if path is None else str(path))
+        values = merge_settings(values, _parse_override(override))
+    return check_settings(kind, values, where="--set" if path is None else str(path))
 
 
 def config_from_dict(values: dict[str, Any], *, where: str) -> StdetConfig:
@@ -429,19 +459,33 @@ def config_from_dict(values: dict[str, Any], *, where: str) -> StdetConfig:
     Raises:
         ConfigError: Listing every unknown key and wrong value.
     """
-    problems = list(_unknown_keys(values, StdetConfig, ()))
+    return check_settings(StdetConfig, values, where=where)
+
+
+def check_settings(kind: type[_Settings], values: dict[str, Any], *, where: str) -> _Settings:
+    """Check a nested dict of values of settings of any kind.
+
+    Raises:
+        ConfigError: Listing every unknown key and wrong value.
+    """
+    problems = list(_unknown_keys(values, kind, (), kind))
     try:
-        config = _ADAPTER.validate_python(values)
+        settings = TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         problems += [_describe(item) for item in error.errors() if item["type"] not in _UNKNOWN]
     if problems:
         raise ConfigError(f"{where}: {'; '.join(problems)}.")
-    return config
+    return settings
 
 
 def config_to_dict(config: StdetConfig) -> dict[str, Any]:
     """Return the configuration as plain values that JSON and YAML can hold."""
-    plain: dict[str, Any] = json.loads(_ADAPTER.dump_json(config))
+    return settings_to_dict(config)
+
+
+def settings_to_dict(settings: Any) -> dict[str, Any]:
+    """Return settings of any kind as plain values that JSON and YAML can hold."""
+    plain: dict[str, Any] = json.loads(TypeAdapter(type(settings)).dump_json(settings))
     return plain
 
 
@@ -450,7 +494,6 @@ def save_config(config: StdetConfig, path: Path) -> None:
     path.write_text(yaml.safe_dump(config_to_dict(config), sort_keys=False), encoding="utf-8")
 
 
-_ADAPTER = TypeAdapter(StdetConfig)
 _UNKNOWN = ("unexpected_keyword_argument", "invalid_key")
 """Pydantic's errors that ``_unknown_keys`` describes."""
 
@@ -501,17 +544,17 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: include is {includes!r}; expected a list of file names.")
     merged: dict[str, Any] = {}
     for include in includes:
-        merged = _merge(merged, _read_yaml(path.parent / include, (*seen, path.resolve())))
-    return _merge(merged, values)
+        merged = merge_settings(merged, _read_yaml(path.parent / include, (*seen, path.resolve())))
+    return merge_settings(merged, values)
 
 
-def _merge(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
+def merge_settings(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
     """Return ``base`` with ``update`` laid over it, section by section."""
     merged = dict(base)
     for key, value in update.items():
         old = merged.get(key)
         both_sections = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = _merge(old, value) if both_sections else value  # type: ignore[arg-type]
+        merged[key] = merge_settings(old, value) if both_sections else value  # type: ignore[arg-type]
     return merged
 
 
@@ -530,7 +573,7 @@ def _parse_override(text: str) -> dict[str, Any]:
 
 
 def _unknown_keys(
-    values: dict[str, Any], section: type, path: tuple[str, ...]
+    values: dict[str, Any], section: type, path: tuple[str, ...], root: type
 ) -> typing.Iterator[str]:
     """Yield a message for every key that no dataclass field knows, with the nearest one."""
     fields = typing.get_type_hints(section)
@@ -538,17 +581,18 @@ def _unknown_keys(
     for key, value in values.items():
         dotted = ".".join((*path, str(key)))
         if key not in known:
-            yield f"unknown key {dotted!r} ({_hint(str(key), known, path)})"
+            yield f"unknown key {dotted!r} ({_hint(str(key), known, path, root)})"
         elif isinstance(value, dict) and dataclasses.is_dataclass(fields[key]):
-            yield from _unknown_keys(value, typing.cast(type, fields[key]), (*path, str(key)))
+            section_type = typing.cast(type, fields[key])
+            yield from _unknown_keys(value, section_type, (*path, str(key)), root)
 
 
-def _hint(key: str, known: set[str], path: tuple[str, ...]) -> str:
+def _hint(key: str, known: set[str], path: tuple[str, ...], root: type) -> str:
     """Name the key that was probably meant: near in this section, or the same in another."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     if near:
         return f"did you mean {'.'.join((*path, near[0]))!r}?"
-    elsewhere = [name for name in _all_keys(StdetConfig, "") if name.split(".")[-1] == key]
+    elsewhere = [name for name in _all_keys(root, "") if name.split(".")[-1] == key]
     if elsewhere:
         return f"did you mean {' or '.join(map(repr, elsewhere))}?"
     return f"known here: {', '.join(sorted(known))}"

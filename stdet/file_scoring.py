@@ -27,7 +27,7 @@ from stdet.data.formats.track_json import MAX_FRAMES, read_track_json
 from stdet.data.image_runs import cut_into_runs
 from stdet.errors import DataError
 from stdet.evaluation.per_target import TargetRow, score_targets
-from stdet.evaluation.report import Report, evaluate_sequences
+from stdet.evaluation.report import Report, evaluate_sequences, named_subsets
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.types import UNKNOWN_TRACK_ID, Detections, FloatArray, IntArray, Tracks
 
@@ -104,7 +104,12 @@ def score_files(
                 "postprocess.confidence=..."
             )
         confidence = stated.pop() or 0.0
-    report = evaluate_sequences(results, config.evaluation, confidence=confidence)
+    report = evaluate_sequences(
+        results,
+        config.evaluation,
+        confidence=confidence,
+        subsets=named_subsets([r.annotation.name for r in results], config.data.subsets),
+    )
     targets: tuple[TargetRow, ...] = ()
     if len(results) == 1 and results[0].annotation.has_identities and results[0].is_tracked:
         targets = tuple(score_targets(results[0], gate_px=config.evaluation.track_gate_px))

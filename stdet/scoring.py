@@ -10,7 +10,12 @@ from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
 from stdet.config import StdetConfig
 from stdet.data.sequences import Sequence, Split, load_sequences
 from stdet.device import choose_device
-from stdet.evaluation.report import Report, best_confidence, evaluate_sequences
+from stdet.evaluation.report import (
+    Report,
+    best_confidence,
+    evaluate_sequences,
+    named_subsets,
+)
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.build import build_detector
 from stdet.pipeline import FrameDetector, StreamingDetector, detect_sequence, track_detections
@@ -106,7 +111,10 @@ def score_sequences(
         tracked,
         config.evaluation,
         confidence=confidence,
-        subsets=_without_leaks(sequences, config.data.leaked_sequences),
+        subsets={
+            **_without_leaks(sequences, config.data.leaked_sequences),
+            **named_subsets([sequence.name for sequence in sequences], config.data.subsets),
+        },
     )
     return Scored(
         report=report, confidence=confidence, results=tuple(tracked), sequences=tuple(sequences)

@@ -78,10 +78,11 @@ def lively():
 @pytest.fixture(scope="session")
 def write_coco_split():
     """Write generated sequences as a data set in COCO layout and return its DataConfig."""
+    from scenes import generate
+
     from stdet.config import DataConfig
     from stdet.data.formats.coco_video import write_coco
     from stdet.data.formats.image_labels import ImageLabels
-    from stdet.data.synthetic import generate
 
     def write(root: Path, configs, **changes):
         paths, rows, truths = [], [], []

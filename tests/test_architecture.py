@@ -16,7 +16,7 @@ BASE = {"types", "boxes", "errors", "config", "data.part_file"}
 
 ROOMS = {
     # What each room may import besides itself and BASE.
-    "data": set(),
+    "data": {"synthesis"},
     "classical": {"data"},
     "models": set(),
     "postprocess": {"data"},
@@ -24,6 +24,7 @@ ROOMS = {
     "evaluation": set(),
     "device": set(),
     "progress": set(),
+    "synthesis": set(),
     "visualize": set(),
 }
 JOINERS = {
@@ -31,6 +32,7 @@ JOINERS = {
     "__main__",
     "checkpoint",
     "cli",
+    "dataset_synthesis",
     "dataset_check",  # Links truth as `evaluation` does, to follow targets of `data`.
     "file_scoring",
     "info",

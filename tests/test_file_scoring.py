@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from scenes import SyntheticConfig, generate
 
 from stdet.config import StdetConfig, config_from_dict
 from stdet.data.formats.mot import read_predictions as read_mot
 from stdet.data.formats.mot import write_annotation, write_tracks
-from stdet.data.synthetic import SyntheticConfig, generate
 from stdet.errors import DataError
 from stdet.file_scoring import score_files
 from stdet.types import Tracks

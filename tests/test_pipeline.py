@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scenes import SyntheticConfig
 
 from stdet.checkpoint import save_weights
 from stdet.config import PostprocessConfig, StdetConfig, TrackerConfig
@@ -11,7 +12,6 @@ from stdet.data.clip_sampler import ClipShape, window_at
 from stdet.data.frame_source import EIGHT_BIT_SCALE, ClosesOnExit, Frame
 from stdet.data.input_geometry import InputGeometry
 from stdet.data.sequences import load_sequences
-from stdet.data.synthetic import SyntheticConfig
 from stdet.errors import IncompleteInputError
 from stdet.evaluation.report import SequenceResult, evaluate_sequences
 from stdet.models.build import build_detector

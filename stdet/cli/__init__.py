@@ -17,6 +17,7 @@ from stdet import __version__
 from stdet.cli.data import add_data
 from stdet.cli.evaluate import add_compare, add_evaluate
 from stdet.cli.info import add_info
+from stdet.cli.synth import add_synth
 from stdet.cli.track import add_track
 from stdet.cli.train import add_train
 from stdet.errors import StdetError
@@ -57,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stdet {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_track, add_train, add_evaluate, add_compare, add_info, add_data):
+    for add in (add_track, add_train, add_evaluate, add_compare, add_info, add_data, add_synth):
         add(commands)
     return parser
 

@@ -23,11 +23,11 @@ from stdet.data.clip_sampler import (
     windows_of_sequence,
 )
 from stdet.data.core_box import core_box
-from stdet.data.injection import inject_targets
 from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.sequences import Sequence
 from stdet.data.transforms import ClipAugmentation, ClipSample
 from stdet.errors import ConfigError
+from stdet.synthesis.injection import inject_targets
 from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, FloatArray, IntArray, Targets
 
 SampleKey = tuple[int, int]
@@ -76,7 +76,7 @@ class ClipDataset(Dataset[Clip]):
         self.windows: list[tuple[int, Window]] = [
             (number, window)
             for number, sequence in enumerate(self.sequences)
-            for window in windows_of_sequence(shape, sequence.annotation.num_frames)
+            for window in windows_of_sequence(shape, len(sequence))
         ]
 
         self.window_weights = _window_weights(self.windows, sources)
@@ -184,22 +184,27 @@ class ClipDataset(Dataset[Clip]):
         )
 
     def _inject(self, sample: ClipSample, times: IntArray, key_rows: IntArray) -> ClipSample:
-        """Add synthetic targets and their labels."""
+        """Add synthetic targets, which move with the background, and their labels."""
         assert self.augment is not None
         most = self.augment.inject_targets_max
         if most == 0:
             return sample
-        frames, boxes, slots = inject_targets(
-            sample.frames,
-            torch.from_numpy(times).float(),
-            sample.positions_xy,
-            torch.from_numpy(key_rows),
+        seed = int(torch.randint(1 << 62, ()).item())
+        injected = inject_targets(
+            sample.frames.numpy(),
+            sample.positions_xy.numpy().astype(np.float64),
+            key_rows,
             num_targets=int(torch.randint(0, most + 1, ()).item()),
+            num_negatives=int(torch.randint(0, self.augment.inject_negatives_max + 1, ()).item()),
             box_side=self.augment.min_box_px,
+            rng=np.random.default_rng(seed),
+            times=times.astype(np.float64),
         )
+        boxes = torch.from_numpy(injected.boxes_xyxy)
+        slots = torch.from_numpy(injected.key_slots)
         return replace(
             sample,
-            frames=frames,
+            frames=torch.from_numpy(injected.frames),
             boxes_xyxy=torch.cat([sample.boxes_xyxy, boxes]),
             key_slots=torch.cat([sample.key_slots, slots]),
             class_ids=torch.cat([sample.class_ids, torch.zeros_like(slots)]),

@@ -41,7 +41,7 @@ from stdet.data.video_info import (
     surviving_frames,
     to_url,
 )
-from stdet.data.video_writer import VideoWriter, write_gray16
+from stdet.data.video_writer import VideoWriter, write_grey
 from stdet.errors import DataError, IncompleteInputError
 
 __all__ = [
@@ -51,7 +51,7 @@ __all__ = [
     "VideoWriter",
     "inspect_video",
     "open_video",
-    "write_gray16",
+    "write_grey",
 ]
 
 _LOGGER = logging.getLogger(__name__)

@@ -96,12 +96,14 @@ class VideoWriter:
             self._encoder.abort()
 
 
-def write_gray16(path: Path, frames: Iterable[NDArray[np.uint16]], fps: float) -> None:
-    """Write raw grey frames without loss, as FFV1 gray16le in an mkv file.
+def write_grey(
+    path: Path, frames: Iterable[NDArray[np.uint8] | NDArray[np.uint16]], fps: float
+) -> None:
+    """Write raw grey frames without loss, as FFV1 gray or gray16le in an mkv file.
 
     Args:
         path: Final name; replaced if it exists.
-        frames: uint16 (H, W), all of one size.
+        frames: uint8 or uint16 (H, W), all of one size and type.
         fps: Frames per second.
 
     Raises:
@@ -115,12 +117,13 @@ def write_gray16(path: Path, frames: Iterable[NDArray[np.uint16]], fps: float) -
                     path,
                     container_format="matroska",
                     codec="ffv1",
-                    pixel_format="gray16le",
+                    pixel_format="gray" if frame.dtype == np.uint8 else "gray16le",
                     hw=(frame.shape[0], frame.shape[1]),
                     fps=fps,
                     options={},
                 )
-            encoder.write(av.VideoFrame.from_ndarray(frame, format="gray16le"))
+            kind = "gray" if frame.dtype == np.uint8 else "gray16le"
+            encoder.write(av.VideoFrame.from_ndarray(frame, format=kind))
     except BaseException:
         if encoder is not None:
             encoder.abort()

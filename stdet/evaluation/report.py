@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -142,6 +143,21 @@ def evaluate_sequences(
         ),
         bootstrap=bootstrap(summaries),
     )
+
+
+def named_subsets(names: Sequence[str], patterns: Mapping[str, str]) -> dict[str, list[str]]:
+    """Group sequences by patterns of their names; a pattern that none matches gives no group.
+
+    Args:
+        names: Of all sequences.
+        patterns: Titles and patterns, such as ``{"SCR 1 to 3": "scr1to3_*"}``.
+
+    Example:
+        >>> named_subsets(["a_1", "b_1"], {"first": "a_*", "none": "c*"})
+        {'first': ['a_1']}
+    """
+    chosen = {title: fnmatch.filter(names, pattern) for title, pattern in patterns.items()}
+    return {title: members for title, members in chosen.items() if members}
 
 
 def best_confidence(results: Sequence[SequenceResult], config: EvaluationConfig) -> float:

@@ -44,10 +44,15 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
         if distributed.process_rank() == 0:
             _prepare(config, run_dir, overwrite=overwrite)
         distributed.wait_for_all()
+        generated = generated_sequences(
+            config.data.num_generated,
+            seed=config.train.seed,
+            hot_spots_max=config.data.generated_hot_spots_max,
+        )
         parts = [
             (config.data.weight, load_sequences(config.data, "train")),
             *((source.weight, load_source(source)) for source in config.data.extra_sources),
-            (1.0, generated_sequences(config.data.num_generated, seed=config.train.seed)),
+            (config.data.generated_weight, generated),
         ]
         train_sequences = [sequence for _, part in parts for sequence in part]
         sources = [(weight, len(part)) for weight, part in parts if part]

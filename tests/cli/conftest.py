@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenes import SyntheticConfig, generate
 
 from stdet.cli import main
-from stdet.data.synthetic import SyntheticConfig, generate
 from stdet.data.video import VideoWriter
 
 CLIP = SyntheticConfig(name="clip", num_frames=10, hw=(48, 64), num_targets=2, seed=4)

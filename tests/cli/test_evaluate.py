@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scenes import SyntheticConfig, generate
 
 from stdet.classical.methods import OPERATING_POINTS
 from stdet.data.formats.mot import write_annotation
-from stdet.data.synthetic import SyntheticConfig, generate
 
 SCORES = {
     "detection": ("map50", "map50_95", "precision", "recall", "f1", "legacy"),

@@ -7,13 +7,13 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from scenes import SyntheticConfig, generate
 
 import stdet
 from stdet.classical.methods import METHODS, OPERATING_POINTS
 from stdet.data.formats.mot import read_tracks
 from stdet.data.formats.track_json import read_track_json
 from stdet.data.frame_source import open_source
-from stdet.data.synthetic import SyntheticConfig, generate
 from stdet.errors import IncompleteInputError
 from stdet.progress import ProgressBar
 

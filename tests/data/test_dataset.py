@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scenes import SyntheticConfig
 from torch.utils.data import DataLoader
 
 from stdet.config import AugmentConfig, DataConfig
@@ -11,7 +12,6 @@ from stdet.data.background import BackgroundResidual
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.dataset import ClipDataset, FrameCache, clip_shape, collate
 from stdet.data.sequences import load_sequences
-from stdet.data.synthetic import SyntheticConfig
 from stdet.errors import ConfigError
 from stdet.types import UNKNOWN_TRACK_ID, Clip
 

@@ -1,43 +1,31 @@
-"""Generated training sequences."""
+import pickle
 
 import numpy as np
-import pytest
 
-from stdet.data.generated import NUM_FRAMES, generated_sequences
-from stdet.data.memory_source import MemorySource
+from stdet.data.generated import generated_sequences
+from stdet.synthesis import SceneConfig
 
-
-@pytest.fixture(scope="module")
-def sequences():
-    return generated_sequences(3, seed=5)
+SMALL = SceneConfig(num_frames=5, hw=(48, 64))
 
 
-def test_sequences_are_fixed_by_the_seed_and_differ_from_each_other(sequences):
-    again = generated_sequences(2, seed=5)
-    other = generated_sequences(1, seed=6)
-    assert [s.name for s in sequences] == ["generated_5_0", "generated_5_1", "generated_5_2"]
-    assert np.array_equal(again[1].read_raw(7), sequences[1].read_raw(7))
-    assert not np.array_equal(sequences[0].read_raw(7), sequences[1].read_raw(7))
-    assert not np.array_equal(other[0].read_raw(7), sequences[0].read_raw(7))
+def test_sequences_are_generated_on_first_use_and_alike_in_every_process():
+    (first, second) = generated_sequences(2, seed=3, config=SMALL)
+    assert len(first) == 5
+    copied = pickle.loads(pickle.dumps(first))
+    assert len(pickle.dumps(first)) < 20_000  # Settings and a seed, no frames.
+    np.testing.assert_array_equal(copied.read_raw(4), first.read_raw(4))
+    np.testing.assert_array_equal(copied.annotation.boxes_xyxy, first.annotation.boxes_xyxy)
+    assert (first.read_raw(0) != second.read_raw(0)).any()
+    assert first.name == first.annotation.name == "generated_3_0"
 
 
-def test_more_sequences_do_not_change_the_first_ones(sequences):
-    assert np.array_equal(generated_sequences(1, seed=5)[0].read(3), sequences[0].read(3))
+def test_seed_fixes_the_scenes():
+    again = generated_sequences(1, seed=3, config=SMALL)[0]
+    other = generated_sequences(1, seed=4, config=SMALL)[0]
+    once = generated_sequences(1, seed=3, config=SMALL)[0]
+    np.testing.assert_array_equal(once.read_raw(2), again.read_raw(2))
+    assert (once.read_raw(2) != other.read_raw(2)).any()
 
 
-def test_every_sequence_has_frames_in_unit_range_and_targets_with_identities(sequences):
-    for sequence in sequences:
-        frame = sequence.read(0)
-        assert len(sequence) == NUM_FRAMES
-        assert frame.dtype == np.float32
-        assert 0 <= frame.min() < frame.max() <= 1
-        assert len(sequence.annotation) > 0
-        assert sequence.annotation.has_identities
-
-
-def test_memory_source_streams_what_it_holds():
-    images = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)
-    source = MemorySource("three", images, fps=None)
-    assert [frame.index for frame in source.frames(1)] == [1, 2]
-    assert np.array_equal(next(source.frames(2)).pixels, images[2])
-    assert (source.hw, source.num_declared) == ((4, 5), 3)
+def test_no_sequences_for_none():
+    assert generated_sequences(0, seed=0) == []

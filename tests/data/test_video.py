@@ -19,7 +19,7 @@ from stdet.data.video import (
     VideoWriter,
     inspect_video,
     open_video,
-    write_gray16,
+    write_grey,
 )
 from stdet.errors import DataError, IncompleteInputError
 
@@ -155,7 +155,7 @@ def test_frames_are_picked_at_random_as_they_are_streamed(
 
 def test_16_bit_round_trip_is_bit_exact(tmp_path: Path):
     frames = [_RNG.integers(0, 65536, (31, 45), dtype=np.uint16) for _ in range(6)]
-    write_gray16(tmp_path / "a.mkv", frames, 12.5)
+    write_grey(tmp_path / "a.mkv", frames, 12.5)
     with open_source(tmp_path / "a.mkv") as source:
         assert isinstance(source, PyAvVideo)
         assert (source.hw, source.fps, source.bit_depth) == ((31, 45), 12.5, 16)
@@ -230,7 +230,7 @@ def test_cut_video_gives_what_is_left_and_then_says_so(
 
 def test_cut_16_bit_video_gives_what_is_left(tmp_path: Path):
     frames = [_RNG.integers(0, 65536, (31, 45), dtype=np.uint16) for _ in range(20)]
-    write_gray16(tmp_path / "a.mkv", frames, 25)
+    write_grey(tmp_path / "a.mkv", frames, 25)
     with open_source(_cut(tmp_path / "a.mkv")) as source:
         read, error = _stream(source)
     assert "of 20 frames" in str(error)
@@ -449,7 +449,7 @@ def test_writer_refuses_frames_of_another_shape(tmp_path: Path):
 
 def test_gray16_without_frames_is_an_error(tmp_path: Path):
     with pytest.raises(DataError, match="no frames to write"):
-        write_gray16(tmp_path / "a.mkv", [], 25)
+        write_grey(tmp_path / "a.mkv", [], 25)
 
 
 def test_gray16_that_fails_leaves_nothing(tmp_path: Path):
@@ -458,5 +458,5 @@ def test_gray16_that_fails_leaves_nothing(tmp_path: Path):
         raise RuntimeError("generator failed")
 
     with pytest.raises(RuntimeError, match="generator failed"):
-        write_gray16(tmp_path / "a.mkv", frames(), 25)
+        write_grey(tmp_path / "a.mkv", frames(), 25)
     assert os.listdir(tmp_path) == []

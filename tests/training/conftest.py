@@ -1,9 +1,9 @@
 """A run so small that a test can afford several: 64 x 64 generated frames, three epochs."""
 
 import pytest
+from scenes import SyntheticConfig
 
 from stdet.config import AugmentConfig, StdetConfig, TrainConfig
-from stdet.data.synthetic import SyntheticConfig
 
 
 @pytest.fixture

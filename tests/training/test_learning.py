@@ -1,9 +1,9 @@
 import pytest
+from scenes import SyntheticConfig
 
 from stdet.checkpoint import load_detector
 from stdet.config import AugmentConfig, StdetConfig, TrainConfig
 from stdet.data.sequences import load_sequences
-from stdet.data.synthetic import SyntheticConfig
 from stdet.device import choose_device
 from stdet.pipeline import StreamingDetector
 from stdet.scoring import score_sequences

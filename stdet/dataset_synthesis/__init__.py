@@ -1,0 +1,1 @@
+"""Generated data sets: settings, files, and their match to the statistics of labels."""
