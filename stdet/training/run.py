@@ -75,6 +75,15 @@ def _prepare(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> None:
         if any(run_dir.iterdir()) and not (run_dir / "config.yaml").exists():
             raise ConfigError(f"{run_dir}: holds no run; refusing to delete it. Choose another.")
         shutil.rmtree(run_dir)
+    check_same_run(config, run_dir)
+
+
+def check_same_run(config: StdetConfig, run_dir: Path) -> None:
+    """Refuse a folder whose run has finished an epoch with another configuration.
+
+    Raises:
+        ConfigError: Naming the values that differ.
+    """
     known = run_dir / "config.yaml"
     if not (run_dir / RESUME_NAME).exists() or not known.exists():
         return
@@ -83,7 +92,7 @@ def _prepare(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> None:
     if changed:
         raise ConfigError(
             f"{run_dir}: holds a run with other values of {', '.join(changed)}; choose another "
-            "--run-dir, or pass --overwrite to start anew."
+            "--run-dir, or delete it (train: --overwrite) to start anew."
         )
 
 
