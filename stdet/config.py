@@ -297,6 +297,8 @@ class TrainConfig:
     """CPU threads; 0 leaves PyTorch's choice."""
     validate_every: int = Field(default=1, ge=1)
     """Epochs between validations; the last epoch is always validated."""
+    diagnostics: bool = False
+    """Measure gradients by level and source, and draw features, after every epoch."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation."""
 

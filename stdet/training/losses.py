@@ -24,7 +24,7 @@ BOX_WEIGHT = 5.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LossTerms:
-    """Loss terms of one step, scalars; ``total`` carries the gradient.
+    """Loss terms of one step, scalars that carry their gradients.
 
     Attributes:
         total: What is minimised.
@@ -116,11 +116,11 @@ def detection_loss(
     consistency = torch.zeros_like(obj) if consistency is None else consistency
     return LossTerms(
         total=box + obj + cls + motion + consistency,
-        box=box.detach(),
-        objectness=obj.detach(),
-        classification=cls.detach(),
-        motion=motion.detach(),
-        consistency=consistency.detach(),
+        box=box,
+        objectness=obj,
+        classification=cls,
+        motion=motion,
+        consistency=consistency,
         num_foreground=joint,
     )
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from stdet.config import StdetConfig, config_to_dict
+from stdet.config import StdetConfig, config_to_dict, load_config
 from stdet.data.generated import generated_sequences
 from stdet.data.sequences import load_sequences
 from stdet.device import choose_device
@@ -87,7 +86,7 @@ def check_same_run(config: StdetConfig, run_dir: Path) -> None:
     known = run_dir / "config.yaml"
     if not (run_dir / RESUME_NAME).exists() or not known.exists():
         return
-    old = yaml.safe_load(known.read_text(encoding="utf-8"))
+    old = config_to_dict(load_config(known))  # Values that are newer than the run: the defaults.
     changed = sorted(_differences(old, config_to_dict(config)))
     if changed:
         raise ConfigError(

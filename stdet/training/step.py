@@ -65,20 +65,46 @@ class TrainingStep(nn.Module):
             keys: int64 (K,), positions of the key frames.
             targets: One per key frame, clip-major.
         """
-        flat = self.detector.normalise(rearrange(frames, "b w c h x -> (b w) c h x"))
+        flat = self.normalised(frames)
         levels = self.detector.backbone(flat)
+        return self.losses_from_levels(levels, flat, len(frames), references, keys, targets)
+
+    def normalised(self, frames: Tensor) -> Tensor:
+        """Return (B, W, C, H, W) in [0, 1] as the backbone takes it, (B W, C, H, W)."""
+        return self.detector.normalise(rearrange(frames, "b w c h x -> (b w) c h x"))
+
+    def losses_from_levels(
+        self,
+        levels: Sequence[Tensor],
+        flat: Tensor,
+        num_windows: int,
+        references: Tensor,
+        keys: Tensor,
+        targets: Sequence[Targets],
+    ) -> LossTerms:
+        """Return every loss term for levels of the backbone that are there already.
+
+        Args:
+            levels: C1, C2, ... of the frames.
+            flat: The frames, normalised, (B W, C, H, W).
+            num_windows: B.
+            references: As in ``losses``.
+            keys: As in ``losses``.
+            targets: As in ``losses``.
+        """
         consistency = None
         if self.consistency is None:
             level = self.detector.neck(levels)
         else:
             level, pairs = cast(BpFpn, self.detector.neck).forward_with_pairs(levels)
             consistency = self.consistency_weight * self.consistency(pairs)
-        features = rearrange(level, "(b w) c h x -> b w c h x", b=frames.shape[0])
+        features = rearrange(level, "(b w) c h x -> b w c h x", b=num_windows)
         motion = None
         if self.prior is not None:
             hw = (int(features.shape[-2]), int(features.shape[-1]))
-            window = rearrange(flat, "(b w) c h x -> b w c h x", b=frames.shape[0])
-            wanted = self.prior(window, hw)
-            motion = self.motion_weight * F.mse_loss(features.float(), wanted.float())
+            window = rearrange(flat, "(b w) c h x -> b w c h x", b=num_windows)
+            motion = self.motion_weight * F.mse_loss(
+                features.float(), self.prior(window, hw).float()
+            )
         outputs = self.detector.fuse_windows(features, references, keys)
         return detection_loss(outputs, targets, motion=motion, consistency=consistency)

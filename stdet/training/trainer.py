@@ -27,6 +27,7 @@ from stdet.models.build import build_consistency, build_detector, build_motion_p
 from stdet.progress import ProgressBar
 from stdet.scoring import Scored, score_sequences
 from stdet.training import distributed
+from stdet.training.diagnostics import Diagnostics
 from stdet.training.losses import LOSS_NAMES
 from stdet.training.optimizer import MovingAverage, build_optimizer, build_schedule
 from stdet.training.resume import load_resume, save_resume
@@ -176,6 +177,16 @@ class Trainer:
         shape = self.dataset.shape
         self.references = torch.from_numpy(shape.references).to(self.device)
         self.keys = torch.from_numpy(shape.keys).to(self.device)
+        self.diagnostics: Diagnostics | None = None
+        if train.diagnostics:
+            self.diagnostics = Diagnostics(
+                self.dataset,
+                num_workers=train.num_workers,
+                references=self.references,
+                keys=self.keys,
+                device=self.device,
+                run_dir=self.run_dir,
+            )
 
     def run(self) -> TrainResult:
         """Train to the last epoch.
@@ -187,10 +198,14 @@ class Trainer:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             save_config(self.config, self.run_dir / "config.yaml")
             self._trim_metrics()
+            if self.diagnostics is not None:
+                self.diagnostics.trim(self.epoch)
         writer = SummaryWriter(str(self.run_dir)) if self.is_first else None
         while self.epoch < self.config.train.epochs:
             terms = self._train_epoch(writer)
             self.epoch += 1
+            if self.diagnostics is not None:
+                self.diagnostics.measure(self.step_module, self.epoch, writer)
             if self.is_first:
                 self._finish_epoch(terms, writer)
             distributed.wait_for_all()
