@@ -18,6 +18,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -287,10 +288,10 @@ def draw_features(step_module: TrainingStep, frame: Tensor) -> np.ndarray:
         }
     most = max(float(image.max()) for image in maps.values()) or 1.0
     grey = frame[0].mean(dim=0)
-    tiles = [_tile("frame", grey / max(float(grey.max()), 1e-6))]
-    tiles += [_tile(name, image / most) for name, image in maps.items()]
-    height = max(tile.shape[0] for tile in tiles)
-    return np.hstack([np.pad(tile, ((0, height - len(tile)), (0, 4))) for tile in tiles])
+    height = len(grey) * math.ceil(_TILE_PX / max(grey.shape))
+    tiles = [_tile("frame", grey / max(float(grey.max()), 1e-6), height)]
+    tiles += [_tile(name, image / most, height) for name, image in maps.items()]
+    return np.hstack([np.pad(tile, ((0, 0), (0, 4))) for tile in tiles])
 
 
 def _strength(level: Tensor) -> Tensor:
@@ -298,10 +299,10 @@ def _strength(level: Tensor) -> Tensor:
     return level[0].abs().mean(dim=0)
 
 
-def _tile(title: str, values: Tensor) -> np.ndarray:
-    """Return a map in [0, 1] as a titled image, uint8, enlarged by whole pixels."""
+def _tile(title: str, values: Tensor, height: int) -> np.ndarray:
+    """Return a map in [0, 1] as a titled image, uint8, enlarged to a multiple of its height."""
     image = (values.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    factor = max(1, round(_TILE_PX / max(image.shape)))
+    factor = height // len(image)
     image = image.repeat(factor, axis=0).repeat(factor, axis=1)
     canvas = Image.fromarray(np.pad(image, ((18, 0), (0, 0))))
     ImageDraw.Draw(canvas).text((4, 3), title, fill=255)
