@@ -57,9 +57,10 @@ def compare(model: ModelConfig, kinds: list[str], *, num_rounds: int) -> None:
     seconds = {job: {kind: [] for kind in kinds} for job in jobs}
     for number in range(num_rounds + 1):
         for job, contenders in jobs.items():
-            for kind, run in contenders.items():
+            for place in range(len(kinds)):
+                kind = kinds[(number + place) % len(kinds)]  # Nobody is always the first.
                 started = time.perf_counter()
-                run()
+                contenders[kind]()
                 if number:  # The first round warms up.
                     seconds[job][kind].append(time.perf_counter() - started)
     base = profiles["fpn"]

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stdet.checkpoint import load_weights
+from stdet.config import save_config
 from stdet.data.sequences import load_sequences
 from stdet.training.diagnostics import draw_features, measure_gradients
 from stdet.training.run import train
@@ -175,3 +179,29 @@ def test_image_shows_the_frame_and_three_maps(tiny_run, tmp_path):
     # Four tiles of 256 px (64 px frame x 4, 16 px maps x 16) with 4 px between, 18 px of title.
     assert grid.shape == (18 + 256, 4 * (256 + 4))
     assert grid.dtype == np.uint8
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(tiny_run, tmp_path):
+    config_path = tmp_path / "config.yaml"
+    save_config(tiny_run(epochs=1, learning_rate=0.005, diagnostics=True), config_path)
+    found = {}
+    for name, launcher in {
+        "one": [],
+        "two": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
+    }.items():
+        command = ["-m", "stdet", "train", str(config_path), "--run-dir", str(tmp_path / name)]
+        done = subprocess.run(
+            [sys.executable, *launcher, *command],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        (line,) = (tmp_path / name / "diagnostics.jsonl").read_text().splitlines()
+        found[name] = json.loads(line)["sources"]["detection"]
+    for kind in ("parts", "levels"):
+        assert found["two"][kind] == pytest.approx(found["one"][kind], rel=1e-3, abs=1e-4)
+    assert found["two"]["norm"] == pytest.approx(found["one"]["norm"], rel=1e-3)
