@@ -4,9 +4,9 @@
 
 All contenders take their step on the same data in turns, round by round, so that what else the
 machine does weighs on all. A training step is a forward and backward pass over one window of T
-frames and one key frame with a target; inference is one frame of a stream. Times are medians over
-rounds; ratios to the plain FPN are medians of the ratios of a round, with their quartiles, and
-only they carry over to another machine.
+frames and one key frame with a target; inference is one frame of a stream. Times are CPU times,
+added over threads, since other programs disturb them less than those of a clock. Ratios to the
+plain FPN are medians over rounds, with their quartiles; only they carry over to another machine.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def compare(model: ModelConfig, kinds: list[str], *, num_rounds: int) -> None:
         for job, contenders in jobs.items():
             for place in range(len(kinds)):
                 kind = kinds[(number + place) % len(kinds)]  # Nobody is always the first.
-                started = time.perf_counter()
+                started = time.process_time()
                 contenders[kind]()
                 if number:  # The first round warms up.
-                    seconds[job][kind].append(time.perf_counter() - started)
+                    seconds[job][kind].append(time.process_time() - started)
     base = profiles["fpn"]
     print(
         f"{model.name}, {base.input_hw[0]}x{base.input_hw[1]}, {torch.get_num_threads()} threads"
@@ -80,7 +80,7 @@ def compare(model: ModelConfig, kinds: list[str], *, num_rounds: int) -> None:
             f"{profile.gflop_per_frame / base.gflop_per_frame:>13.4f}{cells[0]:>25}{cells[1]:>25}"
         )
     for job in jobs:
-        print(f"plain FPN, {job}: {1e3 * float(np.median(seconds[job]['fpn'])):.1f} ms")
+        print(f"plain FPN, {job}: {1e3 * float(np.median(seconds[job]['fpn'])):.1f} ms CPU time")
 
 
 def describe(times: list[float], base: list[float]) -> str:

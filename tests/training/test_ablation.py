@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from stdet.cli import main
-from stdet.config import StdetConfig, TrainConfig, save_config
+from stdet.config import PostprocessConfig, StdetConfig, TrainConfig, save_config
 from stdet.data.synthetic import SyntheticConfig
 from stdet.errors import ConfigError
 from stdet.training.ablation import measure_speed, run_ablation
@@ -43,7 +43,12 @@ def grid_path(tmp_path, tiny_model, write_coco_split):
     options = TrainConfig(
         epochs=2, batch_size=6, learning_rate=0.05, ema_decay=0.0, validate_every=2, device="cpu"
     )
-    save_config(StdetConfig(data=data, model=tiny_model(), train=options), tmp_path / "base.yaml")
+    # Nothing is below the floor, so that networks that have learnt next to nothing differ.
+    post = PostprocessConfig(score_floor=0.0, confidence=0.0, max_detections=20)
+    save_config(
+        StdetConfig(data=data, model=tiny_model(), train=options, postprocess=post),
+        tmp_path / "base.yaml",
+    )
     path = tmp_path / "grid.yaml"
     path.write_text(GRID)
     return path
@@ -91,6 +96,11 @@ def test_ablation_killed_in_its_second_cell_ends_with_the_same_table(
     assert len(counted) == 1 + 2 + 2
     assert finished.stat().st_mtime_ns == stamp
     assert _table(killed) == _table(whole)
+    # The table says something: cells differ, so that a mix-up would show.
+    runs = [
+        run for variant in _table(whole)["variants"].values() for run in variant["seeds"].values()
+    ]
+    assert len({(run["pd_fa.pd"], run["tracking.mota"]) for run in runs}) == len(runs) == 4
     assert (killed / "table.csv").read_text() == (whole / "table.csv").read_text()
 
 
