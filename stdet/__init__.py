@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stdet.checkpoint import load_detector
     from stdet.config import StdetConfig, load_config
+    from stdet.models.necks.plug_in import BPFPN
     from stdet.pipeline import track
     from stdet.track_files import TrackOptions, track_to_files
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BPFPN",
     "StdetConfig",
     "TrackOptions",
     "load_config",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BPFPN": "stdet.models.necks.plug_in",
     "StdetConfig": "stdet.config",
     "TrackOptions": "stdet.track_files",
     "load_config": "stdet.config",

@@ -174,36 +174,59 @@ class GilsConfig:
 
     enabled: bool = True
     """False leaves only the directional gradient regularisation."""
-    down: Literal["space_to_depth", "strided_conv", "max_pool"] = "space_to_depth"
+    down: Literal["space_to_depth", "strided_conv", "max_pool", "blur_pool"] = "space_to_depth"
     """The learned downsampling of the shallow feature map."""
     join: Literal["add", "concat"] = "add"
     """How the downsampled map joins the output level."""
+    isolated: bool = True
+    """False lets the gradient flow back into the shallow map: the control of an ablation."""
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
 class DgrConfig:
     """Directional gradient regularisation of BP-FPN."""
 
-    type: Literal["none", "lateral_scale", "straight_through"] = "none"
+    type: Literal[
+        "none",
+        "lateral_scale",
+        "topdown_scale",
+        "straight_through",
+        "gate",
+        "consistency",
+        "balance",
+        "project",
+    ] = "none"
     """Member of the family; see ``models/necks/dgr.py`` for each equation."""
     scale: float = Field(default=0.5, ge=0, le=1)
-    """a of `lateral_scale`: lateral gradients are multiplied by it; 0 detaches them."""
+    """a of `lateral_scale` and `topdown_scale`: gradients are multiplied by it; 0 detaches."""
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
 class PyramidConfig:
     """Per-frame pyramid; yields one level."""
 
-    type: Literal["fpn", "bp_fpn"] = "fpn"
-    """Plain top-down FPN, or BP-FPN."""
+    type: Literal["fpn", "high_resolution", "hourglass", "bp_fpn"] = "fpn"
+    """Plain top-down FPN, FPN with an output one octave finer, hourglass FPN, or BP-FPN."""
     output_stride: Literal[4, 8, 16] = 8
-    """feature_stride of the level that the head sees, in input pixels."""
+    """feature_stride of the plain FPN's output in input pixels; `high_resolution` has half."""
     channels: int | None = Field(default=None, gt=0)
-    """Channels of the output level; None keeps those of the backbone level of that stride."""
+    """Channels of the output level; None keeps those of the backbone level of its stride."""
+    hourglass_repeats: int = Field(default=1, ge=1)
+    """Ways down and up again after the first way up; used by `hourglass` only."""
     gils: GilsConfig = GilsConfig()
     """Used by `bp_fpn` only."""
     dgr: DgrConfig = DgrConfig()
     """Used by `bp_fpn` only."""
+
+    @property
+    def feature_stride(self) -> int:
+        """feature_stride of the level that the head sees, in input pixels."""
+        return self.output_stride // (2 if self.type == "high_resolution" else 1)
+
+    @property
+    def has_consistency_loss(self) -> bool:
+        """Whether training adds the loss of DGR's `consistency`."""
+        return self.type == "bp_fpn" and self.dgr.type == "consistency"
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
@@ -328,12 +351,16 @@ class TrainConfig:
     """Autocast type; `auto` takes bf16 on GPUs that have it and fp32 elsewhere."""
     motion_loss_weight: float = Field(default=1.0, ge=0)
     """Weight of the motion loss where ``model.motion_loss`` builds it."""
+    consistency_loss_weight: float = Field(default=0.1, ge=0)
+    """Weight of the loss of ``model.pyramid.dgr.type`` `consistency`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     num_threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves PyTorch's choice."""
     validate_every: int = Field(default=1, ge=1)
     """Epochs between validations; the last epoch is always validated."""
+    diagnostics: bool = False
+    """Measure gradients by level and source, and draw features, after every epoch."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation."""
 

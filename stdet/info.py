@@ -3,33 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stdet.config import ModelConfig
 from stdet.data.part_file import PartFile
-from stdet.models.profile import PROBE_SIDE, DetectorProfile, profile_detector
+from stdet.models.necks.bp_fpn import Down, Join
+from stdet.models.profile import (
+    PROBE_SIDE,
+    DetectorProfile,
+    ShortcutCost,
+    profile_detector,
+    profile_shortcut,
+)
+
+PYRAMIDS = {
+    "fpn": "plain FPN",
+    "high_resolution": "high resolution",
+    "hourglass": "hourglass",
+    "bp_fpn": "BP-FPN",
+}
+"""Values of ``model.pyramid.type`` and what tables call them."""
+
+DOWNS: tuple[Down, ...] = ("space_to_depth", "strided_conv", "max_pool", "blur_pool")
+JOINS: tuple[Join, ...] = ("add", "concat")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """Profile of a model, and of the same model with the other pyramid.
+    """Profile of a model, of the same model with each pyramid, and of every shortcut.
 
     Attributes:
         profile: The model as configured.
-        fpn: With the plain FPN.
-        bp_fpn: With BP-FPN as configured.
+        pyramids: By the names of ``PYRAMIDS``, everything else as configured.
+        shortcuts: What each GILS option costs alone, by "down + join".
     """
 
     profile: DetectorProfile
-    fpn: DetectorProfile
-    bp_fpn: DetectorProfile
+    pyramids: Mapping[str, DetectorProfile]
+    shortcuts: Mapping[str, ShortcutCost]
 
 
 def describe_model(config: ModelConfig, *, native_hw: tuple[int, int]) -> ModelInfo:
-    """Profile a model with both pyramids.
+    """Profile a model with every pyramid and shortcut.
 
     Args:
         config: The model.
@@ -43,9 +63,15 @@ def describe_model(config: ModelConfig, *, native_hw: tuple[int, int]) -> ModelI
         pyramid = replace(config.pyramid, type=kind)
         return profile_detector(replace(config, pyramid=pyramid), native_hw=(height, width))
 
-    fpn, bp_fpn = with_pyramid("fpn"), with_pyramid("bp_fpn")
-    profile = fpn if config.pyramid.type == "fpn" else bp_fpn
-    return ModelInfo(profile=profile, fpn=fpn, bp_fpn=bp_fpn)
+    pyramids = {kind: with_pyramid(kind) for kind in PYRAMIDS}
+    return ModelInfo(
+        profile=pyramids[config.pyramid.type],
+        pyramids=pyramids,
+        shortcuts={
+            f"{down} + {join}": profile_shortcut(config, down, join, native_hw=(height, width))
+            for down, join in itertools.product(DOWNS, JOINS)
+        },
+    )
 
 
 def format_info(info: ModelInfo) -> str:
@@ -70,24 +96,52 @@ def format_info(info: ModelInfo) -> str:
         f"feature_stride {profile.feature_stride} px",
         f"receptive    {'at least ' if field >= PROBE_SIDE else ''}{field} px of each frame, "
         "before temporal fusion",
-        "BP-FPN       over the plain FPN: "
-        f"{info.bp_fpn.inference_parameters - info.fpn.inference_parameters:+,} parameters "
-        f"({_percent(info.bp_fpn.inference_parameters, info.fpn.inference_parameters)}), "
-        f"{info.bp_fpn.gflop_per_clip - info.fpn.gflop_per_clip:+.3f} GFLOP per clip "
-        f"({_percent(info.bp_fpn.gflop_per_clip, info.fpn.gflop_per_clip)})",
+        "",
+        *_pyramid_lines(info),
+        "",
+        *_shortcut_lines(info),
     ]
     return "\n".join(lines)
 
 
+def _pyramid_lines(info: ModelInfo) -> list[str]:
+    """Set the pyramids side by side, with what each costs over the plain FPN."""
+    fpn = info.pyramids["fpn"]
+    lines = [
+        f"{'pyramid':<18}{'stride':>6}{'training':>13}{'parameters':>13}{'over FPN':>11}"
+        f"{'GFLOP per clip':>16}{'over FPN':>11}{'per frame':>11}"
+    ]
+    for kind, profile in info.pyramids.items():
+        parameters, gflop = profile.inference_parameters, profile.gflop_per_clip
+        lines.append(
+            f"{PYRAMIDS[kind]:<18}{profile.feature_stride:>6}"
+            f"{profile.training_parameters:>13,}"
+            f"{parameters:>13,}{_percent(parameters, fpn.inference_parameters):>11}"
+            f"{gflop:>16.3f}{_percent(gflop, fpn.gflop_per_clip):>11}"
+            f"{profile.gflop_per_frame:>11.3f}"
+        )
+    return lines
+
+
+def _shortcut_lines(info: ModelInfo) -> list[str]:
+    """Say what each shortcut costs over BP-FPN without one."""
+    lines = [f"{'GILS, down + join':<26}{'parameters':>12}{'GFLOP per frame':>17}"]
+    for name, cost in info.shortcuts.items():
+        lines.append(f"{name:<26}{cost.parameters:>+12,}{cost.gflop:>+17.3f}")
+    return lines
+
+
 def write_info(path: Path, info: ModelInfo) -> None:
     """Write the numbers as JSON."""
-    content = {
+    profiles = {"model": info.profile, **info.pyramids}
+    content: dict[str, Any] = {
         name: {
             **dataclasses.asdict(profile),
             "inference_parameters": profile.inference_parameters,
         }
-        for name, profile in (("model", info.profile), ("fpn", info.fpn), ("bp_fpn", info.bp_fpn))
+        for name, profile in profiles.items()
     }
+    content["gils"] = {name: dataclasses.asdict(cost) for name, cost in info.shortcuts.items()}
     with PartFile(path) as file:
         file.write(json.dumps(content, indent=2) + "\n")
 

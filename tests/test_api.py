@@ -8,6 +8,7 @@ import pytest
 import stdet
 
 PUBLIC = [
+    "BPFPN",
     "StdetConfig",
     "TrackOptions",
     "load_config",

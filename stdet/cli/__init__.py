@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from stdet import __version__
+from stdet.cli.ablate import add_ablate
 from stdet.cli.data import add_data
 from stdet.cli.evaluate import add_compare, add_evaluate
 from stdet.cli.info import add_info
@@ -58,7 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stdet {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_track, add_train, add_evaluate, add_compare, add_info, add_data, add_synth):
+    adders = (add_track, add_train, add_evaluate, add_compare, add_ablate, add_synth)
+    for add in (*adders, add_info, add_data):
         add(commands)
     return parser
 

@@ -17,11 +17,15 @@ _Number = TypeVar("_Number", int, float)
 WEIGHTS_HELP = "name of shipped weights, or a .safetensors file of `stdet train`"
 
 
-def add_config(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+def add_config(
+    parser: argparse.ArgumentParser,
+    nargs: str | None = None,
+    *,
+    metavar: str = "CONFIG",
+    what: str = "YAML, such as configs/daub.yaml",
+) -> None:
     """Add CONFIG and --set."""
-    parser.add_argument(
-        "config", type=Path, nargs=nargs, metavar="CONFIG", help="YAML, such as configs/daub.yaml"
-    )
+    parser.add_argument("config", type=Path, nargs=nargs, metavar=metavar, help=what)
     parser.add_argument(
         "--set",
         dest="overrides",

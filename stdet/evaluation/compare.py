@@ -21,7 +21,8 @@ from stdet.errors import DataError
 from stdet.evaluation.bootstrap import HEADLINES, NUM_RESAMPLES, Vector, percentile_interval
 from stdet.evaluation.tables import ROWS, Table, format_interval, format_score
 
-_LABELS = {key: label for label, key in ROWS.items()} | {"pd_fa.pd": "Pd"}
+LABELS = {key: label for label, key in ROWS.items()} | {"pd_fa.pd": "Pd"}
+"""What tables call a number of the JSON."""
 _RULES = ("pd_radius_px", "track_gate_px", "link_gate_px", "num_frames", "num_targets")
 """What must be equal for two runs to be comparable."""
 
@@ -90,7 +91,7 @@ def compare_runs(runs: Sequence[Run]) -> Table:
     """
     first = runs[0]
     for run in runs[1:]:
-        _require_comparable(first, run)
+        require_comparable(first, run)
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         raise DataError(f"runs {', '.join(names)}: names repeat; rename a file.")
@@ -119,7 +120,7 @@ def compare_runs(runs: Sequence[Run]) -> Table:
 def _row(key: str, runs: Sequence[Run]) -> tuple[str, ...]:
     """Return one number of all runs."""
     first = runs[0]
-    cells = [_LABELS[key], format_score(key, first.scores[key])]
+    cells = [LABELS[key], format_score(key, first.scores[key])]
     for run in runs[1:]:
         difference = run.scores[key] - first.scores[key]
         interval = None
@@ -152,8 +153,12 @@ def _mean_ranks(runs: Sequence[Run]) -> list[float]:
     return means
 
 
-def _require_comparable(first: Run, other: Run) -> None:
-    """Refuse runs on other sequences or by other rules."""
+def require_comparable(first: Run, other: Run) -> None:
+    """Refuse runs on other sequences or by other rules.
+
+    Raises:
+        DataError: Naming what differs.
+    """
     if first.sequences != other.sequences:
         only = sorted(set(first.sequences) ^ set(other.sequences))
         raise DataError(

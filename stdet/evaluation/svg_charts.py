@@ -21,7 +21,8 @@ from stdet.types import IntArray
 WIDTH = 480
 """Width of a chart in its own units; the page scales it."""
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 464, 30, 256
+LEFT, RIGHT, TOP, BOTTOM = 58, 464, 30, 256
+"""The plotting area, chart units."""
 
 _COUNT_ROW = 20
 """Height of the numbers of targets below the ticks of bars."""
@@ -120,12 +121,12 @@ def line_chart(title: str, x_axis: Axis, y_axis: Axis, lines: Sequence[Line]) ->
     Returns:
         An ``<svg>`` element.
     """
-    parts = [_axes(x_axis, y_axis, x_axis.ticks(), label_y=_BOTTOM + 40)]
+    parts = [axes(x_axis, y_axis, x_axis.ticks(), label_y=BOTTOM + 40)]
     for line in lines:
-        x = _LEFT + (_RIGHT - _LEFT) * x_axis.fraction(line.x)
-        y = _BOTTOM - (_BOTTOM - _TOP) * y_axis.fraction(line.y)
+        x = LEFT + (RIGHT - LEFT) * x_axis.fraction(line.x)
+        y = BOTTOM - (BOTTOM - TOP) * y_axis.fraction(line.y)
         path = f'<path class="line" d="{_path(x, y)}"/>' if len(x) else ""
-        details = f'<text class="note" x="{_RIGHT}" y="18">{escape(line.note)}</text>'
+        details = f'<text class="note" x="{RIGHT}" y="18">{escape(line.note)}</text>'
         if line.marked is not None:
             details += (
                 f'<circle class="marker" cx="{x[line.marked]:.1f}" cy="{y[line.marked]:.1f}" '
@@ -136,7 +137,7 @@ def line_chart(title: str, x_axis: Axis, y_axis: Axis, lines: Sequence[Line]) ->
             parts.append(path + details)
         else:
             parts.append(_group(line.sequence, path + details))
-    return _svg(title, "".join(parts), _BOTTOM + 50)
+    return svg_element(title, "".join(parts), BOTTOM + 50)
 
 
 def bar_chart(title: str, x_label: str, bin_labels: Sequence[str], sets: Sequence[Bars]) -> str:
@@ -152,29 +153,29 @@ def bar_chart(title: str, x_label: str, bin_labels: Sequence[str], sets: Sequenc
         An ``<svg>`` element.
     """
     y_axis = Axis(label="Pd (found / targets)")
-    step = (_RIGHT - _LEFT) / max(1, len(bin_labels))
-    centres = [_LEFT + (n + 0.5) * step for n in range(len(bin_labels))]
+    step = (RIGHT - LEFT) / max(1, len(bin_labels))
+    centres = [LEFT + (n + 0.5) * step for n in range(len(bin_labels))]
     ticks = [((n + 0.5) / len(bin_labels), escape(label)) for n, label in enumerate(bin_labels)]
-    label_y = _BOTTOM + 40 + _COUNT_ROW
-    parts = [_axes(Axis(label=x_label), y_axis, ticks, label_y=label_y)]
+    label_y = BOTTOM + 40 + _COUNT_ROW
+    parts = [axes(Axis(label=x_label), y_axis, ticks, label_y=label_y)]
     half = min(0.38 * step, 40)
     for bars in sets:
         path, texts = "", ""
         for x, hits, total in zip(centres, bars.hits.tolist(), bars.totals.tolist(), strict=True):
             if not total:
                 continue
-            height = (_BOTTOM - _TOP) * hits / total
-            path += f"M{x - half:.0f} {_BOTTOM}v{-height:.1f}h{2 * half:.0f}v{height:.1f}z"
+            height = (BOTTOM - TOP) * hits / total
+            path += f"M{x - half:.0f} {BOTTOM}v{-height:.1f}h{2 * half:.0f}v{height:.1f}z"
             texts += (
-                f'<text class="value" x="{x:.0f}" y="{_BOTTOM - height - 5:.0f}">'
+                f'<text class="value" x="{x:.0f}" y="{BOTTOM - height - 5:.0f}">'
                 f"{_share(hits, total)}</text>"
-                f'<text class="count" x="{x:.0f}" y="{_BOTTOM + 17 + _COUNT_ROW}">{total}</text>'
+                f'<text class="count" x="{x:.0f}" y="{BOTTOM + 17 + _COUNT_ROW}">{total}</text>'
             )
         parts.append(_group(bars.sequence, f'<path class="bar" d="{path}"/>{texts}'))
     parts.append(
-        f'<text class="count-label" x="{_LEFT - 8}" y="{_BOTTOM + 17 + _COUNT_ROW}">n</text>'
+        f'<text class="count-label" x="{LEFT - 8}" y="{BOTTOM + 17 + _COUNT_ROW}">n</text>'
     )
-    return _svg(title, "".join(parts), label_y + 10)
+    return svg_element(title, "".join(parts), label_y + 10)
 
 
 def event_strip(title: str, kind: str, counts: IntArray) -> str:
@@ -225,7 +226,8 @@ def _group(sequence: int | None, content: str) -> str:
     return f'<g class="one{hidden}" data-sequence="{group_name(sequence)}">{content}</g>'
 
 
-def _svg(title: str, content: str, height: int) -> str:
+def svg_element(title: str, content: str, height: int) -> str:
+    """Return a chart around its content."""
     return (
         f'<svg class="chart" role="img" aria-label="{escape(title)}" '
         f'viewBox="0 0 {WIDTH} {height}"><title>{escape(title)}</title>{content}</svg>'
@@ -243,25 +245,25 @@ def _path(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     return "M" + "L".join(f"{px:.1f} {py:.1f}" for px, py in kept)
 
 
-def _axes(x_axis: Axis, y_axis: Axis, x_ticks: list[tuple[float, str]], *, label_y: int) -> str:
+def axes(x_axis: Axis, y_axis: Axis, x_ticks: list[tuple[float, str]], *, label_y: int) -> str:
     """Draw grid lines, ticks and labels."""
     parts = []
     for value, label in y_axis.ticks():
-        y = _BOTTOM - (_BOTTOM - _TOP) * float(y_axis.fraction(np.array(value)))
+        y = BOTTOM - (BOTTOM - TOP) * float(y_axis.fraction(np.array(value)))
         parts.append(
-            f'<path class="grid" d="M{_LEFT} {y:.1f}H{_RIGHT}"/>'
-            f'<text class="y-tick" x="{_LEFT - 8}" y="{y + 4.5:.1f}">{label}</text>'
+            f'<path class="grid" d="M{LEFT} {y:.1f}H{RIGHT}"/>'
+            f'<text class="y-tick" x="{LEFT - 8}" y="{y + 4.5:.1f}">{label}</text>'
         )
     for value, label in x_ticks:
-        x = _LEFT + (_RIGHT - _LEFT) * float(x_axis.fraction(np.array(value)))
-        parts.append(f'<text class="x-tick" x="{x:.1f}" y="{_BOTTOM + 17}">{label}</text>')
+        x = LEFT + (RIGHT - LEFT) * float(x_axis.fraction(np.array(value)))
+        parts.append(f'<text class="x-tick" x="{x:.1f}" y="{BOTTOM + 17}">{label}</text>')
         if x_axis.is_log:
-            parts.append(f'<path class="grid" d="M{x:.1f} {_TOP}V{_BOTTOM}"/>')
-    middle_x, middle_y = (_LEFT + _RIGHT) / 2, (_TOP + _BOTTOM) / 2
+            parts.append(f'<path class="grid" d="M{x:.1f} {TOP}V{BOTTOM}"/>')
+    middle_x, middle_y = (LEFT + RIGHT) / 2, (TOP + BOTTOM) / 2
     parts.append(
         f'<text class="axis-label" x="{middle_x:g}" y="{label_y}">{escape(x_axis.label)}</text>'
         f'<text class="axis-label" transform="translate(15 {middle_y:g}) rotate(-90)">'
         f"{escape(y_axis.label)}</text>"
-        f'<path class="frame" d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}"/>'
+        f'<path class="frame" d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}"/>'
     )
     return "".join(parts)

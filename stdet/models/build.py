@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from stdet.config import ModelConfig
+from stdet.config import ModelConfig, PyramidConfig
 from stdet.models.backbone import CspDarknet
 from stdet.models.detector import ClipDetector, Pyramid
 from stdet.models.head import DecoupledHead
 from stdet.models.motion import MotionPrior
 from stdet.models.necks.bp_fpn import BpFpn, GradientIsolatedShortcut
-from stdet.models.necks.dgr import GradientRouter
+from stdet.models.necks.dgr import GradientRouter, LevelConsistency
 from stdet.models.necks.fpn import Fpn
+from stdet.models.necks.high_resolution_fpn import HighResolutionFpn
+from stdet.models.necks.hourglass_fpn import HourglassFpn
 from stdet.models.temporal import MotionCoupling
 
 BACKGROUND_STD = (0.05, 2.0, 2.0)
@@ -56,15 +58,32 @@ def build_detector(config: ModelConfig) -> ClipDetector:
 
 def build_pyramid(config: ModelConfig, in_channels: tuple[int, ...]) -> Pyramid:
     """Build the per-frame pyramid for backbone levels of ``in_channels``."""
-    pyramid = config.pyramid
+    pyramid, depth = config.pyramid, config.backbone.depth
+    if pyramid.type == "high_resolution":
+        return HighResolutionFpn(
+            in_channels,
+            base_stride=pyramid.output_stride,
+            depth=depth,
+            out_channels=pyramid.channels,
+        )
     fpn = Fpn(
         in_channels,
         output_stride=pyramid.output_stride,
-        depth=config.backbone.depth,
+        depth=depth,
         out_channels=pyramid.channels,
     )
-    if pyramid.type == "fpn":
-        return fpn
+    if pyramid.type == "hourglass":
+        return HourglassFpn(
+            fpn,
+            deepest_channels=in_channels[-1],
+            depth=depth,
+            num_repeats=pyramid.hourglass_repeats,
+        )
+    return _build_bp_fpn(pyramid, fpn, in_channels) if pyramid.type == "bp_fpn" else fpn
+
+
+def _build_bp_fpn(pyramid: PyramidConfig, fpn: Fpn, in_channels: tuple[int, ...]) -> BpFpn:
+    """Put shortcut and router around a plain pyramid."""
     shortcut = None
     if pyramid.gils.enabled:
         shortcut = GradientIsolatedShortcut(
@@ -72,9 +91,20 @@ def build_pyramid(config: ModelConfig, in_channels: tuple[int, ...]) -> Pyramid:
             fpn.out_channels,
             down=pyramid.gils.down,
             join=pyramid.gils.join,
+            is_isolated=pyramid.gils.isolated,
         )
-    router = GradientRouter(pyramid.dgr.type, scale=pyramid.dgr.scale)
+    router = GradientRouter(
+        pyramid.dgr.type, scale=pyramid.dgr.scale, step_channels=fpn.step_channels
+    )
     return BpFpn(fpn, router=router, shortcut=shortcut)
+
+
+def build_consistency(config: ModelConfig, detector: ClipDetector) -> LevelConsistency | None:
+    """Build the training-only projections of DGR's `consistency`, or None for other members."""
+    if not config.pyramid.has_consistency_loss:
+        return None
+    assert isinstance(detector.neck, BpFpn)
+    return LevelConsistency(detector.neck.pyramid.step_channels)
 
 
 def build_motion_prior(config: ModelConfig) -> MotionPrior | None:
@@ -84,5 +114,5 @@ def build_motion_prior(config: ModelConfig) -> MotionPrior | None:
     widths = [int(64 * 2**stage * config.backbone.width) for stage in range(5)]
     channels = config.pyramid.channels
     if channels is None:
-        channels = widths[config.pyramid.output_stride.bit_length() - 2]
+        channels = widths[config.pyramid.feature_stride.bit_length() - 2]
     return MotionPrior(num_input_channels(config), config.motion_channels, channels)

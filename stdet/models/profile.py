@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -9,8 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stdet.config import ModelConfig
-from stdet.models.build import build_detector, build_motion_prior, num_input_channels
+from stdet.config import DgrConfig, GilsConfig, HeadConfig, ModelConfig, TemporalConfig
+from stdet.models.build import (
+    build_consistency,
+    build_detector,
+    build_motion_prior,
+    num_input_channels,
+)
+from stdet.models.necks.bp_fpn import BpFpn, Down, Join
 from stdet.types import HeadOutputs
 
 NATIVE_HW = (256, 256)
@@ -33,7 +40,7 @@ class DetectorProfile:
         receptive_field_px: Side of the square of one frame that a cell of that level sees before
             temporal fusion, input pixels; PROBE_SIDE means at least that.
         parameters: Inference parameters per part.
-        training_parameters: All that learn, including the motion prior.
+        training_parameters: All that learn, including motion prior and consistency projections.
         gflop: Per part, 2 x multiply-accumulate of convolutions; per-frame parts for one frame.
         gflop_per_clip: All T frames recomputed, as published.
         gflop_per_frame: Each frame's features computed once, as `stdet track` does.
@@ -69,7 +76,7 @@ def profile_detector(
     hw = config.input_hw or native_hw
     with torch.device("meta"):
         detector = build_detector(config).eval()
-        prior = build_motion_prior(config)
+        extra = (build_motion_prior(config), build_consistency(config, detector))
         frame = torch.zeros(1, num_input_channels(config), *hw)
         num_references = config.temporal.num_frames - 1
         gflop: dict[str, float] = {}
@@ -95,19 +102,62 @@ def profile_detector(
         "head": detector.head,
     }
     parameters = {name: count_parameters(part) for name, part in parts.items()}  # type: ignore[arg-type]
-    extra = count_parameters(prior) if prior is not None else 0
+    training_only = sum(count_parameters(part) for part in extra if part is not None)
     return DetectorProfile(
         name=config.name,
         input_hw=hw,
         num_frames=config.temporal.num_frames,
         backbone_strides=detector.backbone.feature_strides,
-        feature_stride=config.pyramid.output_stride,
+        feature_stride=detector.neck.output_stride,
         receptive_field_px=receptive_field(config),
         parameters=parameters,
-        training_parameters=sum(parameters.values()) + extra,
+        training_parameters=sum(parameters.values()) + training_only,
         gflop=gflop,
         gflop_per_clip=config.temporal.num_frames * per_frame + once,
         gflop_per_frame=per_frame + once,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortcutCost:
+    """What a GILS shortcut adds to a detector.
+
+    Attributes:
+        parameters: At inference and in training.
+        gflop: 2 x multiply-accumulate of convolutions, for one frame.
+    """
+
+    parameters: int
+    gflop: float
+
+
+def profile_shortcut(
+    config: ModelConfig, down: Down, join: Join, *, native_hw: tuple[int, int] = NATIVE_HW
+) -> ShortcutCost:
+    """Count one shortcut of BP-FPN, whatever pyramid the model has.
+
+    Args:
+        config: The model.
+        down: Its downsampling.
+        join: How it joins the output level.
+        native_hw: Size at which a model without ``input_hw`` is counted.
+    """
+    gils = replace(config.pyramid.gils, enabled=True, down=down, join=join)
+    config = replace(config, pyramid=replace(config.pyramid, type="bp_fpn", gils=gils))
+    height, width = config.input_hw or native_hw
+    with torch.device("meta"):
+        detector = build_detector(config).eval()
+        neck = detector.neck
+        assert isinstance(neck, BpFpn)
+        assert neck.shortcut is not None
+        stride = neck.output_stride
+        channels = detector.backbone.channels[neck.pyramid.output_index - 1]
+        shallow = torch.zeros(1, channels, 2 * height // stride, 2 * width // stride)
+        fused = torch.zeros(1, neck.out_channels, height // stride, width // stride)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            neck.shortcut(fused, shallow)
+    return ShortcutCost(
+        parameters=count_parameters(neck.shortcut), gflop=counter.get_total_flops() / 1e9
     )
 
 
@@ -121,20 +171,37 @@ def receptive_field(config: ModelConfig) -> int:
 
     The field does not depend on the width, so a very thin copy is traced: max-pooling, which hides
     all but one input from the gradient, is replaced by averaging, and the gradient of one cell is
-    followed back.
+    followed back. Shortcut and directional gradients of BP-FPN would hide pixels from it, and the
+    shortcut sees no further than the plain pyramid does, so that one stands for it.
 
     Returns:
         Side of the square in pixels, at most PROBE_SIDE.
     """
     thin = replace(
         config,
+        name="thin",
+        head=HeadConfig(),
+        temporal=TemporalConfig(),
+        motion_loss=False,
         in_channels=1,
         pixel_mean=(0.0,),
         pixel_std=(1.0,),
         input_hw=None,
         backbone=replace(config.backbone, width=4 / 64),
-        pyramid=replace(config.pyramid, channels=None, type="fpn"),
+        pyramid=replace(
+            config.pyramid,
+            channels=None,
+            gils=GilsConfig(),
+            dgr=DgrConfig(),
+            type="fpn" if config.pyramid.type == "bp_fpn" else config.pyramid.type,
+        ),
     )
+    return _trace_field(thin)
+
+
+@functools.lru_cache(maxsize=8)
+def _trace_field(thin: ModelConfig) -> int:
+    """Trace the field of a thin model; kept, since models that differ elsewhere share it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         detector = build_detector(thin).eval().double()

@@ -1,7 +1,8 @@
 """Each loss term, and their sum.
 
 Symbols: F foreground cells over the whole (joint) batch. Source: YOLOX (arXiv 2107.08430) and
-SSTNet (TGRS 2024): (5 (1 - IoU^2) + BCE objectness + BCE class) / F, plus the motion term.
+SSTNet (TGRS 2024): (5 (1 - IoU^2) + BCE objectness + BCE class) / F, plus the motion term and
+that of DGR's `consistency` (``models/necks/dgr.py``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ BOX_WEIGHT = 5.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LossTerms:
-    """Loss terms of one step, scalars; ``total`` carries the gradient.
+    """Loss terms of one step, scalars that carry their gradients.
 
     Attributes:
         total: What is minimised.
@@ -31,6 +32,7 @@ class LossTerms:
         objectness: BCE over all cells / F.
         classification: BCE over foreground / F, the target being the IoU.
         motion: Weighted mean squared difference to the motion prior, 0 without it.
+        consistency: Weighted disagreement of the pyramid's levels, 0 without it.
         num_foreground: F.
     """
 
@@ -39,18 +41,31 @@ class LossTerms:
     objectness: Tensor
     classification: Tensor
     motion: Tensor
+    consistency: Tensor
     num_foreground: Tensor
 
     def as_row(self) -> Tensor:
-        """Return the terms as one tensor (6,), in the order of ``LOSS_NAMES``."""
+        """Return the terms as one tensor (7,), in the order of ``LOSS_NAMES``."""
         return torch.stack([getattr(self, name).float() for name in LOSS_NAMES])
 
 
-LOSS_NAMES = ("total", "box", "objectness", "classification", "motion", "num_foreground")
+LOSS_NAMES = (
+    "total",
+    "box",
+    "objectness",
+    "classification",
+    "motion",
+    "consistency",
+    "num_foreground",
+)
 
 
 def detection_loss(
-    outputs: HeadOutputs, targets: Sequence[Targets], *, motion: Tensor | None = None
+    outputs: HeadOutputs,
+    targets: Sequence[Targets],
+    *,
+    motion: Tensor | None = None,
+    consistency: Tensor | None = None,
 ) -> LossTerms:
     """Compute the loss of a batch.
 
@@ -58,6 +73,7 @@ def detection_loss(
         outputs: R rows.
         targets: One per row, in input pixels.
         motion: Motion term, already weighted, or None.
+        consistency: Consistency term, already weighted, or None.
 
     Returns:
         The terms. In a run of several processes F counts all of them and each process's terms
@@ -97,12 +113,14 @@ def detection_loss(
     norm = num_processes / joint.clamp(min=1)
     box, obj, cls = BOX_WEIGHT * box_loss * norm, obj_loss * norm, cls_loss * norm
     motion = torch.zeros_like(obj) if motion is None else motion
+    consistency = torch.zeros_like(obj) if consistency is None else consistency
     return LossTerms(
-        total=box + obj + cls + motion,
-        box=box.detach(),
-        objectness=obj.detach(),
-        classification=cls.detach(),
-        motion=motion.detach(),
+        total=box + obj + cls + motion + consistency,
+        box=box,
+        objectness=obj,
+        classification=cls,
+        motion=motion,
+        consistency=consistency,
         num_foreground=joint,
     )
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from stdet.config import StdetConfig, config_to_dict
+from stdet.config import StdetConfig, config_to_dict, load_config
 from stdet.data.generated import generated_sequences
 from stdet.data.sequences import load_sequences, load_source
 from stdet.device import choose_device
@@ -84,15 +83,24 @@ def _prepare(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> None:
         if any(run_dir.iterdir()) and not (run_dir / "config.yaml").exists():
             raise ConfigError(f"{run_dir}: holds no run; refusing to delete it. Choose another.")
         shutil.rmtree(run_dir)
+    check_same_run(config, run_dir)
+
+
+def check_same_run(config: StdetConfig, run_dir: Path) -> None:
+    """Refuse a folder whose run has finished an epoch with another configuration.
+
+    Raises:
+        ConfigError: Naming the values that differ.
+    """
     known = run_dir / "config.yaml"
     if not (run_dir / RESUME_NAME).exists() or not known.exists():
         return
-    old = yaml.safe_load(known.read_text(encoding="utf-8"))
+    old = config_to_dict(load_config(known))  # Values that are newer than the run: the defaults.
     changed = sorted(_differences(old, config_to_dict(config)))
     if changed:
         raise ConfigError(
             f"{run_dir}: holds a run with other values of {', '.join(changed)}; choose another "
-            "--run-dir, or pass --overwrite to start anew."
+            "--run-dir, or delete it (train: --overwrite) to start anew."
         )
 
 

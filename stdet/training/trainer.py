@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Sampler
@@ -25,17 +23,17 @@ from stdet.data.dataset import ClipDataset, SampleKey, clip_shape, collate
 from stdet.data.sequences import Sequence
 from stdet.device import choose_device
 from stdet.errors import TrainingError
-from stdet.models.build import build_detector, build_motion_prior
-from stdet.models.detector import ClipDetector
-from stdet.models.motion import MotionPrior
+from stdet.models.build import build_consistency, build_detector, build_motion_prior
 from stdet.pipeline import StreamingDetector
 from stdet.progress import ProgressBar
 from stdet.scoring import Scored, score_sequences
 from stdet.training import distributed
-from stdet.training.losses import LOSS_NAMES, detection_loss
+from stdet.training.diagnostics import Diagnostics
+from stdet.training.losses import LOSS_NAMES
 from stdet.training.optimizer import MovingAverage, build_optimizer, build_schedule
 from stdet.training.resume import load_resume, save_resume
-from stdet.types import ClipBatch, Targets
+from stdet.training.step import TrainingStep
+from stdet.types import ClipBatch
 
 log = logging.getLogger(__name__)
 
@@ -43,42 +41,6 @@ RESUME_NAME = "resume.pt"
 BEST_NAME = "best.safetensors"
 LAST_NAME = "last.safetensors"
 METRICS_NAME = "metrics.jsonl"
-
-
-class TrainingStep(nn.Module):
-    """Everything that learns, and the loss of one batch as its forward pass.
-
-    The loss sits inside the module so that DistributedDataParallel sees the whole step.
-    """
-
-    def __init__(
-        self, detector: ClipDetector, prior: MotionPrior | None, *, motion_weight: float
-    ) -> None:
-        """Keep the parts."""
-        super().__init__()
-        self.detector = detector
-        self.prior = prior
-        self.motion_weight = motion_weight
-
-    def forward(
-        self, frames: Tensor, references: Tensor, keys: Tensor, targets: AbstractSequence[Targets]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the loss and all its terms, (6,) in the order of ``LOSS_NAMES``."""
-        features = self.detector.window_features(frames)
-        motion = None
-        if self.prior is not None:
-            hw = (int(features.shape[-2]), int(features.shape[-1]))
-            wanted = self.prior(self._normalised(frames), hw)
-            motion = self.motion_weight * F.mse_loss(features.float(), wanted.float())
-        outputs = self.detector.fuse_windows(features, references, keys)
-        terms = detection_loss(outputs, targets, motion=motion)
-        return terms.total, terms.as_row().detach()
-
-    def _normalised(self, frames: Tensor) -> Tensor:
-        """Normalise a window (B, W, C, H, W) as the detector does."""
-        flat = self.detector.normalise(rearrange(frames, "b w c h x -> (b w) c h x"))
-        out: Tensor = rearrange(flat, "(b w) c h x -> b w c h x", b=frames.shape[0])
-        return out
 
 
 class EpochBatches(Sampler[list[SampleKey]]):
@@ -190,7 +152,9 @@ class Trainer:
         self.step_module = TrainingStep(
             detector,
             build_motion_prior(config.model),
+            build_consistency(config.model, detector),
             motion_weight=config.train.motion_loss_weight,
+            consistency_weight=config.train.consistency_loss_weight,
         ).to(self.device)
         if distributed.num_processes() > 1:
             distributed.join_batch_norms(self.step_module)
@@ -228,6 +192,16 @@ class Trainer:
         shape = self.dataset.shape
         self.references = torch.from_numpy(shape.references).to(self.device)
         self.keys = torch.from_numpy(shape.keys).to(self.device)
+        self.diagnostics: Diagnostics | None = None
+        if train.diagnostics:
+            self.diagnostics = Diagnostics(
+                self.dataset,
+                num_workers=train.num_workers,
+                references=self.references,
+                keys=self.keys,
+                device=self.device,
+                run_dir=self.run_dir,
+            )
 
     def run(self) -> TrainResult:
         """Train to the last epoch.
@@ -239,10 +213,14 @@ class Trainer:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             save_config(self.config, self.run_dir / "config.yaml")
             self._trim_metrics()
+            if self.diagnostics is not None:
+                self.diagnostics.trim(self.epoch)
         writer = SummaryWriter(str(self.run_dir)) if self.is_first else None
         while self.epoch < self.config.train.epochs:
             terms = self._train_epoch(writer)
             self.epoch += 1
+            if self.diagnostics is not None:
+                self.diagnostics.measure(self.step_module, self.epoch, writer)
             if self.is_first:
                 self._finish_epoch(terms, writer)
             distributed.wait_for_all()
@@ -262,7 +240,7 @@ class Trainer:
             path.write_text("".join(lines[: self.epoch]), encoding="utf-8")
 
     def _train_epoch(self, writer: SummaryWriter | None) -> Tensor:
-        """Train one epoch and return the mean loss terms, (6,)."""
+        """Train one epoch and return the mean loss terms, (7,)."""
         self.step_module.train()
         self.batches.epoch = self.epoch
         title = f"epoch {self.epoch + 1}/{self.config.train.epochs}"
@@ -279,7 +257,7 @@ class Trainer:
         return total / len(self.batches)
 
     def _train_batch(self, batch: ClipBatch) -> Tensor:
-        """Take one optimizer step and return the joint batch's loss terms, (6,) on the CPU."""
+        """Take one optimizer step and return the joint batch's loss terms, (7,) on the CPU."""
         frames = batch.frames.to(self.device, non_blocking=True)
         targets = [target.to(self.device) for target in batch.targets]
         with torch.autocast(
@@ -399,10 +377,10 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
 def _describe_terms(terms: Tensor) -> str:
     """Say the loss terms in one short line."""
     values = dict(zip(LOSS_NAMES, terms.tolist(), strict=True))
-    motion = f" motion {values['motion']:.3f}" if values["motion"] else ""
+    extra = "".join(f" {n} {values[n]:.3f}" for n in ("motion", "consistency") if values[n])
     return (
         f"loss {values['total']:.3f} box {values['box']:.3f} obj {values['objectness']:.3f} "
-        f"cls {values['classification']:.3f}{motion}"
+        f"cls {values['classification']:.3f}{extra}"
     )
 
 

@@ -28,14 +28,18 @@ def test_text_says_what_the_model_costs(cli, config):
     assert outcome.out.startswith("small: 3 frames of 64x96 (height x width)\n")
     for word in ("backbone", "pyramid", "temporal", "head", "GFLOP", "feature_stride 4 px"):
         assert word in outcome.out
-    assert "over the plain FPN: +" in outcome.out
+    for word in ("plain FPN", "high resolution", "hourglass", "BP-FPN", "blur_pool + concat"):
+        assert f"\n{word} " in outcome.out
 
 
-def test_json_holds_the_numbers_of_the_model_and_of_both_pyramids(cli, config, tmp_path):
+def test_json_holds_the_numbers_of_the_model_and_of_every_pyramid(cli, config, tmp_path):
     path = tmp_path / "info.json"
     assert cli("info", config, "--json", path).out.endswith(f"{path}\n")
     content = json.loads(path.read_text())
-    assert content.keys() == {"model", "fpn", "bp_fpn"}
+    assert content.keys() == {"model", "fpn", "high_resolution", "hourglass", "bp_fpn", "gils"}
+    assert len(content["gils"]) == 8
+    assert content["gils"]["max_pool + add"].keys() == {"parameters", "gflop"}
+    assert content["high_resolution"]["feature_stride"] == 2
     assert content["model"] == content["fpn"]
     model = content["model"]
     assert model["input_hw"] == [256, 256]

@@ -3,7 +3,7 @@ import torch
 
 from stdet.models.build import build_detector, build_motion_prior
 from stdet.models.motion import MotionPrior
-from stdet.training.trainer import TrainingStep
+from stdet.training.step import TrainingStep
 from stdet.types import Targets
 
 

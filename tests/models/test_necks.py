@@ -3,14 +3,18 @@ import itertools
 import pytest
 import torch
 
+from stdet.config import PyramidConfig
 from stdet.models.backbone import CspDarknet
 from stdet.models.build import build_pyramid
-from stdet.models.necks.bp_fpn import BpFpn, GradientIsolatedShortcut
+from stdet.models.necks.bp_fpn import BlurPool, BpFpn, GradientIsolatedShortcut
 from stdet.models.necks.dgr import GradientRouter
 from stdet.models.necks.fpn import Fpn
+from stdet.models.necks.high_resolution_fpn import HighResolutionFpn
+from stdet.models.necks.hourglass_fpn import HourglassFpn
 
 CHANNELS = (4, 8, 16, 32, 64)
-DOWNS = ("space_to_depth", "strided_conv", "max_pool")
+DOWNS = ("space_to_depth", "strided_conv", "max_pool", "blur_pool")
+TYPES = ("fpn", "high_resolution", "hourglass", "bp_fpn")
 JOINS = ("add", "concat")
 
 
@@ -24,12 +28,15 @@ def _features(hw=(32, 64), *, num_levels=5, dtype=torch.float32):
     ]
 
 
-def _bp_fpn(*, down="space_to_depth", join="add", output_stride=8):
+def _bp_fpn(*, down="space_to_depth", join="add", output_stride=8, is_isolated=True):
     torch.manual_seed(0)
     fpn = Fpn(CHANNELS, output_stride=output_stride, depth=0.33)
     index = fpn.output_index
-    shortcut = GradientIsolatedShortcut(CHANNELS[index - 1], CHANNELS[index], down=down, join=join)
-    return BpFpn(fpn, router=GradientRouter("none", scale=0.5), shortcut=shortcut)
+    shortcut = GradientIsolatedShortcut(
+        CHANNELS[index - 1], CHANNELS[index], down=down, join=join, is_isolated=is_isolated
+    )
+    router = GradientRouter("none", scale=0.5, step_channels=fpn.step_channels)
+    return BpFpn(fpn, router=router, shortcut=shortcut)
 
 
 @pytest.mark.parametrize(("down", "join"), list(itertools.product(DOWNS, JOINS)))
@@ -39,7 +46,7 @@ def test_every_down_and_join_keeps_the_shape_of_the_plain_pyramid(down, join):
     assert neck(features).shape == neck.pyramid(features).shape == (2, 16, 4, 8)
 
 
-@pytest.mark.parametrize("kind", ["fpn", "bp_fpn"])
+@pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("output_stride", [4, 8, 16])
 @pytest.mark.parametrize("channels", [None, 6])
 def test_output_level_has_the_stride_and_channels_asked_for(
@@ -47,27 +54,136 @@ def test_output_level_has_the_stride_and_channels_asked_for(
 ):
     pyramid = {"type": kind, "output_stride": output_stride, "channels": channels}
     neck = build_pyramid(tiny_model(num_stages=5, pyramid=pyramid), CHANNELS)
-    wanted = channels or 2 * output_stride
-    assert (neck.output_stride, neck.out_channels) == (output_stride, wanted)
-    assert neck(_features()).shape == (2, wanted, 32 // output_stride, 64 // output_stride)
+    stride = output_stride // 2 if kind == "high_resolution" else output_stride
+    wanted = channels or 2 * stride
+    assert PyramidConfig(**pyramid).feature_stride == stride
+    assert (neck.output_stride, neck.out_channels) == (stride, wanted)
+    assert neck(_features()).shape == (2, wanted, 32 // stride, 64 // stride)
 
 
 def test_pyramid_refuses_a_level_without_a_deeper_one():
-    with pytest.raises(ValueError, match="output_stride 8 needs a shallower and a deeper"):
+    with pytest.raises(ValueError, match="output_stride 8 needs a backbone level of that stride"):
         Fpn(CHANNELS[:3], output_stride=8, depth=0.33)
 
 
-@pytest.mark.parametrize(("down", "join"), list(itertools.product(DOWNS, JOINS)))
-def test_no_gradient_reaches_the_backbone_through_the_shortcut(down, join):
+def test_shortcut_refuses_an_output_without_a_shallower_level():
+    fpn = Fpn(CHANNELS, output_stride=2, depth=0.33)
+    router = GradientRouter("none", scale=1.0, step_channels=fpn.step_channels)
+    shortcut = GradientIsolatedShortcut(3, 4, down="max_pool", join="add")
+    with pytest.raises(ValueError, match="needs a backbone level above"):
+        BpFpn(fpn, router=router, shortcut=shortcut)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("output_stride", [4, 8])
+def test_every_parameter_of_a_pyramid_learns(tiny_model, kind, output_stride):
+    torch.manual_seed(0)
+    pyramid = {"type": kind, "output_stride": output_stride, "hourglass_repeats": 2}
+    neck = build_pyramid(tiny_model(num_stages=5, pyramid=pyramid), CHANNELS)
+    neck(_features((64, 64))).pow(2).sum().backward()
+    without = [n for n, p in neck.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_high_resolution_joins_the_shallow_level_with_gradient_and_the_base_does_not():
+    grads = {}
+    for name, neck in {
+        "plain": Fpn(CHANNELS, output_stride=8, depth=0.33),
+        "high": HighResolutionFpn(CHANNELS, base_stride=8, depth=0.33),
+        "finer": Fpn(CHANNELS, output_stride=4, depth=0.33),
+    }.items():
+        features = _features()
+        neck(features).pow(2).sum().backward()
+        grads[name] = [f.grad is not None and bool(f.grad.any()) for f in features]
+    assert grads["plain"] == [False, False, True, True, True]
+    assert grads["high"] == grads["finer"] == [False, True, True, True, True]
+
+
+def test_hourglass_mixes_the_finest_level_into_the_deepest_and_back(lively):
+    # Without its first top-down pass, C3 reaches the output of an hourglass only from above; a far
+    # cell sees a change of C3 there, since every way down widens the field.
+    torch.manual_seed(0)
+    fields = {}
+    for repeats in (0, 1, 2):
+        torch.manual_seed(0)
+        neck = HourglassFpn(
+            Fpn(CHANNELS, output_stride=8, depth=0.33),
+            deepest_channels=CHANNELS[-1],
+            depth=0.33,
+            num_repeats=repeats,
+        )
+        lively(neck)
+        features = [f.detach() for f in _features((512, 512))]
+        before = neck(features)
+        features[2][0, :, 32, 32] += 100
+        moved = (neck(features) - before).abs()[0].sum(dim=0) > 0
+        fields[repeats] = int(moved.any(dim=0).sum())
+    # CSP alone: one 3x3 bottleneck. Then strides widen it by more each time.
+    assert fields[0] == 3
+    assert fields[0] < fields[1] < fields[2]
+
+
+def test_blur_pool_keeps_a_constant_and_the_place_of_a_slope():
+    pool = BlurPool(2)
+    constant = torch.full((1, 2, 8, 8), 3.0)
+    torch.testing.assert_close(pool(constant), torch.full((1, 2, 4, 4), 3.0))
+    # The value at the centre (2j + 1) of a coarse cell, on a slope x + 0.5 at fine centres.
+    slope = (torch.arange(8.0) + 0.5).expand(1, 2, 8, 8)
+    torch.testing.assert_close(pool(slope)[..., 1:-1], torch.tensor([3.0, 5.0]).expand(1, 2, 4, 2))
+    assert list(pool.state_dict()) == []
+
+
+def _grads_through_the_shortcut_alone(down, join, *, is_isolated):
+    """Gradients of the backbone's and of the shortcut's parameters."""
     torch.manual_seed(0)
     backbone = CspDarknet(in_channels=1, depth=0.33, width=1 / 16)
-    neck = _bp_fpn(down=down, join=join)
+    neck = _bp_fpn(down=down, join=join, is_isolated=is_isolated)
     features = backbone(torch.rand(2, 1, 32, 32))
     fused = neck.pyramid([f.detach() for f in features]).detach()
     # Squared, so that the sum is not blind to what BatchNorm subtracts.
     neck.shortcut(fused, features[neck.pyramid.output_index - 1]).pow(2).sum().backward()
-    assert all(p.grad is None or not p.grad.any() for p in backbone.parameters())
-    assert all(p.grad.any() for p in neck.shortcut.down.parameters())
+    reached = {
+        n: p.grad is not None and bool(p.grad.any()) for n, p in backbone.named_parameters()
+    }
+    return reached, [bool(p.grad.any()) for p in neck.shortcut.parameters()]
+
+
+@pytest.mark.parametrize(("down", "join"), list(itertools.product(DOWNS, JOINS)))
+def test_no_gradient_reaches_the_backbone_through_the_shortcut(down, join):
+    reached, own = _grads_through_the_shortcut_alone(down, join, is_isolated=True)
+    assert not any(reached.values())
+    assert own
+    assert all(own)
+
+
+@pytest.mark.parametrize(("down", "join"), list(itertools.product(DOWNS, JOINS)))
+def test_a_shortcut_that_is_not_isolated_reaches_stem_and_dark2_and_no_further(down, join):
+    reached, own = _grads_through_the_shortcut_alone(down, join, is_isolated=False)
+    # C2 is the output of dark2, the first of the stages.
+    assert {n for n, is_reached in reached.items() if is_reached} == {
+        n for n in reached if n.startswith(("stem.", "stages.0."))
+    }
+    assert all(own)
+
+
+@pytest.mark.parametrize("down", DOWNS)
+def test_whole_gradient_of_every_backbone_parameter_is_that_without_the_shortcut(down):
+    torch.manual_seed(0)
+    backbone = CspDarknet(in_channels=1, depth=0.33, width=1 / 16).double()
+    neck = _bp_fpn(down=down).double()
+    frames = torch.rand(2, 1, 32, 32, dtype=torch.float64)
+    upstream = torch.randn(2, 16, 4, 4, dtype=torch.float64)
+    grads = []
+    for pyramid in (neck.pyramid, neck):
+        backbone.zero_grad()
+        pyramid(backbone(frames)).backward(upstream)
+        grads.append({n: p.grad for n, p in backbone.named_parameters()})
+    assert all(torch.equal(grads[1][name], grad) for name, grad in grads[0].items())
+    isolated = grads[1]
+    backbone.zero_grad()
+    neck.shortcut.is_isolated = False
+    neck(backbone(frames)).backward(upstream)
+    assert not torch.equal(backbone.stem[1][0].weight.grad, isolated["stem.1.0.weight"])
 
 
 @pytest.mark.parametrize("down", DOWNS)

@@ -92,16 +92,18 @@ def test_gradient_moves_the_box_towards_the_target():
 
 
 def test_total_is_the_sum_of_the_terms_in_the_published_order():
-    motion = torch.tensor(0.25)
     terms = detection_loss(
-        _outputs(2, (4, 4), seed=1), [_targets([[2, 2, 9, 9]])] * 2, motion=motion
+        _outputs(2, (4, 4), seed=1),
+        [_targets([[2, 2, 9, 9]])] * 2,
+        motion=torch.tensor(0.25),
+        consistency=torch.tensor(0.5),
     )
     row = terms.as_row()
     assert LOSS_NAMES == (
-        "total", "box", "objectness", "classification", "motion", "num_foreground"
+        "total", "box", "objectness", "classification", "motion", "consistency", "num_foreground"
     )  # fmt: skip
-    assert row[0].item() == pytest.approx(row[1:5].sum().item(), rel=1e-6)
-    assert row[4] == 0.25
+    assert row[0].item() == pytest.approx(row[1:6].sum().item(), rel=1e-6)
+    assert row[4:6].tolist() == [0.25, 0.5]
 
 
 @settings(max_examples=25, deadline=None)

@@ -13,7 +13,7 @@ from stdet.training.optimizer import (
     build_optimizer,
     build_schedule,
 )
-from stdet.training.trainer import TrainingStep
+from stdet.training.step import TrainingStep
 
 
 @pytest.fixture

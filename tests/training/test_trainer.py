@@ -247,3 +247,15 @@ def test_run_under_autocast_on_a_gpu_ends_with_finite_weights(tiny_run, tmp_path
     result = train(config, run_dir=tmp_path / "run")
     state = load_weights(result.last_weights).state
     assert all(value.isfinite().all() for value in state.values())
+
+
+def test_run_of_an_older_version_that_knew_fewer_values_goes_on(tiny_run, tmp_path):
+    config, run_dir = tiny_run(epochs=1), tmp_path / "run"
+    first = train(config, run_dir=run_dir)
+    path = run_dir / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    del values["train"]["diagnostics"], values["model"]["pyramid"]["gils"]["isolated"]
+    path.write_text(yaml.safe_dump(values))
+    assert train(config, run_dir=run_dir) == first
+    with pytest.raises(ConfigError, match=r"other values of train\.diagnostics"):
+        train(tiny_run(epochs=1, diagnostics=True), run_dir=run_dir)

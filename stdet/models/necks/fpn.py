@@ -3,7 +3,10 @@
     C5 -1x1-> P5' -up-> cat(., C4) -CSP-> P4 -1x1-> P4' -up-> cat(., C3) -CSP-> P3
 
 with shapes, for C3..C5 of (c3, h, w), (c4, h/2, w/2), (c5, h/4, w/4): P5' (c4, h/4, w/4),
-P4 (c4, h/2, w/2), P4' (c3, h/2, w/2), P3 (c3, h, w).
+P4 (c4, h/2, w/2), P4' (c3, h/2, w/2), P3 (c3, h, w). With output stride 4 one step more joins C2.
+
+Source: Lin et al. 2017, "Feature Pyramid Networks for Object Detection" (arXiv 1612.03144), with
+the steps of SSTNet (TGRS 2024), itself the top-down half of YOLOX's PAFPN.
 """
 
 from __future__ import annotations
@@ -50,8 +53,8 @@ class Fpn(nn.Module):
         depth: Depth factor of the backbone; each CSP block has round(3 depth) bottlenecks.
         out_channels: Channels of the returned level; None keeps those of its backbone level.
 
-    Source:
-        The pyramid of SSTNet (TGRS 2024), itself the top-down half of YOLOX's PAFPN.
+    Raises:
+        ValueError: If no backbone level has that stride, or none is deeper.
     """
 
     def __init__(
@@ -65,20 +68,24 @@ class Fpn(nn.Module):
         """Build one step for every level between the deepest and the returned one."""
         super().__init__()
         self.output_index = output_stride.bit_length() - 2
-        if not 1 <= self.output_index < len(in_channels) - 1:
+        if not 0 <= self.output_index < len(in_channels) - 1:
             raise ValueError(
-                f"output_stride {output_stride} needs a shallower and a deeper backbone level; "
-                f"there are {len(in_channels)} levels, from stride 2."
+                f"output_stride {output_stride} needs a backbone level of that stride and a "
+                f"deeper one; there are {len(in_channels)} levels, from stride 2."
             )
         self.output_stride = output_stride
         self.out_channels = out_channels or in_channels[self.output_index]
         self.steps = nn.ModuleList()
+        channels = []
         deep = in_channels[-1]
         for level in range(len(in_channels) - 2, self.output_index - 1, -1):
             out = self.out_channels if level == self.output_index else in_channels[level]
             num_blocks = max(round(3 * depth), 1)
             self.steps.append(TopDownStep(deep, in_channels[level], out, num_blocks))
+            channels.append(out)
             deep = out
+        self.step_channels = tuple(channels)
+        """Channels of the fused level of each step, deepest first."""
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Fuse the backbone levels of each frame.

@@ -1,0 +1,284 @@
+"""Train and score every cell of a grid, and put the results side by side.
+
+A cell is a run folder of `stdet train`, with the `report.json` of `stdet evaluate --json` beside
+its weights; where that is there, the cell is finished. Under torchrun the processes share the
+cells: each cell is trained by one process, so its numbers do not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import logging
+import os
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from stdet.config import ModelConfig, PostprocessConfig, StdetConfig
+from stdet.data.part_file import PartFile
+from stdet.data.sequences import load_sequences
+from stdet.device import choose_device
+from stdet.evaluation.ablation import (
+    MAIN,
+    Cost,
+    Number,
+    Variant,
+    full_table,
+    score_variants,
+    summary_table,
+)
+from stdet.evaluation.compare import read_run
+from stdet.evaluation.counts import without_nan
+from stdet.evaluation.report import write_report
+from stdet.evaluation.scatter_chart import Point, round_axis, scatter_chart, standalone
+from stdet.evaluation.tables import Table
+from stdet.models.build import build_detector
+from stdet.models.profile import profile_detector
+from stdet.pipeline import StreamingDetector
+from stdet.scoring import evaluate_split
+from stdet.training.grid import Cell, Grid
+from stdet.training.run import check_same_run, train
+
+log = logging.getLogger(__name__)
+
+REPORT_NAME = "report.json"
+NUM_TIMED_FRAMES = 30
+NUM_WARM_UP = 5
+
+PLOTS = {
+    "parameters": ("parameters", "parameters at inference (million)", 1e-6),
+    "gflop": ("gflop_per_frame", "GFLOP per frame (features computed once)", 1.0),
+    "fps": ("frames_per_second", "frames per second", 1.0),
+}
+"""File name, attribute of ``Cost``, label and unit of the three plots of mAP50."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AblationResult:
+    """What an ablation found, and where it stands.
+
+    Attributes:
+        summary: Cost and mAP50, a row per variant.
+        files: Everything that was written.
+    """
+
+    summary: Table
+    files: tuple[Path, ...]
+
+
+def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
+    """Train what is not finished, score it, and write table and plots.
+
+    Args:
+        grid: The plan.
+        run_dir: Folder of the ablation; holds <variant>/seed<N> for each cell.
+
+    Returns:
+        The result; None on processes other than the first.
+
+    Raises:
+        ConfigError: If a cell's folder holds a run of another configuration.
+        DataError: If a split cannot be used.
+        TrainingError: If a loss is no longer finite.
+    """
+    cells = list(grid.cells(run_dir))
+    for cell in cells:
+        check_same_run(cell.config, cell.run_dir)
+    # A split that cannot be read shall stop the work before it begins, not after hours.
+    for data in dict.fromkeys(config.data for config in grid.variants.values()):
+        load_sequences(data, grid.split)
+    rank, num_processes = int(os.environ.get("RANK", "0")), os.environ.get("WORLD_SIZE", "1")
+    os.environ["WORLD_SIZE"] = "1"  # Each process trains its own cells, alone.
+    try:
+        for number, cell in enumerate(cells):
+            if number % int(num_processes) == rank:
+                _finish_cell(cell, grid, title=f"cell {number + 1}/{len(cells)}")
+    finally:
+        os.environ["WORLD_SIZE"] = num_processes
+    _wait_for_others(int(num_processes))
+    return _write_results(grid, cells, run_dir) if rank == 0 else None
+
+
+def _wait_for_others(num_processes: int) -> None:
+    """Wait until all processes have finished their cells, however long that takes."""
+    if num_processes > 1:
+        dist.init_process_group("gloo", timeout=datetime.timedelta(days=30))
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def _finish_cell(cell: Cell, grid: Grid, *, title: str) -> None:
+    """Train and score one cell unless its report is there."""
+    name = f"{title}, {cell.variant}, seed {cell.seed}"
+    report = cell.run_dir / REPORT_NAME
+    if report.exists():
+        log.info("%s: finished before.", name)
+        return
+    log.info("%s: training in %s.", name, cell.run_dir)
+    result = train(cell.config, run_dir=cell.run_dir)
+    assert result is not None
+    has_best = result.best_weights.exists()
+    scored = evaluate_split(
+        cell.config,
+        weights=str(result.best_weights if has_best else result.last_weights),
+        split=grid.split,
+        device=cell.config.train.device,
+    )
+    write_report(report, scored.report)
+    log.info("%s: mAP50 %.4f on %s.", name, scored.map50, grid.split)
+
+
+def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> AblationResult:
+    """Read all reports and write table and plots."""
+    speeds = measure_speed(grid.variants, frame_hw=_frame_hw(grid))
+    variants = [
+        Variant(
+            name=name,
+            runs={
+                cell.seed: replace(
+                    read_run(cell.run_dir / REPORT_NAME), name=f"{name}, seed {cell.seed}"
+                )
+                for cell in cells
+                if cell.variant == name
+            },
+            cost=_cost(config.model, speeds[name], frame_hw=_frame_hw(grid)),
+        )
+        for name, config in grid.variants.items()
+    ]
+    scores = score_variants(variants)
+    height, width = _frame_hw(grid)
+    device = choose_device(next(iter(grid.variants.values())).train.device)
+    notes = [
+        f"Scored on {grid.split}. Frames per second: median of {NUM_TIMED_FRAMES} frames of "
+        f"{height}x{width}, all variants in turns, {device.type}, {torch.get_num_threads()} "
+        "threads.",
+    ]
+    if grid.split == "validation":
+        notes.append("Checkpoints were chosen on this very split, which flatters every variant.")
+    summary = summary_table(variants, scores, notes)
+    return AblationResult(summary=summary, files=_write(run_dir, variants, scores, summary))
+
+
+def _write(
+    run_dir: Path,
+    variants: Sequence[Variant],
+    scores: Mapping[str, Mapping[str, Number]],
+    summary: Table,
+) -> tuple[Path, ...]:
+    """Write the table three times and the three plots."""
+    everything = full_table(variants, scores)
+    content = {
+        "variants": {
+            variant.name: {
+                "cost": dataclasses.asdict(variant.cost),
+                "scores": {
+                    key: dataclasses.asdict(number) for key, number in scores[variant.name].items()
+                },
+                "seeds": {str(seed): dict(run.scores) for seed, run in variant.runs.items()},
+            }
+            for variant in variants
+        },
+        "notes": list(summary.notes),
+    }
+    texts = {
+        "table.md": f"{summary.render('markdown')}\n{everything.render('markdown')}",
+        "table.csv": everything.render("csv"),
+        "table.json": json.dumps(without_nan(content), indent=2) + "\n",
+        **{
+            f"map50_{name}.svg": _plot(variants, scores, attribute, label, unit)
+            for name, (attribute, label, unit) in PLOTS.items()
+        },
+    }
+    for name, text in texts.items():
+        with PartFile(run_dir / name) as file:
+            file.write(text)
+    return tuple(run_dir / name for name in texts)
+
+
+def _plot(
+    variants: Sequence[Variant],
+    scores: Mapping[str, Mapping[str, Number]],
+    attribute: str,
+    label: str,
+    unit: float,
+) -> str:
+    """Draw mAP50 against one kind of cost; variants whose mAP50 is undefined are left out."""
+    points = []
+    for variant in variants:
+        number = scores[variant.name][MAIN]
+        if not np.isnan(number.mean):
+            points.append(
+                Point(
+                    label=variant.name,
+                    x=getattr(variant.cost, attribute) * unit,
+                    y=number.mean,
+                    y_interval=number.interval,
+                )
+            )
+    heights = [value for p in points for value in (p.y, *(p.y_interval or ()))]
+    return standalone(
+        scatter_chart(
+            f"mAP50 against {label.partition(' (')[0]}",
+            round_axis(label, [point.x for point in points] or [0.0, 1.0]),
+            round_axis("mAP50", heights or [0.0, 1.0], most=1.0),
+            points,
+        )
+    )
+
+
+def _frame_hw(grid: Grid) -> tuple[int, int]:
+    """Return the size of the frames of the scored split."""
+    config = next(iter(grid.variants.values()))
+    return load_sequences(config.data, grid.split)[0].annotation.image_hw
+
+
+def _cost(model: ModelConfig, fps: float, *, frame_hw: tuple[int, int]) -> Cost:
+    """Count a model at the size of its frames, padded as they are when it runs."""
+    divisor = 2**model.backbone.num_stages
+    height, width = (-(-side // divisor) * divisor for side in frame_hw)
+    profile = profile_detector(model, native_hw=(height, width))
+    return Cost(
+        parameters=profile.inference_parameters,
+        gflop_per_frame=profile.gflop_per_frame,
+        gflop_per_clip=profile.gflop_per_clip,
+        frames_per_second=fps,
+    )
+
+
+def measure_speed(
+    variants: Mapping[str, StdetConfig], *, frame_hw: tuple[int, int]
+) -> dict[str, float]:
+    """Return the frames per second of untrained detectors on the same stream, frame by frame.
+
+    Args:
+        variants: Configurations by name; timed in turns, so that what else the machine does
+            weighs on all of them.
+        frame_hw: Size of the frames, pixels.
+    """
+    streams = {
+        name: StreamingDetector(
+            build_detector(config.model),
+            model=config.model,
+            config=PostprocessConfig(),
+            device=choose_device(config.train.device),
+        )
+        for name, config in variants.items()
+    }
+    rng = np.random.default_rng(0)
+    seconds: dict[str, list[float]] = {name: [] for name in streams}
+    for index in range(NUM_WARM_UP + NUM_TIMED_FRAMES):
+        frame = rng.random(frame_hw, np.float32)
+        for name, stream in streams.items():
+            started = time.perf_counter()
+            stream.push(index, frame)  # Ends on the CPU, so it waits for a GPU.
+            if index >= NUM_WARM_UP:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: 1 / statistics.median(times) for name, times in seconds.items()}

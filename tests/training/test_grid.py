@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import pytest
+
+from stdet.errors import ConfigError
+from stdet.models.build import build_detector
+from stdet.training.grid import read_grid
+
+GRIDS = sorted((Path(__file__).parents[2] / "configs" / "ablation").glob("*.yaml"))
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """Read a grid over a small base."""
+    (tmp_path / "base.yaml").write_text("train: {epochs: 7, batch_size: 2}")
+
+    def read(text, *overrides):
+        path = tmp_path / "grid.yaml"
+        path.write_text(text)
+        return read_grid(path, overrides)
+
+    return read
+
+
+def test_cells_are_variants_times_seeds_each_with_its_own_values(grid, tmp_path):
+    found = grid(
+        "base: base.yaml\nsplit: validation\nseeds: [3, 1]\nvariants:\n"
+        "  a: {}\n  b: {train: {epochs: 5}, data: {train_sequences: [x, '1']}}"
+    )
+    assert (found.split, found.seeds, list(found.variants)) == ("validation", (3, 1), ["a", "b"])
+    cells = list(found.cells(tmp_path))
+    assert [(c.variant, c.seed) for c in cells] == [("a", 3), ("b", 3), ("a", 1), ("b", 1)]
+    assert cells[3].run_dir == tmp_path / "b" / "seed1"
+    for cell in cells:
+        assert cell.config.train.seed == cell.seed
+        assert cell.config.train.epochs == (5 if cell.variant == "b" else 7)
+        assert cell.config.train.batch_size == 2
+    assert cells[1].config.data.train_sequences == ("x", "1")
+
+
+def test_overrides_lie_over_the_base_and_under_the_variants(grid):
+    text = "base: base.yaml\nvariants: {a: {}, b: {train: {epochs: 5}}}"
+    variants = grid(text, "train.epochs=2").variants
+    assert [config.train.epochs for config in variants.values()] == [2, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("base: base.yaml\nvariants: {a: {}}\nseed: [1]", "unknown key seed; expected base"),
+        ("base: base.yaml\nvariants: {}", "has no variants"),
+        ("variants: {a: {}}", "has no base"),
+        ("base: base.yaml\nvariants: {a: {}}\nseeds: []", r"seeds is \[\]"),
+        ("base: base.yaml\nvariants: {a: {}}\nseeds: [1, 1]", r"seeds is \[1, 1\]"),
+        ("base: base.yaml\nvariants: {a: {}}\nsplit: train", "split is 'train'"),
+        ("base: base.yaml\nvariants: {../a: {}}", "variant '../a' names a folder"),
+        ("base: base.yaml\nvariants: {1: {}}", "variant 1 names a folder"),
+        ("base: base.yaml\nvariants: {a: 3}", "variant a is 3; expected sections"),
+        ("base: base.yaml\nvariants: {a: {model: {pyramd: 1}}}", "variant a: .*'model.pyramid'"),
+        ("base: gone.yaml\nvariants: {a: {}}", r"gone\.yaml: cannot be read"),
+        ("- a", "holds a list"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_grid_that_is_wrong_is_refused_in_one_line(grid, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        grid(text)
+    assert "\n" not in str(caught.value)
+    assert "grid.yaml: " in str(caught.value)
+
+
+@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_shipped_grid_reads_and_its_variants_differ_in_the_model_alone(path):
+    variants = read_grid(path).variants
+    models = {config.model for config in variants.values()}
+    assert len(models) == len(variants)
+    assert len({config.data for config in variants.values()}) == 1
+    assert len({config.train for config in variants.values()}) == 1
+    for model in models:
+        build_detector(model)
+
+
+def test_there_are_grids_to_test():
+    assert {"pyramids", "gils", "dgr"} <= {path.stem for path in GRIDS}
