@@ -376,7 +376,10 @@ def test_annotation_error_is_one_line(refused, config, weights, tmp_path, spoil,
         ("data.train_sequences=[d]", "is in training (sequence 'd') and in validation"),
         ("data.format=mot", "holds no sequence in the 'mot' format"),
         ("data.format=text", "does not start with an image path"),
-        ("data.format=yolo", "data.format: Input should be 'coco', 'text', 'videos' or 'mot'"),
+        (
+            "data.format=yolo",
+            "data.format: Input should be 'coco', 'text', 'videos', 'mot' or 'centroids'",
+        ),
     ],
 )
 def test_data_section_that_fits_no_files_is_one_short_line(
