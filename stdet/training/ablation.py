@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from stdet.config import ModelConfig, PostprocessConfig, StdetConfig
+from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
 from stdet.data.part_file import PartFile
 from stdet.data.sequences import load_sequences
 from stdet.device import choose_device
@@ -93,8 +93,11 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
     for cell in cells:
         check_same_run(cell.config, cell.run_dir)
     # A split that cannot be read shall stop the work before it begins, not after hours.
-    for data in dict.fromkeys(config.data for config in grid.variants.values()):
-        load_sequences(data, grid.split)
+    checked: list[DataConfig] = []
+    for config in grid.variants.values():
+        if config.data not in checked:  # Not hashable: it may hold a mapping.
+            load_sequences(config.data, grid.split)
+            checked.append(config.data)
     rank, num_processes = int(os.environ.get("RANK", "0")), os.environ.get("WORLD_SIZE", "1")
     os.environ["WORLD_SIZE"] = "1"  # Each process trains its own cells, alone.
     try:

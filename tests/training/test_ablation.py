@@ -5,7 +5,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from stdet.data.synthetic import SyntheticConfig
+from scenes import SyntheticConfig
 
 from stdet.cli import main
 from stdet.config import PostprocessConfig, StdetConfig, TrainConfig, save_config
