@@ -539,11 +539,12 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """Parse YAML.
 
     Raises:
-        yaml.YAMLError: If it is none; PyYAML leaves ValueError of a date that does not exist.
+        yaml.YAMLError: If it is none, or gives a key twice. PyYAML leaves ValueError of a date
+            that does not exist.
     """
     try:
         return yaml.load(text, _Loader)
@@ -556,7 +557,7 @@ def _read_yaml(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: includes itself; remove it from `include`.")
     try:
-        values = _parse_yaml(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -591,7 +592,7 @@ def _parse_override(text: str) -> dict[str, Any]:
     if not equals or not key.strip():
         raise ConfigError(f"--set {text!r}: expected key=value, such as train.epochs=10.")
     try:
-        value = _parse_yaml(raw)
+        value = parse_yaml(raw)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML.") from error
     for part in reversed(key.strip().split(".")):

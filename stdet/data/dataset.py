@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from stdet.config import AugmentConfig, DataConfig, ModelConfig
@@ -98,18 +99,20 @@ class ClipDataset(Dataset[Clip]):
     def _load(self, sequence: Sequence, window: Window) -> Clip:
         """Read the frames, gather the targets, augment and bring to the detector's size."""
         shape = self.shape
+        playback = self._draw_playback()
         clip = frames_of_clip(
             shape,
             window,
             sequence.annotation.num_frames,
             lags=LAGS if self.model.background else (),
-            playback=self._draw_playback(),
+            playback=playback,
         )
         key_rows = clip.window_rows[shape.keys]
         sample = self._read(sequence, clip, key_rows)
         if self.augment:
             augmentation = ClipAugmentation(self.augment, fixed_box_size=sequence.boxes == "point")
-            sample = self._inject(augmentation.geometric(sample), clip.times, key_rows)
+            times = clip.frame_indices / playback.frame_step
+            sample = self._inject(augmentation.geometric(sample), times, key_rows)
             sample = replace(sample, frames=augmentation.photometric(sample.frames))
         hw = (int(sample.frames.shape[-2]), int(sample.frames.shape[-1]))
         geometry = InputGeometry.fit(
@@ -172,7 +175,7 @@ class ClipDataset(Dataset[Clip]):
             cores = [core_box(*pair) for pair in zip(frames, boxes, strict=True)]
             boxes = np.array(cores, np.float32).reshape(-1, 4)
         positions = np.zeros((len(indices), 2), np.float32)
-        if self.model.background:
+        if self.model.background or (self.augment and self.augment.inject_targets_max):
             positions = self.motions.positions(sequence, indices)
         return ClipSample(
             frames=torch.from_numpy(grey)[:, None],
@@ -183,28 +186,38 @@ class ClipDataset(Dataset[Clip]):
             track_ids=torch.from_numpy(truth.track_ids[picked]),
         )
 
-    def _inject(self, sample: ClipSample, times: IntArray, key_rows: IntArray) -> ClipSample:
-        """Add synthetic targets, which move with the background, and their labels."""
+    def _inject(
+        self, sample: ClipSample, times: NDArray[np.float64], key_rows: IntArray
+    ) -> ClipSample:
+        """Add synthetic targets, which move with the background, and their labels.
+
+        Args:
+            sample: Frames and their labels.
+            times: (M,), of each frame, in frames; equal where one is repeated.
+            key_rows: (K,), rows of the key frames.
+        """
         assert self.augment is not None
         most = self.augment.inject_targets_max
         if most == 0:
             return sample
         seed = int(torch.randint(1 << 62, ()).item())
+        # A frame that is repeated as padding stays one frame, as it does in a stream.
+        clock, rows, copies = np.unique(times, return_index=True, return_inverse=True)
         injected = inject_targets(
-            sample.frames.numpy(),
-            sample.positions_xy.numpy().astype(np.float64),
-            key_rows,
+            sample.frames.numpy()[rows],
+            sample.positions_xy.numpy()[rows].astype(np.float64),
+            copies[key_rows],
             num_targets=int(torch.randint(0, most + 1, ()).item()),
             num_negatives=int(torch.randint(0, self.augment.inject_negatives_max + 1, ()).item()),
             box_side=self.augment.min_box_px,
             rng=np.random.default_rng(seed),
-            times=times.astype(np.float64),
+            times=clock,
         )
         boxes = torch.from_numpy(injected.boxes_xyxy)
         slots = torch.from_numpy(injected.key_slots)
         return replace(
             sample,
-            frames=torch.from_numpy(injected.frames),
+            frames=torch.from_numpy(injected.frames[copies]),
             boxes_xyxy=torch.cat([sample.boxes_xyxy, boxes]),
             key_slots=torch.cat([sample.key_slots, slots]),
             class_ids=torch.cat([sample.class_ids, torch.zeros_like(slots)]),

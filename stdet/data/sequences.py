@@ -134,7 +134,7 @@ def load_sequences(config: DataConfig, split: Split) -> list[Sequence]:
         validation = _read_annotations(
             config, config.validation_annotations, "validation_annotations"
         )
-    _require_disjoint(train, validation)
+    require_disjoint(train, validation)
     if split == "train" and not train:
         raise DataError(
             "The training split is empty: data.validation_sequences takes every sequence of "
@@ -184,9 +184,11 @@ def _middle(sequence: Sequence, num_frames: int) -> Sequence:
     start = max((sequence.annotation.num_frames - num_frames) // 2, 0)
     stop = min(start + num_frames, sequence.annotation.num_frames)
     images: RawImage = np.stack([frame.pixels for frame in sequence.source.frames(start, stop)])  # type: ignore[assignment]
+    is_video = len(sequence.files) < sequence.annotation.num_frames
     return replace(
         sequence,
         annotation=sequence.annotation.cut(start, stop),
+        files=sequence.files if is_video else sequence.files[start:stop],
         source=MemorySource(
             sequence.name,
             images,
@@ -220,9 +222,10 @@ def _read_path(
 ) -> list[Sequence]:
     """Read all sequences of one annotation file or folder."""
     where = root.expanduser() / annotations
+    section = ".".join(["data", *field.split(".")[:-1]])
     if not where.exists():
         raise DataError(
-            f"{where}: does not exist. Set data.root (now {str(root)!r}) and data.{field} "
+            f"{where}: does not exist. Set {section}.root (now {str(root)!r}) and data.{field} "
             f"(now {str(annotations)!r}, relative to it)."
         )
     drop = drop_invalid_boxes
@@ -233,13 +236,13 @@ def _read_path(
     elif layout == "videos":
         sequences = _from_videos(where, drop_invalid_boxes=drop)
     elif layout == "centroids":
-        sequences = _from_images(read_centroid_list(where))
+        sequences = _from_images(read_centroid_list(where, drop_invalid_boxes=drop))
     else:
         sequences = _from_mot_folders(where)
     if not sequences:
         raise DataError(
             f"{where}: holds no sequence in the {layout!r} format. Set data.{field} or "
-            "data.format."
+            f"{section}.format."
         )
     return [replace(sequence, boxes=boxes) for sequence in sequences]
 
@@ -328,8 +331,14 @@ def _listing(names: list[str]) -> str:
     return shown if len(names) <= _MAX_LISTED else f"{shown} and {len(names) - _MAX_LISTED} more"
 
 
-def _require_disjoint(train: list[Sequence], validation: list[Sequence]) -> None:
-    """Check that no frame is used for both training and validation."""
+def require_disjoint(
+    train: AbstractSequence[Sequence], validation: AbstractSequence[Sequence]
+) -> None:
+    """Check that no frame is used for both training and validation.
+
+    Raises:
+        ConfigError: Naming the first file that is.
+    """
     owners = {file: sequence.name for sequence in train for file in sequence.files}
     for sequence in validation:
         for file in sequence.files:
@@ -337,5 +346,6 @@ def _require_disjoint(train: list[Sequence], validation: list[Sequence]) -> None
                 raise ConfigError(
                     f"{file}: is in training (sequence {owners[file]!r}) and in validation "
                     f"({sequence.name!r}). Change data.train_sequences, "
-                    "data.validation_sequences or data.validation_annotations."
+                    "data.validation_sequences or data.validation_annotations, or leave it out "
+                    "of data.extra_sources (excluded_sequences)."
                 )

@@ -104,12 +104,14 @@ class ClipAugmentation:
         moved = sample.boxes_xyxy - sample.boxes_xyxy.new_tensor([left, top, left, top])
         centres = _centres(moved)
         size = moved.new_tensor([width, height])
-        clipped = torch.minimum(moved.clamp(min=0), size.repeat(2))
         is_inside = ((centres >= 0) & (centres < size)).all(dim=1)
+        sample = replace(sample, frames=cropped)
+        if self.fixed_box_size:
+            # A point has no extent: its centre decides, and its box is not cut.
+            return sample.select(is_inside, moved)
+        clipped = torch.minimum(moved.clamp(min=0), size.repeat(2))
         is_visible = (clipped[:, 2:] - clipped[:, :2] >= MIN_VISIBLE_PX).all(dim=1)
-        # A point's box is not cut: its centre says where the target is.
-        boxes = moved if self.fixed_box_size else clipped
-        return replace(sample, frames=cropped).select(is_inside & is_visible, boxes)
+        return sample.select(is_inside & is_visible, clipped)
 
     def _flip(self, sample: ClipSample) -> ClipSample:
         """Mirror, and swap the axes of square frames."""

@@ -81,8 +81,7 @@ def inject_targets(
         rng: Source of chance.
         num_negatives: Things to draw that are no targets and get no box.
         box_side: Smallest side of a box, pixels; larger targets get their extent.
-        times: float64 (W,), time of each frame in frames, where they are not 0, 1, 2, ...; equal
-            times repeat a frame.
+        times: float64 (W,), increasing, time of each frame in frames, where they are not 0, 1, ...
 
     Returns:
         New frames and the boxes. A target that has left the frame has no box.

@@ -11,6 +11,7 @@ Levels are fractions of the full scale, distances pixels of the frame, times fra
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -271,6 +272,10 @@ def _sections(config: SceneConfig) -> tuple[Any, ...]:
     )
 
 
+_AT_MOST = {"crf_range": 51, "vignetting_range": 1, "exposure_range": 1, "mean_range": 1}
+"""Ends of ranges that have one."""
+
+
 def _check_range(name: str, table: Range) -> None:
     if len(table) < 2 or list(table) != sorted(table):
         raise ValueError(f"{name} {list(table)} needs two or more numbers, smallest first")
@@ -278,6 +283,10 @@ def _check_range(name: str, table: Range) -> None:
         if name == "scr_range":
             return  # Has its own message.
         raise ValueError(f"{name} {list(table)} begins below 0")
+    if name == "drift_frames_range" and table[0] == 0:
+        raise ValueError(f"{name} {list(table)} begins at 0; a drift takes time")
+    if table[-1] > _AT_MOST.get(name, math.inf):
+        raise ValueError(f"{name} {list(table)} ends above {_AT_MOST[name]}")
 
 
 PROCEDURAL_KINDS: tuple[BackgroundKind, ...] = tuple(

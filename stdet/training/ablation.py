@@ -1,8 +1,9 @@
 """Train and score every cell of a grid, and put the results side by side.
 
-A cell is a run folder of `stdet train`, with the `report.json` of `stdet evaluate --json` beside
-its weights; where that is there, the cell is finished. Under torchrun the processes share the
-cells: each cell is trained by one process, so its numbers do not depend on how many there are.
+A cell is a run folder of `stdet train`, with what `stdet evaluate --json` writes beside its
+weights, as `report_<split>.json`; where that is there, the cell is finished. Under torchrun the
+processes share the cells: each cell is trained by one process, so its numbers do not depend on how
+many there are.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from stdet.config import ModelConfig, PostprocessConfig, StdetConfig
+from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
 from stdet.data.part_file import PartFile
 from stdet.data.sequences import load_sequences
 from stdet.device import choose_device
@@ -49,7 +50,6 @@ from stdet.training.run import check_same_run, train
 
 log = logging.getLogger(__name__)
 
-REPORT_NAME = "report.json"
 NUM_TIMED_FRAMES = 30
 NUM_WARM_UP = 5
 
@@ -93,8 +93,11 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
     for cell in cells:
         check_same_run(cell.config, cell.run_dir)
     # A split that cannot be read shall stop the work before it begins, not after hours.
-    for data in dict.fromkeys(config.data for config in grid.variants.values()):
-        load_sequences(data, grid.split)
+    checked: list[DataConfig] = []
+    for config in grid.variants.values():
+        if config.data not in checked:  # Not hashable: it may hold a mapping.
+            load_sequences(config.data, grid.split)
+            checked.append(config.data)
     rank, num_processes = int(os.environ.get("RANK", "0")), os.environ.get("WORLD_SIZE", "1")
     os.environ["WORLD_SIZE"] = "1"  # Each process trains its own cells, alone.
     try:
@@ -118,7 +121,7 @@ def _wait_for_others(num_processes: int) -> None:
 def _finish_cell(cell: Cell, grid: Grid, *, title: str) -> None:
     """Train and score one cell unless its report is there."""
     name = f"{title}, {cell.variant}, seed {cell.seed}"
-    report = cell.run_dir / REPORT_NAME
+    report = _report_path(cell, grid)
     if report.exists():
         log.info("%s: finished before.", name)
         return
@@ -136,6 +139,11 @@ def _finish_cell(cell: Cell, grid: Grid, *, title: str) -> None:
     log.info("%s: mAP50 %.4f on %s.", name, scored.map50, grid.split)
 
 
+def _report_path(cell: Cell, grid: Grid) -> Path:
+    """Return the file of a cell's scores: one per split, since a grid may change its own."""
+    return cell.run_dir / f"report_{grid.split}.json"
+
+
 def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> AblationResult:
     """Read all reports and write table and plots."""
     speeds = measure_speed(grid.variants, frame_hw=_frame_hw(grid))
@@ -144,7 +152,7 @@ def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> Ablation
             name=name,
             runs={
                 cell.seed: replace(
-                    read_run(cell.run_dir / REPORT_NAME), name=f"{name}, seed {cell.seed}"
+                    read_run(_report_path(cell, grid)), name=f"{name}, seed {cell.seed}"
                 )
                 for cell in cells
                 if cell.variant == name

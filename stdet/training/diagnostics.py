@@ -268,7 +268,7 @@ def draw_features(step_module: TrainingStep, frame: Tensor) -> np.ndarray:
 
     Args:
         step_module: Left as it is.
-        frame: (1, C, H, W) in [0, 1].
+        frame: (1, C, H, W), as the detector takes it.
 
     Returns:
         Grey uint8 image: the frame, the mean absolute feature of each cell, and, where there is a
@@ -287,7 +287,7 @@ def draw_features(step_module: TrainingStep, frame: Tensor) -> np.ndarray:
             "difference": _strength(with_it - without),
         }
     most = max(float(image.max()) for image in maps.values()) or 1.0
-    grey = frame[0].mean(dim=0)
+    grey = frame[0, 0]  # Further channels repeat it or are background maps.
     height = len(grey) * math.ceil(_TILE_PX / max(grey.shape))
     tiles = [_tile("frame", grey / max(float(grey.max()), 1e-6), height)]
     tiles += [_tile(name, image / most, height) for name, image in maps.items()]

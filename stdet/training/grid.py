@@ -18,7 +18,7 @@ from typing import Any, Literal, cast
 
 import yaml
 
-from stdet.config import StdetConfig, load_config
+from stdet.config import StdetConfig, load_config, parse_yaml
 from stdet.errors import ConfigError
 
 GridSplit = Literal["validation", "test"]
@@ -120,7 +120,7 @@ def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
 def _read(path: Path) -> dict[str, Any]:
     """Read the file's sections."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
     except (yaml.YAMLError, ValueError) as error:

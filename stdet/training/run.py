@@ -11,7 +11,7 @@ import torch
 
 from stdet.config import StdetConfig, config_to_dict, load_config
 from stdet.data.generated import generated_sequences
-from stdet.data.sequences import load_sequences, load_source
+from stdet.data.sequences import load_sequences, load_source, require_disjoint
 from stdet.device import choose_device
 from stdet.errors import ConfigError
 from stdet.training import distributed
@@ -48,15 +48,17 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
             seed=config.train.seed,
             hot_spots_max=config.data.generated_hot_spots_max,
         )
+        extra, drop = config.data.extra_sources, config.data.drop_invalid_boxes
         parts = [
             (config.data.weight, load_sequences(config.data, "train")),
-            *((source.weight, load_source(source)) for source in config.data.extra_sources),
+            *((source.weight, load_source(source, drop_invalid_boxes=drop)) for source in extra),
             (config.data.generated_weight, generated),
         ]
         train_sequences = [sequence for _, part in parts for sequence in part]
         sources = [(weight, len(part)) for weight, part in parts if part]
         has_validation = config.data.validation_annotations or config.data.validation_sequences
         validation = load_sequences(config.data, "validation") if has_validation else []
+        require_disjoint(train_sequences, validation)
         if not validation:
             log.warning(
                 "No validation split (data.validation_sequences is empty): no best checkpoint "

@@ -13,6 +13,7 @@ from stdet.data.clip_sampler import ClipShape
 from stdet.data.dataset import ClipDataset, FrameCache, clip_shape, collate
 from stdet.data.sequences import load_sequences
 from stdet.errors import ConfigError
+from stdet.synthesis.injection import inject_targets
 from stdet.types import UNKNOWN_TRACK_ID, Clip
 
 HW = (24, 32)
@@ -252,6 +253,35 @@ def test_injected_targets_have_no_identity(make):
     for found in ids:
         assert found[:2] == [1, 2]
         assert set(found[2:]) == {UNKNOWN_TRACK_ID}
+
+
+def test_injected_targets_leave_repeated_frames_equal(make):
+    dataset = make(AugmentConfig(horizontal_flip=0.0, inject_targets_max=3, min_box_px=4))
+    plain, num_changed = make(None)[0, 0].frames, 0
+    for draw in range(4):
+        clip = dataset[draw, 0]
+        assert clip.frame_indices.tolist() == [0, 0, 0, 1]
+        torch.testing.assert_close(clip.frames[0], clip.frames[2], atol=0, rtol=0)
+        num_changed += not torch.equal(clip.frames, plain)
+    assert num_changed
+
+
+def test_injected_targets_move_with_the_camera_of_a_model_without_background_maps(
+    make, monkeypatch
+):
+    given = []
+
+    def spy(frames, shifts_xy, key_rows, **options):
+        given.append(shifts_xy)
+        return inject_targets(frames, shifts_xy, key_rows, **options)
+
+    monkeypatch.setattr("stdet.data.dataset.inject_targets", spy)
+    dataset = make(AugmentConfig(horizontal_flip=0.0, inject_targets_max=1))
+    dataset.motions.positions = lambda sequence, indices: np.stack(
+        [3 * indices, -indices], axis=1
+    ).astype(np.float32)
+    _ = dataset[0, 1]  # Frames 0 to 3.
+    assert given[0].tolist() == [[0, 0], [3, -1], [6, -2], [9, -3]]
 
 
 def test_batch_stacks_clips_and_lists_targets_clip_by_clip(make):

@@ -144,6 +144,16 @@ def test_crop_keeps_just_the_targets_whose_centre_it_holds(seed, rows, target_cr
     assert found.class_ids.tolist() == [track_id - 100 for track_id in expected]
 
 
+def test_crop_keeps_every_point_whose_centre_it_holds():
+    """Also one whose pixel the edge of the crop cuts, or whose width is rounded below 1."""
+    config = AugmentConfig(**STILL, crop_hw=(8, 8), min_box_px=4)
+    # The crop of an 8 x 8 frame is the frame; 7.3 to 8.3 reaches over its edge.
+    sample = _sample(torch.rand(2, 1, 8, 8), [[7.3, 2, 8.3, 3], [3.1, 2, 4.0999, 3]])
+    found = ClipAugmentation(config, fixed_box_size=True)(sample)
+    assert found.track_ids.tolist() == [100, 101]
+    torch.testing.assert_close(found.boxes_xyxy[0], torch.tensor([5.8, 0.5, 9.8, 4.5]))
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 60), st.integers(0, 44))
 def test_crop_about_a_target_holds_it(seed, x, y):

@@ -61,6 +61,8 @@ def test_another_group_changes_no_sequence_that_was_there():
         ("scene: {num_frames: 3}", "seed is missing; add a line `seed: 0`"),
         ("seed: 0\nscene: {targets: {scr_range: [-1, 2]}}", "begins below 0"),
         ("seed: 0\nscene: {targets: {size_range: [1, 900]}}", "do not fit into frames"),
+        ("seed: 0\nscene: {sensor: {drift_frames_range: [0, 9]}}", "a drift takes time"),
+        ("seed: 0\nscene: {sensor: {crf_range: [16, 60]}}", "ends above 51"),
         ("seed: 0\nscene: {backgrund: {}}", "did you mean 'scene.background'"),
         ("seed: 0\ngroups: [{scene: {targets: {scr: 3}}}]", "groups[0].scene"),
         ("seed: 0\ngroups: [{name: a}, {name: a}]", "two sequences of 'train' are named 'a_0'"),

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -10,6 +11,7 @@ from scenes import SyntheticConfig
 from stdet.cli import main
 from stdet.config import PostprocessConfig, StdetConfig, TrainConfig, save_config
 from stdet.errors import ConfigError
+from stdet.training import ablation
 from stdet.training.ablation import measure_speed, run_ablation
 from stdet.training.grid import read_grid
 from stdet.training.run import train
@@ -82,8 +84,8 @@ def test_ablation_killed_in_its_second_cell_ends_with_the_same_table(
         patch.setattr(Trainer, "_train_batch", dying)
         with pytest.raises(_KilledError):
             run_ablation(read_grid(grid_path), run_dir=killed)
-    finished = killed / "fpn" / "seed0" / "report.json"
-    assert [path for path in killed.rglob("report.json")] == [finished]
+    finished = killed / "fpn" / "seed0" / "report_validation.json"
+    assert [path for path in killed.rglob("report_*.json")] == [finished]
     assert not (killed / "table.md").exists()
     stamp = finished.stat().st_mtime_ns
 
@@ -125,6 +127,21 @@ def test_command_prints_the_table_and_writes_plots(grid_path, tmp_path, capsys):
     # Another value in a cell that is there already would mix two experiments.
     assert main([*arguments[:-1], "train.epochs=2"]) == 2
     assert "other values of train.epochs" in capsys.readouterr().err
+
+
+def test_scores_of_another_split_do_not_finish_a_cell(grid_path, tmp_path, monkeypatch):
+    grid = read_grid(grid_path)
+    cell = next(grid.cells(tmp_path / "run"))
+    cell.run_dir.mkdir(parents=True)
+    (cell.run_dir / "report_validation.json").write_text("{}")
+
+    def stop(*_, **__):
+        raise _KilledError
+
+    monkeypatch.setattr(ablation, "train", stop)
+    ablation._finish_cell(cell, grid, title="")
+    with pytest.raises(_KilledError):
+        ablation._finish_cell(cell, replace(grid, split="test"), title="")
 
 
 def test_split_that_is_missing_stops_the_work_before_it_begins(grid_path, tmp_path):

@@ -2,6 +2,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from stdet.checkpoint import load_weights
 from stdet.config import save_config
 from stdet.data.sequences import load_sequences
+from stdet.models.build import build_detector, num_input_channels
 from stdet.training.diagnostics import draw_features, measure_gradients
 from stdet.training.run import train
 from stdet.training.trainer import Trainer
@@ -205,3 +208,14 @@ def test_two_processes_measure_what_one_does(tiny_run, tmp_path):
     for kind in ("parts", "levels"):
         assert found["two"][kind] == pytest.approx(found["one"][kind], rel=1e-3, abs=1e-4)
     assert found["two"]["norm"] == pytest.approx(found["one"]["norm"], rel=1e-3)
+
+
+def test_picture_of_the_frame_is_its_grey_channel(tiny_model):
+    model = replace(tiny_model(), background=True)
+    step = SimpleNamespace(detector=build_detector(model))
+    frame = torch.rand(1, num_input_channels(model), 32, 32)
+    other = frame.clone()
+    other[:, 1:] += 3
+    tiles = [draw_features(step, image)[:, :256] for image in (frame, other)]
+    np.testing.assert_array_equal(tiles[0], tiles[1])
+    assert len(np.unique(tiles[0])) > 100

@@ -47,6 +47,7 @@ def test_overrides_lie_over_the_base_and_under_the_variants(grid):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("base: base.yaml\nvariants:\n  a: {}\n  a: {}", "key 'a' occurs a second time in line 4"),
         ("base: base.yaml\nvariants: {a: {}}\nseed: [1]", "unknown key seed; expected base"),
         ("base: base.yaml\nvariants: {}", "has no variants"),
         ("variants: {a: {}}", "has no base"),
@@ -74,7 +75,8 @@ def test_shipped_grid_reads_and_its_variants_differ_in_the_model_alone(path):
     variants = read_grid(path).variants
     models = {config.model for config in variants.values()}
     assert len(models) == len(variants)
-    assert len({config.data for config in variants.values()}) == 1
+    first, *others = [config.data for config in variants.values()]
+    assert all(other == first for other in others)
     assert len({config.train for config in variants.values()}) == 1
     for model in models:
         build_detector(model)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.data.formats.image_labels import ImageLabels, image_hw, names_in
+from stdet.data.formats.image_labels import ImageLabels, image_hw, names_in, usable_boxes
 from stdet.data.frame_source import IMAGE_SUFFIXES
 from stdet.data.image_folder import natural_key
 from stdet.errors import DataError
@@ -24,23 +24,27 @@ from stdet.types import UNKNOWN_TRACK_ID
 _SEQUENCE_COLUMNS = ("sequence", "run")
 
 
-def read_centroid_list(path: Path) -> ImageLabels:
+def read_centroid_list(path: Path, *, drop_invalid_boxes: bool = False) -> ImageLabels:
     """Read centres whose image folders lie beside the file.
 
     Args:
         path: CSV file; the folder ``sequence`` lies in the same folder.
+        drop_invalid_boxes: Leave out centres that are NaN or outside the frame and log how many,
+            instead of raising.
 
     Returns:
         All images of the named folders, those without targets included.
 
     Raises:
-        DataError: If the file is missing or malformed, or a folder or a frame does not exist.
+        DataError: If the file is missing or malformed, a folder or a frame does not exist, or a
+            centre is unusable.
     """
     centres = _read_rows(path)
     images: list[Path] = []
     sizes: list[tuple[int, int]] = []
     image_rows: list[int] = []
     boxes: list[tuple[float, float, float, float]] = []
+    track_ids: list[int] = []
     for name, rows in centres.items():
         folder = path.parent / name
         files = [folder / entry for entry in sorted(names_in(str(folder)), key=natural_key)]
@@ -55,20 +59,28 @@ def read_centroid_list(path: Path) -> ImageLabels:
                 )
             image_rows.append(len(images) + frame)
             boxes.append((x, y, x + 1, y + 1))
+        is_single = len({frame for frame, _, _ in rows}) == len(rows)
+        track_ids += [1 if is_single else UNKNOWN_TRACK_ID] * len(rows)
         sizes += [image_hw(files[0])] * len(files)
         images += files
-    rows_of_images = np.array(image_rows, np.int64)
-    is_single = len(np.unique(rows_of_images)) == len(rows_of_images)
-    return ImageLabels(
+    labels = ImageLabels(
         where=str(path),
         paths=tuple(images),
         sizes_hw=np.array(sizes, np.int64).reshape(-1, 2),
-        image_rows=rows_of_images,
+        image_rows=np.array(image_rows, np.int64),
         boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
         class_ids=np.zeros(len(boxes), np.int64),
-        track_ids=np.full(len(boxes), 1 if is_single else UNKNOWN_TRACK_ID, np.int64),
+        track_ids=np.array(track_ids, np.int64),
         is_ignored=np.zeros(len(boxes), np.bool_),
     )
+    usable = usable_boxes(
+        labels.where,
+        labels.boxes_xyxy,
+        labels.sizes_hw[labels.image_rows],
+        describe=lambda row: f"on {images[image_rows[row]]} (x, y {boxes[row][:2]})",
+        drop_invalid_boxes=drop_invalid_boxes,
+    )
+    return labels.keep_boxes(usable)
 
 
 def _read_rows(path: Path) -> dict[str, list[tuple[int, float, float]]]:
