@@ -443,6 +443,14 @@ class StdetConfig:
     evaluation: EvaluationConfig = EvaluationConfig()
     """Evaluation."""
 
+    def __post_init__(self) -> None:
+        """Check what spans several sections."""
+        kinds = [self.data.boxes, *(source.boxes for source in self.data.extra_sources)]
+        if "point" in kinds and self.train.augment.min_box_px == 0:
+            raise ValueError(
+                "boxes: point gives targets boxes of train.augment.min_box_px, which is 0; set it"
+            )
+
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> StdetConfig:
     """Read a YAML file and apply ``key=value`` overrides.

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter1d
 
 from stdet.synthesis.camera import CameraPath
+from stdet.synthesis.scene import Scene
 from stdet.synthesis.settings import DistractorConfig, TargetConfig, draw, draw_count
 from stdet.synthesis.spots import Float, Shape, point_shape
 from stdet.types import FloatArray
@@ -104,7 +105,7 @@ def draw_spots(
     config: DistractorConfig,
     targets: TargetConfig,
     camera: CameraPath,
-    crowns_xy: Float,
+    scene: Scene,
     rng: np.random.Generator,
 ) -> list[Spot]:
     """Draw still spots, birds and tree crowns.
@@ -113,7 +114,7 @@ def draw_spots(
         config: Of one sequence (see ``draw_scene``).
         targets: Sizes and brightness that still spots and birds share with targets.
         camera: Of the sequence.
-        crowns_xy: Scene coordinates at which trees stand, (N, 2).
+        scene: Where trees stand.
         rng: Source of chance.
     """
     num_frames = len(camera.corners_xy)
@@ -137,10 +138,12 @@ def draw_spots(
             )
         )
     spots += [_bird(targets, camera, rng) for _ in range(draw_count(config.birds_range, rng))]
-    num_crowns = min(draw_count(config.crowns_range, rng), len(crowns_xy))
+    num_crowns = min(draw_count(config.crowns_range, rng), len(scene.crowns_xy))
     if num_crowns:
-        for row in rng.choice(len(crowns_xy), num_crowns, replace=False):
-            spots.append(_crown(crowns_xy[row], camera, rng))
+        # Trees are the nearest layer, and move as it does.
+        parallax = scene.layers[-1].parallax
+        for row in rng.choice(len(scene.crowns_xy), num_crowns, replace=False):
+            spots.append(_crown(scene.crowns_xy[row], camera, parallax, rng))
     return spots
 
 
@@ -181,7 +184,7 @@ def _bird(targets: TargetConfig, camera: CameraPath, rng: np.random.Generator) -
     )
 
 
-def _crown(place_xy: Float, camera: CameraPath, rng: np.random.Generator) -> Spot:
+def _crown(place_xy: Float, camera: CameraPath, parallax: float, rng: np.random.Generator) -> Spot:
     """Draw a part of a tree crown that sways in the wind."""
     num_frames = len(camera.corners_xy)
     times = np.arange(num_frames)
@@ -192,7 +195,7 @@ def _crown(place_xy: Float, camera: CameraPath, rng: np.random.Generator) -> Spo
     sigma = rng.uniform(0.9, 2.4)
     return Spot(
         kind="crown",
-        centres_xy=camera.to_frame(path, slice(None)),
+        centres_xy=camera.to_frame(path, slice(None), parallax),
         shapes=(Shape(offsets_xy=np.zeros((1, 2)), sigmas=np.array([sigma]), weights=np.ones(1)),),
         strength=rng.uniform(0.25, 1.0),
         sign=1.0 if rng.random() < 0.6 else -1.0,

@@ -130,7 +130,7 @@ class _Renderer:
             config.distractors,
             config.targets,
             plan.camera,
-            self.stack.scene.crowns_xy,
+            self.stack.scene,
             stream(seed, 4),
         )
         self.spot_blurs = [motion_blur(spot.centres_xy, self._exposure()) for spot in self.spots]

@@ -183,6 +183,8 @@ class Trainer:
             self.dataset,
             batch_sampler=self.batches,
             num_workers=train.num_workers,
+            # Decoded frames and their displacements stay with the workers.
+            persistent_workers=train.num_workers > 0,
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",
         )

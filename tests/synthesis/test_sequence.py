@@ -6,6 +6,10 @@ from scipy.ndimage import shift as move
 
 from stdet.boxes import centres_xy
 from stdet.synthesis import RealBackground, SceneConfig, generate, plan_sequence
+from stdet.synthesis.canvas import Layer
+from stdet.synthesis.distractors import draw_spots
+from stdet.synthesis.plan import stream
+from stdet.synthesis.scene import Scene
 from stdet.synthesis.settings import PROCEDURAL_KINDS
 
 QUIET = {
@@ -131,12 +135,10 @@ def test_scene_spots_move_with_the_background_and_camera_spots_stay():
     config = scene(
         camera="pan", targets={"num_range": [0, 0]}, distractors={"hot_spots_range": [6, 6]}
     )
-    from stdet.synthesis.distractors import draw_spots
-    from stdet.synthesis.plan import stream
-
     plan = plan_sequence(config, seed=2)
+    treeless = Scene(layers=[], kind="none", crowns_xy=np.zeros((0, 2)))
     spots = draw_spots(
-        plan.scene.distractors, plan.scene.targets, plan.camera, np.zeros((0, 2)), stream(2, 4)
+        plan.scene.distractors, plan.scene.targets, plan.camera, treeless, stream(2, 4)
     )
     assert {spot.kind for spot in spots} == {"scene_spot", "camera_spot"}
     for spot in spots:
@@ -144,6 +146,22 @@ def test_scene_spots_move_with_the_background_and_camera_spots_stay():
         np.testing.assert_allclose(
             spot.centres_xy - spot.centres_xy[0], expected + 0 * spot.centres_xy, atol=1e-9
         )
+
+
+def test_tree_crowns_stay_on_their_trees_under_parallax():
+    config = scene(
+        camera="pan", targets={"num_range": [0, 0]}, distractors={"crowns_range": [5, 5]}
+    )
+    plan = plan_sequence(config, seed=2)
+    trees = Layer(image=np.zeros((4, 4), np.float32), parallax=1.25)
+    forest = Scene(layers=[trees], kind="forest", crowns_xy=np.full((5, 2), 100.0))
+    spots = draw_spots(
+        plan.scene.distractors, plan.scene.targets, plan.camera, forest, stream(2, 4)
+    )
+    assert [spot.kind for spot in spots] == ["crown"] * 5
+    for spot in spots:
+        on_tree = 100.0 - 1.25 * plan.camera.corners_xy
+        assert np.abs(spot.centres_xy - on_tree).max() < 2.0  # It sways by 1.5 px.
 
 
 def test_turning_camera_moves_points_about_the_middle():
