@@ -12,8 +12,9 @@ from stdet.training.trainer import Trainer
 
 @pytest.mark.slow
 def test_tiny_model_learns_one_sequence_by_heart(tmp_path, tiny_model, write_coco_split):
+    # Of a seed whose two targets stay 40 px apart: those of some seeds cross, under one box.
     scene = SyntheticConfig(
-        seed=3, num_frames=16, hw=(64, 64), num_targets=2, num_hot_spots=2, name="scene"
+        seed=5, num_frames=16, hw=(64, 64), num_targets=2, num_hot_spots=2, name="scene"
     )
     data = write_coco_split(tmp_path / "data", [scene], window_extra=3)
     model = tiny_model(width=1 / 8, temporal={"residual": True}, pyramid={"channels": 16})
