@@ -13,30 +13,27 @@ operating point for those who choose on this set, never a result.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import drone_ir
 import numpy as np
 import torch
 
-from stdet.boxes import xywh_to_xyxy
-from stdet.checkpoint import load_detector
+from stdet.boxes import centres_xy
 from stdet.classical.methods import METHODS, build_classical
-from stdet.config import EvaluationConfig, PostprocessConfig, load_config
+from stdet.config import EvaluationConfig, PostprocessConfig, SourceConfig, load_config
 from stdet.data.formats.video_boxes import read_video_boxes
-from stdet.data.image_folder import ImageFolder
-from stdet.data.sequences import load_sequences
+from stdet.data.sequences import load_sequences, load_source
 from stdet.evaluation.average_precision import average_precision, class_hits
 from stdet.evaluation.pairs import flatten
 from stdet.evaluation.pd_fa import HitGrowth, hit_growth, join_growth
 from stdet.evaluation.report import best_confidence
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import FrameDetector, StreamingDetector
+from stdet.pipeline import FrameDetector
 from stdet.types import Detections, FloatArray, SequenceAnnotation, Tracks
 
 RATES = (0.05, 0.2, 1.0)
@@ -74,21 +71,11 @@ def main() -> None:
     for name in args.detectors:
         compare(name, build_classical(name, PostprocessConfig()), footage, rule)
     for name in args.weights:
-        compare(name, network(name), footage, rule)
+        compare(name, drone_ir.network(name), footage, rule)
 
 
 def near_growth(result: SequenceResult) -> HitGrowth:
     return hit_growth(result, radius_px=EvaluationConfig().pd_radius_px)
-
-
-def network(weights: str) -> FrameDetector:
-    detector, loaded = load_detector(weights)
-    return StreamingDetector(
-        detector,
-        model=loaded.config.model,
-        config=loaded.config.postprocess,
-        device=torch.device("cpu"),
-    )
 
 
 def read_footage(data: Path, overrides: list[str]) -> list[Footage]:
@@ -107,34 +94,15 @@ def read_footage(data: Path, overrides: list[str]) -> list[Footage]:
 
 
 def read_centroids(path: Path) -> list[Footage]:
-    """Read rows of folder, frame, x, y, in pixel indices; targets get boxes of 8 px."""
-    with path.open(encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
+    """Read centres beside folders of frames; targets get boxes of 8 px."""
+    source = SourceConfig(root=path.parent, format="centroids", annotations=Path(path.name))
     found = []
-    for name in dict.fromkeys(row[0] for row in rows):
-        source = ImageFolder(path.parent / name)
-        values = np.array([row[1:4] for row in rows if row[0] == name], np.float64)
-        values = values[np.argsort(values[:, 0], kind="stable")]
-        # The middle of pixel 0 lies at 0.5.
-        corners = values[:, 1:] + 0.5 - CENTROID_BOX_PX / 2
-        sizes = np.full_like(corners, CENTROID_BOX_PX)
-        annotation = SequenceAnnotation(
-            name=name,
-            num_frames=len(list((path.parent / name).glob("*.png"))),
-            image_hw=source.hw,
-            fps=None,
-            frame_indices=values[:, 0].astype(np.int64),
-            track_ids=np.ones(len(values), np.int64),
-            boxes_xyxy=xywh_to_xyxy(np.concatenate([corners, sizes], axis=1)),
-            class_ids=np.zeros(len(values), np.int64),
-            is_ignored=np.zeros(len(values), np.bool_),
-        )
-        found.append(
-            Footage(
-                annotation=annotation,
-                read=lambda index, s=source: s.scale.apply(s.read(index)),
-            )
-        )
+    for sequence in load_source(source):
+        truth = sequence.annotation
+        middles = centres_xy(truth.boxes_xyxy)
+        corners = [middles - CENTROID_BOX_PX / 2, middles + CENTROID_BOX_PX / 2]
+        boxed = replace(truth, boxes_xyxy=np.concatenate(corners, axis=1))
+        found.append(Footage(annotation=boxed, read=sequence.read))
     return found
 
 

@@ -10,15 +10,14 @@ from the box's centre; further detections within it count neither way.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from stdet.boxes import centre_distance
 from stdet.checkpoint import load_detector
 from stdet.data.formats.video_boxes import LabelledVideo, read_video_boxes
+from stdet.device import choose_device
 from stdet.evaluation.pd_fa import HitGrowth, join_growth
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.pipeline import StreamingDetector
@@ -53,15 +52,17 @@ def chosen(videos: list[LabelledVideo]) -> list[LabelledVideo]:
 
 def first_frames(truth: SequenceAnnotation) -> SequenceAnnotation:
     """Return the truth of the frames that are looked at."""
-    rows = truth.frame_indices < NUM_FRAMES
-    return replace(
-        truth,
-        num_frames=min(truth.num_frames, NUM_FRAMES),
-        frame_indices=truth.frame_indices[rows],
-        track_ids=truth.track_ids[rows],
-        boxes_xyxy=truth.boxes_xyxy[rows],
-        class_ids=truth.class_ids[rows],
-        is_ignored=truth.is_ignored[rows],
+    return truth.cut(0, min(truth.num_frames, NUM_FRAMES))
+
+
+def network(weights: str, device: str = "cpu") -> StreamingDetector:
+    """Build the detector of a weights file."""
+    detector, loaded = load_detector(weights)
+    return StreamingDetector(
+        detector,
+        model=loaded.config.model,
+        config=loaded.config.postprocess,
+        device=choose_device(device),
     )
 
 
@@ -89,13 +90,7 @@ def loose_growth(result: SequenceResult) -> HitGrowth:
 
 def report(weights: str, videos: list[LabelledVideo]) -> None:
     """Detect, match and print."""
-    detector, loaded = load_detector(weights)
-    streaming = StreamingDetector(
-        detector,
-        model=loaded.config.model,
-        config=loaded.config.postprocess,
-        device=torch.device("cpu"),
-    )
+    streaming = network(weights)
     growths = []
     for video in videos:
         found = []

@@ -22,10 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from drone_ir import CLASSES, loose_growth
+from drone_ir import CLASSES, loose_growth, network
 
-from stdet.checkpoint import load_detector
 from stdet.config import EvaluationConfig, SourceConfig, StdetConfig, TrackerConfig, load_config
 from stdet.data.sequences import Sequence, load_sequences, load_source
 from stdet.evaluation.average_precision import average_precision, class_hits
@@ -34,7 +32,7 @@ from stdet.evaluation.pd_fa import HitGrowth, ScoreCurve, hit_growth, join_growt
 from stdet.evaluation.report import evaluate_sequences
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import StreamingDetector, detect_sequence, track_detections
+from stdet.pipeline import detect_sequence, track_detections
 from stdet.tracking.tracker import Tracker
 from stdet.training.run import train
 from stdet.types import Tracks
@@ -131,13 +129,7 @@ def held_out(
 
 def detect(weights: str, sequences: list[Sequence]) -> list[SequenceResult]:
     """Run the detector over sequences."""
-    detector, loaded = load_detector(weights)
-    streaming = StreamingDetector(
-        detector,
-        model=loaded.config.model,
-        config=loaded.config.postprocess,
-        device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-    )
+    streaming = network(weights, device="auto")
     return [
         SequenceResult(
             annotation=sequence.annotation,

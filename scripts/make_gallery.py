@@ -16,18 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stdet.synthesis import SceneConfig, Synthesised, generate
+from stdet.synthesis.settings import NO_DISTRACTORS
 
 HW = (192, 256)
-_NONE: dict[str, Any] = {
-    "hot_spots_range": [0, 0],
-    "stuck_pixels_range": [0, 0],
-    "blinking_pixels_range": [0, 0],
-    "birds_range": [0, 0],
-    "crowns_range": [0, 0],
-    "cloud_speed_range": [0.3, 0.3],
-    "text_probability": 0.0,
-    "cross_hair_probability": 0.0,
-}
+_NONE = NO_DISTRACTORS | {"cloud_speed_range": [0.3, 0.3]}
 _CLEAN: dict[str, Any] = {
     "noise_range": [0.006, 0.006],
     "fixed_pattern_range": [0.0, 0.0],

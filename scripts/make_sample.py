@@ -16,6 +16,7 @@ import numpy as np
 from stdet.data.formats.mot import write_annotation
 from stdet.data.video import VideoWriter
 from stdet.synthesis import SceneConfig, generate
+from stdet.synthesis.settings import NO_DISTRACTORS
 
 NAME, SEED = "sample", 8
 
@@ -36,15 +37,7 @@ SAMPLE = SceneConfig(
         "behind_probability": 0.0,
         "visible_probability": 1.0,
     },
-    distractors={
-        "hot_spots_range": [3, 3],
-        "stuck_pixels_range": [0, 0],
-        "blinking_pixels_range": [0, 0],
-        "birds_range": [0, 0],
-        "crowns_range": [20, 20],
-        "text_probability": 0.0,
-        "cross_hair_probability": 0.0,
-    },
+    distractors=NO_DISTRACTORS | {"hot_spots_range": [3, 3], "crowns_range": [20, 20]},
     sensor={
         "noise_range": [0.008, 0.008],
         "fixed_pattern_range": [0.0, 0.002],

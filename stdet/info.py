@@ -8,11 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from stdet.config import ModelConfig
+from stdet.config import Down, Join, ModelConfig
 from stdet.data.part_file import PartFile
-from stdet.models.necks.bp_fpn import Down, Join
 from stdet.models.profile import (
     PROBE_SIDE,
     DetectorProfile,
@@ -29,8 +28,8 @@ PYRAMIDS = {
 }
 """Values of ``model.pyramid.type`` and what tables call them."""
 
-DOWNS: tuple[Down, ...] = ("space_to_depth", "strided_conv", "max_pool", "blur_pool")
-JOINS: tuple[Join, ...] = ("add", "concat")
+DOWNS: tuple[Down, ...] = get_args(Down)
+JOINS: tuple[Join, ...] = get_args(Join)
 
 
 @dataclass(frozen=True, kw_only=True)

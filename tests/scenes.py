@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from stdet.synthesis import SceneConfig
 from stdet.synthesis import generate as generate_scene
+from stdet.synthesis.settings import NO_DISTRACTORS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +39,8 @@ class SyntheticConfig:
                 "visible_probability": 1.0,
                 "box_min_px": self.box_min_px,
             },
-            distractors={
-                "hot_spots_range": [self.num_hot_spots, self.num_hot_spots],
-                "stuck_pixels_range": [0, 0],
-                "blinking_pixels_range": [0, 0],
-                "birds_range": [0, 0],
-                "crowns_range": [0, 0],
-                "text_probability": 0.0,
-                "cross_hair_probability": 0.0,
-            },
+            distractors=NO_DISTRACTORS
+            | {"hot_spots_range": [self.num_hot_spots, self.num_hot_spots]},
             sensor={
                 "noise_range": [0.008, 0.012],
                 "h264_probability": 0.0,

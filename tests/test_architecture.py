@@ -11,7 +11,7 @@ import stdet
 
 PACKAGE = Path(stdet.__file__).parent
 
-BASE = {"types", "boxes", "errors", "config", "data.part_file"}
+BASE = {"types", "boxes", "errors", "config", "settings_file", "data.part_file"}
 """Modules that every room may import; ``data.part_file`` is how any room writes a text file."""
 
 ROOMS = {
@@ -50,7 +50,8 @@ BASE_ARROWS = {
     "types": set(),
     "errors": set(),
     "boxes": {"types"},
-    "config": {"errors"},
+    "config": {"errors", "settings_file"},
+    "settings_file": {"errors"},
     "data.part_file": {"errors"},
 }
 

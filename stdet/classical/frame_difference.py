@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stdet.data.background import BackgroundResidual
+from stdet.data.background import LAGS, local_contrast, registered_residual
+from stdet.data.registered_past import RegisteredPast
 from stdet.types import FloatArray
 
 
@@ -24,13 +25,15 @@ class FrameDifference:
 
     def __init__(self) -> None:
         """Start without a past."""
-        self.reset()
+        self._past = RegisteredPast(LAGS[-1])
 
     def reset(self) -> None:
         """Forget the past."""
-        self._background = BackgroundResidual()
+        self._past.reset()
 
     def push(self, frame: FloatArray) -> FloatArray:
         """Return the response of a frame, float32 (H, W), at least 0; zeros for the first one."""
-        response: FloatArray = np.abs(self._background.push(frame)[1])
+        self._past.push(frame)
+        residual = registered_residual(frame, *self._past.before(LAGS))
+        response: FloatArray = np.abs(local_contrast(residual))
         return response

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from stdet.classical.local_rms import finish_residual
-from stdet.classical.registered_past import RegisteredPast
+from stdet.data.registered_past import RegisteredPast
 from stdet.types import FloatArray
 
 NUM_FRAMES = 6

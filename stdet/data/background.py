@@ -17,20 +17,20 @@ still contrast
 
 The median over five lags needs a spot to be absent from three of the five earlier frames at its
 present place, so that a target leaves no ghosts where it has been, and a spot that blinks for one
-frame does not spoil five. Both maps depend on a frame and on its past alone: in a stream each
+frame does not spoil five. All maps depend on a frame and on its past alone: in a stream each
 frame's are computed once.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from stdet.data.camera_motion import CameraMotion, translate
+from stdet.data.camera_motion import translate
+from stdet.data.registered_past import RegisteredPast
 from stdet.types import FloatArray
 
 LAGS = (4, 8, 12, 16, 20)
@@ -54,9 +54,7 @@ class BackgroundResidual:
 
     def __init__(self) -> None:
         """Start without a frame."""
-        self._motion = CameraMotion()
-        self._frames: deque[FloatArray] = deque(maxlen=LAGS[-1] + 1)
-        self._positions: deque[NDArray[np.float64]] = deque(maxlen=LAGS[-1] + 1)
+        self._past = RegisteredPast(LAGS[-1])
 
     def push(self, frame: FloatArray) -> FloatArray:
         """Take the next frame, float32 (H, W) in [0, 1].
@@ -69,17 +67,8 @@ class BackgroundResidual:
         Raises:
             ValueError: If the frame's size differs from the one before.
         """
-        shift_xy = self._motion.push(frame)
-        last = self._positions[-1] if self._positions else np.zeros(2)
-        self._frames.append(frame)
-        self._positions.append(last + shift_xy)
-        newest = len(self._frames) - 1
-        rows = [max(newest - lag, 0) for lag in LAGS]
-        return background_maps(
-            frame,
-            [self._frames[row] for row in rows],
-            [self._positions[newest] - self._positions[row] for row in rows],
-        )
+        self._past.push(frame)
+        return background_maps(frame, *self._past.before(LAGS))
 
 
 def background_maps(
@@ -98,6 +87,17 @@ def background_maps(
     Returns:
         float32 (3, H, W); see ``BackgroundResidual.push``.
     """
+    residual = registered_residual(frame, earlier, shifts_xy)
+    maps = np.stack([residual, local_contrast(residual), local_contrast(frame)])
+    return maps.astype(np.float32, copy=False)
+
+
+def registered_residual(
+    frame: FloatArray,
+    earlier: Sequence[FloatArray],
+    shifts_xy: Sequence[NDArray[np.float64]] | NDArray[np.float64],
+) -> FloatArray:
+    """Return the residual map, float32 (H, W); arguments as in ``background_maps``."""
     differences = []
     for past, shift_xy in zip(earlier, shifts_xy, strict=True):
         difference = frame - translate(past, shift_xy)
@@ -105,9 +105,7 @@ def background_maps(
         difference -= np.median(difference[::4, ::4])
         _clear_uncovered(difference, shift_xy)
         differences.append(difference)
-    residual = _median_of_five(differences)
-    maps = np.stack([residual, _contrast(residual), _contrast(frame)])
-    return maps.astype(np.float32, copy=False)
+    return _median_of_five(differences)
 
 
 def _clear_uncovered(difference: FloatArray, shift_xy: NDArray[np.float64]) -> None:
@@ -119,7 +117,7 @@ def _clear_uncovered(difference: FloatArray, shift_xy: NDArray[np.float64]) -> N
             image[int(np.floor(shift)) :] = 0
 
 
-def _contrast(image: FloatArray) -> FloatArray:
+def local_contrast(image: FloatArray) -> FloatArray:
     """Return how far each pixel stands out: smoothed, minus local mean, over local RMS."""
     smooth = gaussian_filter(image, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5)
     smooth -= uniform_filter(image, _MEAN_SIDE_PX, mode="nearest")

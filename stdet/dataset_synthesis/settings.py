@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from stdet.config import check_settings, merge_settings, read_settings, settings_to_dict
 from stdet.data.generated import sequence_seed
 from stdet.errors import ConfigError
+from stdet.settings_file import check_settings, merge_settings, read_settings, settings_to_dict
 from stdet.synthesis import SceneConfig, plan_sequence
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from stdet.config import settings_to_dict
 from stdet.data.formats.coco_video import write_coco
 from stdet.data.formats.image_labels import ImageLabels
 from stdet.data.formats.mot import write_annotation
@@ -41,6 +40,7 @@ from stdet.dataset_synthesis.settings import (
 )
 from stdet.errors import DataError
 from stdet.progress import ProgressBar
+from stdet.settings_file import settings_to_dict
 from stdet.synthesis import Synthesised, generate
 from stdet.types import SequenceAnnotation
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from stdet.config import DgrConfig, GilsConfig, HeadConfig, ModelConfig, TemporalConfig
+from stdet.config import DgrConfig, Down, GilsConfig, HeadConfig, Join, ModelConfig, TemporalConfig
 from stdet.models.build import (
     build_consistency,
     build_detector,
     build_motion_prior,
     num_input_channels,
 )
-from stdet.models.necks.bp_fpn import BpFpn, Down, Join
+from stdet.models.necks.bp_fpn import BpFpn
 from stdet.types import HeadOutputs
 
 NATIVE_HW = (256, 256)

@@ -123,6 +123,18 @@ class DistractorConfig:
     """Of a burnt-in cross-hair."""
 
 
+NO_DISTRACTORS: dict[str, Any] = {
+    "hot_spots_range": [0, 0],
+    "stuck_pixels_range": [0, 0],
+    "blinking_pixels_range": [0, 0],
+    "birds_range": [0, 0],
+    "crowns_range": [0, 0],
+    "text_probability": 0.0,
+    "cross_hair_probability": 0.0,
+}
+"""Values of ``DistractorConfig`` that draw nothing; clouds still drift."""
+
+
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
 class SensorConfig:
     """What the camera adds."""

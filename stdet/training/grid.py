@@ -18,8 +18,9 @@ from typing import Any, Literal, cast
 
 import yaml
 
-from stdet.config import StdetConfig, load_config, parse_yaml
+from stdet.config import StdetConfig, load_config
 from stdet.errors import ConfigError
+from stdet.settings_file import read_yaml
 
 GridSplit = Literal["validation", "test"]
 _KEYS = {"base", "split", "seeds", "variants"}
@@ -119,13 +120,7 @@ def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
 
 def _read(path: Path) -> dict[str, Any]:
     """Read the file's sections."""
-    try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, ValueError) as error:
-        message = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not valid YAML: {message}.") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise ConfigError(
             f"{path}: holds a {type(content).__name__}; expected a grid of variants."

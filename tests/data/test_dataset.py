@@ -172,32 +172,14 @@ def test_frame_rate_change_skips_frames(make, sequences):
     _check_against_truth(clip, sequences)
 
 
-def test_weighted_sources_share_the_windows_by_weight_and_root_of_length(sequences, tiny_model):
-    dataset = ClipDataset(
-        sequences,
-        shape=ClipShape(num_frames=3),
-        model=tiny_model(),
-        size_divisor=8,
-        augment=None,
-        seed=0,
-        cache_megabytes=1,
-        sources=[(3.0, 1), (1.0, 1)],
-    )
+def test_weighted_sources_share_the_windows_by_weight_and_root_of_length(make):
+    shape = ClipShape(num_frames=3)
     # 7 windows of the first source's sequence, 4 of the second's.
-    weights = dataset.window_weights
+    weights = make(None, shape=shape, sources=[(3.0, 1), (1.0, 1)]).window_weights
     assert weights[:7].sum().item() == pytest.approx(0.75)
     assert weights[7:].sum().item() == pytest.approx(0.25)
-    single = ClipDataset(
-        sequences,
-        shape=ClipShape(num_frames=3),
-        model=tiny_model(),
-        size_divisor=8,
-        augment=None,
-        seed=0,
-        cache_megabytes=1,
-        sources=[(1.0, 2)],
-    )
-    ratio = single.window_weights[:7].sum() / single.window_weights[7:].sum()
+    weights = make(None, shape=shape, sources=[(1.0, 2)]).window_weights
+    ratio = weights[:7].sum() / weights[7:].sum()
     assert ratio.item() == pytest.approx((7 / 4) ** 0.5)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stdet.config import DataConfig, check_settings
+from stdet.config import DataConfig
 from stdet.data.formats.mask_folder import open_mask_folder
 from stdet.data.formats.mot import read_mot_folder
 from stdet.data.frame_source import open_source
@@ -12,6 +12,7 @@ from stdet.data.sequences import load_sequences
 from stdet.dataset_synthesis.settings import SynthConfig, list_recipes
 from stdet.dataset_synthesis.writer import write_dataset
 from stdet.errors import DataError
+from stdet.settings_file import check_settings
 from stdet.synthesis import generate
 
 

@@ -10,18 +10,9 @@ from stdet.synthesis.canvas import Layer
 from stdet.synthesis.distractors import draw_spots
 from stdet.synthesis.plan import stream
 from stdet.synthesis.scene import Scene
-from stdet.synthesis.settings import PROCEDURAL_KINDS
+from stdet.synthesis.settings import NO_DISTRACTORS, PROCEDURAL_KINDS
 
-QUIET = {
-    "hot_spots_range": [0, 0],
-    "stuck_pixels_range": [0, 0],
-    "blinking_pixels_range": [0, 0],
-    "birds_range": [0, 0],
-    "crowns_range": [0, 0],
-    "cloud_speed_range": [0, 0],
-    "text_probability": 0.0,
-    "cross_hair_probability": 0.0,
-}
+QUIET = NO_DISTRACTORS | {"cloud_speed_range": [0, 0]}
 CLEAN = {
     "noise_range": [0.0, 0.0],
     "fixed_pattern_range": [0.0, 0.0],

@@ -19,18 +19,15 @@ concat) and the DGR family.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stdet.config import Down, Join
 from stdet.models.layers import ConvBnAct, SpaceToDepth
 from stdet.models.necks.dgr import GradientRouter, LevelPair
 from stdet.models.necks.fpn import Fpn
-
-Down = Literal["space_to_depth", "strided_conv", "max_pool", "blur_pool"]
-Join = Literal["add", "concat"]
 
 
 class BlurPool(nn.Module):

@@ -39,23 +39,14 @@ directions, so that an exported network has the graph of ``none``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-DgrKind = Literal[
-    "none",
-    "lateral_scale",
-    "topdown_scale",
-    "straight_through",
-    "gate",
-    "consistency",
-    "balance",
-    "project",
-]
+from stdet.config import DgrKind
 
 LevelPair = tuple[Tensor, Tensor]
 """P and U of one step, both (N, C, h, w)."""

@@ -24,8 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
-from stdet.models.necks.bp_fpn import Down, GradientIsolatedShortcut, Join
-from stdet.models.necks.dgr import DgrKind, GradientRouter, LevelConsistency
+from stdet.config import DgrKind, Down, Join
+from stdet.models.necks.bp_fpn import GradientIsolatedShortcut
+from stdet.models.necks.dgr import GradientRouter, LevelConsistency
 
 
 class BPFPN(nn.Module):

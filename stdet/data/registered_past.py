@@ -1,8 +1,9 @@
-"""The last frames of a stream, each laid over the newest one."""
+"""The last frames of a stream and how far the background has moved since each of them."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,18 @@ class RegisteredPast:
         """How many frames back the oldest one is."""
         return len(self._frames) - 1
 
+    def before(self, lags: Sequence[int]) -> tuple[list[FloatArray], list[NDArray[np.float64]]]:
+        """Return earlier frames as they were, and how far the background has moved since each.
+
+        Args:
+            lags: Frames back; the oldest frame stands for what lies before it.
+
+        Returns:
+            float32 (H, W) each, and float64 (2,) each: displacement (x, y) in pixels.
+        """
+        rows = [self._frames[max(self.lag - lag, 0)] for lag in lags]
+        return [frame for frame, _ in rows], [self._position_xy - xy for _, xy in rows]
+
     def earlier(self, lag: int) -> FloatArray:
         """Return an earlier frame, translated so that its background lies over the newest one's.
 
@@ -52,8 +65,7 @@ class RegisteredPast:
             float32 (H, W).
         """
         newest, _ = self._frames[-1]
-        old, old_position_xy = self._frames[max(len(self._frames) - 1 - lag, 0)]
-        shift_xy = self._position_xy - old_position_xy
+        (old,), (shift_xy,) = self.before([lag])
         if not shift_xy.any():
             return old
         height, width = newest.shape
