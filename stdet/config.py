@@ -68,6 +68,8 @@ class DataConfig:
     """Names of the sequences to train on; empty takes all that are not for validation."""
     validation_sequences: tuple[str, ...] = ()
     """Names of the sequences of the training file that are held out for validation."""
+    test_sequences: tuple[str, ...] = ()
+    """Names of the sequences of the test file to score; empty takes all."""
     leaked_sequences: tuple[str, ...] = ()
     """Sequences of the test file that are copies of training frames; scores are given with and
     without them."""

@@ -101,10 +101,10 @@ class Sequence:
 def load_sequences(config: DataConfig, split: Split) -> list[Sequence]:
     """Read the sequences of one split.
 
-    Test is ``test_annotations``. Validation is ``validation_annotations`` where that is set, else
-    the sequences of ``train_annotations`` whose name or group is in ``validation_sequences``.
-    Training is the rest of ``train_annotations``, restricted to ``train_sequences`` where that is
-    set.
+    Test is ``test_annotations``, restricted to ``test_sequences`` where that is set. Validation is
+    ``validation_annotations`` where that is set, else the sequences of ``train_annotations`` whose
+    name or group is in ``validation_sequences``. Training is the rest of ``train_annotations``,
+    restricted to ``train_sequences`` where that is set.
 
     Args:
         config: The data section of the configuration.
@@ -119,7 +119,8 @@ def load_sequences(config: DataConfig, split: Split) -> list[Sequence]:
         DataError: If a file is unusable, a sequence name is unknown or the split is empty.
     """
     if split == "test":
-        return _read_annotations(config, config.test_annotations, "test_annotations")
+        test = _read_annotations(config, config.test_annotations, "test_annotations")
+        return _choose(test, config.test_sequences, "test_sequences") or test
     if config.validation_annotations and config.validation_sequences:
         raise ConfigError(
             "data.validation_annotations and data.validation_sequences are both set; expected "

@@ -3,7 +3,8 @@
 Two things could have come out otherwise: the seed, and which sequences the split holds. A resample
 therefore draws both, seeds and sequences, with replacement, and takes the mean over its seeds. All
 variants share the draws, so the spread of a difference is that of a paired comparison: seed by
-seed, sequence by sequence.
+seed, sequence by sequence. Where each training is repeated with other data held out (folds), a
+run is the mean over its folds, and folds are drawn in place of sequences.
 
 Source:
     Bootstrap over two crossed factors: Owen 2007, "The pigeonhole bootstrap"
@@ -27,6 +28,7 @@ from stdet.evaluation.tables import Table, format_interval, format_score
 
 _SEED = 20260202
 """Not that of the draws of sequences: as many seeds as sequences would be drawn in step."""
+_FOLD_SEED = 20260203
 
 MAIN = "detection.map50"
 """The number of the summary and of the plots."""
@@ -89,6 +91,30 @@ class Number:
         return interval is not None and (interval[0] > 0 or interval[1] < 0)
 
 
+def join_folds(folds: Sequence[Run]) -> Run:
+    """Return the mean over folds as one run; its resamples draw folds with replacement.
+
+    Args:
+        folds: One seed's runs, each on what its training left out. Draws depend on their number
+            alone, so all seeds and variants share them.
+    """
+    values = {key: np.array([fold.scores[key] for fold in folds]) for key in HEADLINES}
+    draws = _draws(len(folds), _FOLD_SEED)
+    first = folds[0]
+    return Run(
+        name=first.name,
+        scores={key: float(value.mean()) for key, value in values.items()},
+        sequences=tuple(name for fold in folds for name in fold.sequences),
+        resamples={key: _weighted_mean(value[:, None], draws) for key, value in values.items()}
+        if len(folds) > 1
+        else first.resamples,
+        rules={
+            key: sum(f.rules[key] for f in folds) if key.startswith("num_") else first.rules[key]
+            for key in first.rules
+        },
+    )
+
+
 def score_variants(variants: Sequence[Variant]) -> dict[str, dict[str, Number]]:
     """Return every headline number of every variant, by variant and name.
 
@@ -106,7 +132,7 @@ def score_variants(variants: Sequence[Variant]) -> dict[str, dict[str, Number]]:
             )
         for run in variant.runs.values():
             require_comparable(next(iter(first.runs.values())), run)
-    draws = _draw_seeds(len(first.runs))
+    draws = _draws(len(first.runs), _SEED)
     return {
         variant.name: {key: _number(key, variant, first, draws) for key in HEADLINES}
         for variant in variants
@@ -121,9 +147,9 @@ def _number(key: str, variant: Variant, first: Variant, draws: NDArray[np.int64]
     resamples, base_resamples = _resamples(key, variant, seeds), _resamples(key, first, seeds)
     interval = difference_interval = None
     if resamples is not None and base_resamples is not None:
-        interval = percentile_interval(_mean_over_seeds(resamples, draws))
+        interval = percentile_interval(_weighted_mean(resamples, draws))
         if variant is not first:
-            paired = _mean_over_seeds(resamples - base_resamples, draws)
+            paired = _weighted_mean(resamples - base_resamples, draws)
             difference_interval = percentile_interval(paired)
     return Number(
         mean=float(values.mean()),
@@ -142,15 +168,14 @@ def _resamples(key: str, variant: Variant, seeds: Sequence[int]) -> NDArray[np.f
     return np.stack([run.resamples[key] for run in runs])
 
 
-def _draw_seeds(num_seeds: int) -> NDArray[np.int64]:
-    """Return how often each resample holds each seed, int64 (R, S)."""
-    rng = np.random.default_rng([_SEED, num_seeds])
-    equal = np.full(num_seeds, 1 / num_seeds)
-    return rng.multinomial(num_seeds, equal, NUM_RESAMPLES).astype(np.int64)
+def _draws(num: int, seed: int) -> NDArray[np.int64]:
+    """Return how often each resample holds each of ``num`` things, int64 (R, num)."""
+    rng = np.random.default_rng([seed, num])
+    return rng.multinomial(num, np.full(num, 1 / num), NUM_RESAMPLES).astype(np.int64)
 
 
-def _mean_over_seeds(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Vector:
-    """Return the mean of each resample over the seeds it holds, (R,), from values (S, R)."""
+def _weighted_mean(values: NDArray[np.float64], draws: NDArray[np.int64]) -> Vector:
+    """Return the mean of each resample over what it holds, (R,), from values (num, R or 1)."""
     is_held = draws.T > 0
     total: Vector = np.where(is_held, values * draws.T, 0.0).sum(axis=0) / len(values)
     return total

@@ -33,10 +33,11 @@ from stdet.evaluation.ablation import (
     Number,
     Variant,
     full_table,
+    join_folds,
     score_variants,
     summary_table,
 )
-from stdet.evaluation.compare import read_run
+from stdet.evaluation.compare import Run, read_run
 from stdet.evaluation.counts import without_nan
 from stdet.evaluation.report import write_report
 from stdet.evaluation.scatter_chart import Point, round_axis, scatter_chart, standalone
@@ -79,7 +80,7 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
 
     Args:
         grid: The plan.
-        run_dir: Folder of the ablation; holds <variant>/seed<N> for each cell.
+        run_dir: Folder of the ablation; holds <variant>/seed<N>[/<fold>] for each cell.
 
     Returns:
         The result; None on processes other than the first.
@@ -94,10 +95,11 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
         check_same_run(cell.config, cell.run_dir)
     # A split that cannot be read shall stop the work before it begins, not after hours.
     checked: list[DataConfig] = []
-    for config in grid.variants.values():
-        if config.data not in checked:  # Not hashable: it may hold a mapping.
-            load_sequences(config.data, grid.split)
-            checked.append(config.data)
+    for cell in cells:
+        data = cell.config.data
+        if data not in checked:  # Not hashable: it may hold a mapping.
+            load_sequences(data, grid.split)
+            checked.append(data)
     rank, num_processes = int(os.environ.get("RANK", "0")), os.environ.get("WORLD_SIZE", "1")
     os.environ["WORLD_SIZE"] = "1"  # Each process trains its own cells, alone.
     try:
@@ -120,7 +122,7 @@ def _wait_for_others(num_processes: int) -> None:
 
 def _finish_cell(cell: Cell, grid: Grid, *, title: str) -> None:
     """Train and score one cell unless its report is there."""
-    name = f"{title}, {cell.variant}, seed {cell.seed}"
+    name = f"{title}, {cell.variant}, seed {cell.seed}" + (f", {cell.fold}" if cell.fold else "")
     report = _report_path(cell, grid)
     if report.exists():
         log.info("%s: finished before.", name)
@@ -150,13 +152,7 @@ def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> Ablation
     variants = [
         Variant(
             name=name,
-            runs={
-                cell.seed: replace(
-                    read_run(_report_path(cell, grid)), name=f"{name}, seed {cell.seed}"
-                )
-                for cell in cells
-                if cell.variant == name
-            },
+            runs={seed: _read_run(cells, grid, name, seed) for seed in grid.seeds},
             cost=_cost(config.model, speeds[name], frame_hw=_frame_hw(grid)),
         )
         for name, config in grid.variants.items()
@@ -169,10 +165,36 @@ def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> Ablation
         f"{height}x{width}, all variants in turns, {device.type}, {torch.get_num_threads()} "
         "threads.",
     ]
+    if grid.folds != ("",):
+        notes.append(
+            f"Each number is the mean of {len(grid.folds)} folds: {', '.join(grid.folds)}."
+        )
     if grid.split == "validation":
-        notes.append("Checkpoints were chosen on this very split, which flatters every variant.")
+        notes.append(_validation_note(grid))
     summary = summary_table(variants, scores, notes)
     return AblationResult(summary=summary, files=_write(run_dir, variants, scores, summary))
+
+
+def _read_run(cells: Sequence[Cell], grid: Grid, variant: str, seed: int) -> Run:
+    """Return the scores of a variant's seed, the mean of its folds where there are some."""
+    folds = [
+        read_run(_report_path(cell, grid))
+        for cell in cells
+        if (cell.variant, cell.seed) == (variant, seed)
+    ]
+    run = folds[0] if grid.folds == ("",) else join_folds(folds)
+    return replace(run, name=f"{variant}, seed {seed}")
+
+
+def _validation_note(grid: Grid) -> str:
+    """Say what was chosen on the validation split."""
+    options = next(iter(grid.variants.values())).train
+    if options.validate_every >= options.epochs:
+        return (
+            "The weights are those of the last epoch; the operating point was chosen on this very "
+            "split, which flatters Pd, F1 and tracking numbers of every variant, not mAP50."
+        )
+    return "Checkpoints were chosen on this very split, which flatters every variant."
 
 
 def _write(

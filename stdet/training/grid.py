@@ -1,4 +1,4 @@
-"""A grid of variants x seeds, read from YAML: the plan of `stdet ablate`.
+"""A grid of variants x seeds (x folds), read from YAML: the plan of `stdet ablate`.
 
 base: ../daub.yaml            # configuration that all cells share, relative to this file
 split: test                   # split that is scored: validation or test
@@ -6,6 +6,9 @@ seeds: [0, 1, 2]
 variants:                     # name: what differs from the base; the first is compared with
   fpn: {model: {pyramid: {type: fpn}}}
   bp_fpn: {model: {pyramid: {type: bp_fpn}}}
+folds:                        # optional: every cell is trained once per fold, scores are means
+  data5: {data: {validation_sequences: [data5]}}
+  data6: {data: {validation_sequences: [data6]}}
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from stdet.errors import ConfigError
 from stdet.settings_file import read_yaml
 
 GridSplit = Literal["validation", "test"]
-_KEYS = {"base", "split", "seeds", "variants"}
+_KEYS = {"base", "split", "seeds", "variants", "folds"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -34,12 +37,14 @@ class Cell:
     Attributes:
         variant: Name.
         seed: Of the training.
+        fold: Name; empty in a grid without folds.
         config: Resolved.
         run_dir: Folder of the run.
     """
 
     variant: str
     seed: int
+    fold: str
     config: StdetConfig
     run_dir: Path
 
@@ -51,24 +56,29 @@ class Grid:
     Attributes:
         split: What is scored.
         seeds: In the order of the file.
-        variants: Configuration of each variant with the first seed, the base of comparisons first.
+        variants: Configuration of each variant with the first seed and fold, the base of
+            comparisons first.
+        folds: Names; a single empty one where there are none.
     """
 
     split: GridSplit
     seeds: tuple[int, ...]
     variants: Mapping[str, StdetConfig]
-    _cells: Mapping[tuple[str, int], StdetConfig]
+    folds: tuple[str, ...]
+    _cells: Mapping[tuple[str, int, str], StdetConfig]
 
     def cells(self, run_dir: Path) -> Iterator[Cell]:
         """Yield the cells below a folder, seed by seed: an early stop leaves whole seeds."""
         for seed in self.seeds:
             for name in self.variants:
-                yield Cell(
-                    variant=name,
-                    seed=seed,
-                    config=self._cells[name, seed],
-                    run_dir=run_dir / name / f"seed{seed}",
-                )
+                for fold in self.folds:
+                    yield Cell(
+                        variant=name,
+                        seed=seed,
+                        fold=fold,
+                        config=self._cells[name, seed, fold],
+                        run_dir=run_dir / name / f"seed{seed}" / fold,
+                    )
 
 
 def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
@@ -88,32 +98,30 @@ def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     is_list = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
     if not is_list or len(set(seeds)) < len(seeds):
         raise ConfigError(f"{path}: seeds is {seeds!r}; expected different whole numbers.")
-    variants = content.get("variants")
-    if not isinstance(variants, dict) or not variants:
-        raise ConfigError(f"{path}: has no variants; expected `variants: {{name: {{...}}, ...}}`.")
+    variants = _sections(path, content, "variants")
+    folds = _sections(path, content, "folds") if "folds" in content else {"": {}}
     if not isinstance(content.get("base"), str):
         raise ConfigError(f"{path}: has no base; expected `base: configuration.yaml`.")
     cells = {}
     for name, changes in variants.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"{path}: variant {name!r} names a folder; use letters, digits and _ . + -, "
-                "in quotes if it reads as a number."
-            )
-        if not isinstance(changes, dict):
-            raise ConfigError(
-                f"{path}: variant {name} is {changes!r}; expected sections, or {{}}."
-            )
         for seed in seeds:
-            own = [*overrides, *_as_overrides(changes, ()), f"train.seed={seed}"]
-            try:
-                cells[name, seed] = load_config(path.parent / content["base"], own)
-            except ConfigError as error:
-                raise ConfigError(f"{path}: variant {name}: {error}") from error
+            for fold, held_out in folds.items():
+                own = [
+                    *overrides,
+                    *_as_overrides(held_out, ()),
+                    *_as_overrides(changes, ()),
+                    f"train.seed={seed}",
+                ]
+                try:
+                    cells[name, seed, fold] = load_config(path.parent / content["base"], own)
+                except ConfigError as error:
+                    where = f"variant {name}, fold {fold}" if fold else f"variant {name}"
+                    raise ConfigError(f"{path}: {where}: {error}") from error
     return Grid(
         split=cast(GridSplit, split),
         seeds=tuple(seeds),
-        variants={name: cells[name, seeds[0]] for name in variants},
+        variants={name: cells[name, seeds[0], next(iter(folds))] for name in variants},
+        folds=tuple(folds),
         _cells=cells,
     )
 
@@ -131,6 +139,23 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path}: unknown key {', '.join(unknown)}; expected {', '.join(sorted(_KEYS))}."
         )
     return content
+
+
+def _sections(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the named sections under ``key``."""
+    sections = content.get(key)
+    if not isinstance(sections, dict) or not sections:
+        raise ConfigError(f"{path}: has no {key}; expected `{key}: {{name: {{...}}, ...}}`.")
+    kind = key.removesuffix("s")
+    for name, changes in sections.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{path}: {kind} {name!r} names a folder; use letters, digits and _ . + -, "
+                "in quotes if it reads as a number."
+            )
+        if not isinstance(changes, dict):
+            raise ConfigError(f"{path}: {kind} {name} is {changes!r}; expected sections, or {{}}.")
+    return sections
 
 
 def _as_overrides(changes: Any, path: tuple[str, ...]) -> Iterator[str]:

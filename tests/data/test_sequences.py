@@ -203,6 +203,13 @@ def test_splits_follow_names_and_groups(root, options, train, validation):
     assert _load(root, "test", **options) == ["a_1-3", "a_51-52", "b", "c"]
 
 
+def test_test_split_can_be_cut_to_some_sequences(root):
+    assert _load(root, "test", test_sequences=("c", "a_1-3")) == ["a_1-3", "c"]
+    assert _load(root, "train", test_sequences=("c",)) == ["a_1-3", "a_51-52", "b", "c"]
+    with pytest.raises(DataError, match=r"data\.test_sequences names 'd'"):
+        _load(root, "test", test_sequences=("d",))
+
+
 def test_without_validation_all_of_the_file_is_training(root):
     assert _load(root, "train") == ["a_1-3", "a_51-52", "b", "c"]
     with pytest.raises(DataError, match=r"validation split is empty.* a, a_1-3, a_51-52, b, c"):

@@ -9,6 +9,7 @@ from stdet.evaluation.ablation import (
     Cost,
     Variant,
     full_table,
+    join_folds,
     score_variants,
     summary_table,
 )
@@ -97,3 +98,35 @@ def test_tables_hold_cost_mean_and_difference():
     everything = full_table(variants, scores)
     assert len(everything.rows) == 2 * len(HEADLINES)
     assert everything.rows[0][:4] == ("base", "mAP50", "0.5000", "0.0000")
+
+
+def test_folds_are_averaged_and_drawn_like_sequences():
+    folds = [_run(0.2, sequences=("a",)), _run(0.8, sequences=("b",)), _run(0.5, sequences=("c",))]
+    joined = join_folds(folds)
+    assert joined.scores["detection.map50"] == pytest.approx(0.5)
+    assert joined.sequences == ("a", "b", "c")
+    assert joined.rules["num_frames"] == 3.0
+    assert joined.rules["pd_radius_px"] == 1.0
+    drawn = joined.resamples["detection.map50"]
+    # Means of three draws of 0.2, 0.5, 0.8: all 0.2 is the least there can be.
+    assert drawn.shape == (NUM_RESAMPLES,)
+    assert drawn.min() == pytest.approx(0.2)
+    assert drawn.mean() == pytest.approx(0.5, abs=0.02)
+    assert len(np.unique(drawn.round(6))) == 7
+
+
+def test_what_is_equal_in_every_fold_has_no_spread_in_the_difference():
+    base = join_folds([_run(0.2), _run(0.8)])
+    new = join_folds([_run(0.3), _run(0.9)])
+    variants = [
+        Variant(name=name, runs={0: run, 1: run}, cost=COST)
+        for name, run in (("base", base), ("new", new))
+    ]
+    number = score_variants(variants)["new"]["detection.map50"]
+    assert number.difference_interval == pytest.approx((0.1, 0.1))
+    assert number.interval[1] - number.interval[0] > 0.3
+
+
+def test_fold_whose_number_is_undefined_leaves_the_mean_undefined():
+    joined = join_folds([_run(0.2), _run(math.nan)])
+    assert math.isnan(joined.scores["detection.map50"])

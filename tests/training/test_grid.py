@@ -38,6 +38,23 @@ def test_cells_are_variants_times_seeds_each_with_its_own_values(grid, tmp_path)
     assert cells[1].config.data.train_sequences == ("x", "1")
 
 
+def test_folds_are_crossed_with_variants_and_seeds(grid, tmp_path):
+    found = grid(
+        "base: base.yaml\nsplit: validation\nseeds: [0, 1]\n"
+        "variants: {a: {}, b: {train: {epochs: 5}}}\n"
+        "folds: {x: {data: {validation_sequences: [x]}}, y: {data: {validation_sequences: [y]}}}"
+    )
+    cells = list(found.cells(tmp_path))
+    assert found.folds == ("x", "y")
+    assert [(c.seed, c.variant, c.fold) for c in cells] == [
+        (seed, variant, fold) for seed in (0, 1) for variant in "ab" for fold in "xy"
+    ]
+    for cell in cells:
+        assert cell.config.data.validation_sequences == (cell.fold,)
+        assert cell.run_dir == tmp_path / cell.variant / f"seed{cell.seed}" / cell.fold
+    assert found.variants["b"].data.validation_sequences == ("x",)
+
+
 def test_overrides_lie_over_the_base_and_under_the_variants(grid):
     text = "base: base.yaml\nvariants: {a: {}, b: {train: {epochs: 5}}}"
     variants = grid(text, "train.epochs=2").variants
@@ -58,6 +75,12 @@ def test_overrides_lie_over_the_base_and_under_the_variants(grid):
         ("base: base.yaml\nvariants: {1: {}}", "variant 1 names a folder"),
         ("base: base.yaml\nvariants: {a: 3}", "variant a is 3; expected sections"),
         ("base: base.yaml\nvariants: {a: {model: {pyramd: 1}}}", "variant a: .*'model.pyramid'"),
+        ("base: base.yaml\nvariants: {a: {}}\nfolds: {}", "has no folds"),
+        ("base: base.yaml\nvariants: {a: {}}\nfolds: {a/b: {}}", "fold 'a/b' names a folder"),
+        (
+            "base: base.yaml\nvariants: {a: {}}\nfolds: {x: {data: {rot: 1}}}",
+            "variant a, fold x: .*'data.rot'",
+        ),
         ("base: gone.yaml\nvariants: {a: {}}", r"gone\.yaml: cannot be read"),
         ("- a", "holds a list"),
         ("a: [", "not valid YAML"),
@@ -83,4 +106,4 @@ def test_shipped_grid_reads_and_its_variants_differ_in_the_model_alone(path):
 
 
 def test_there_are_grids_to_test():
-    assert {"pyramids", "gils", "dgr"} <= {path.stem for path in GRIDS}
+    assert {"pyramids", "gils", "dgr", "daub"} <= {path.stem for path in GRIDS}
