@@ -392,7 +392,13 @@ class TrackerConfig:
     confirm_window: int = Field(default=5, ge=1)
     """N: ... within N frames."""
     max_coast: int = Field(default=2, ge=0)
-    """Frames that a confirmed track lives on without a detection."""
+    """Frames that a confirmed track goes on without a detection, on its prediction."""
+    max_lost: int = Field(default=20, ge=0)
+    """Frames without a detection after which a confirmed track is forgotten. Beyond ``max_coast``
+    it is not shown; found again, it has its id back."""
+    continue_share: float = Field(default=0.7, gt=0, le=1)
+    """Detections from this share of the operating point on continue a track that is shown; those
+    below the operating point start none."""
     measurement_std_px: float = Field(default=1.0, gt=0)
     """Standard deviation of a detected centre, pixels."""
     acceleration_std_px: float = Field(default=1.0, gt=0)
@@ -407,12 +413,14 @@ class TrackerConfig:
     """Weight of the newest box size in the smoothed size."""
 
     def __post_init__(self) -> None:
-        """Check that confirmation can happen."""
+        """Check that confirmation can happen, and that what is shown is not forgotten."""
         if self.confirm_hits > self.confirm_window:
             raise ValueError(
                 f"confirm_hits {self.confirm_hits} cannot exceed confirm_window "
                 f"{self.confirm_window}"
             )
+        if self.max_coast > self.max_lost:
+            raise ValueError(f"max_coast {self.max_coast} cannot exceed max_lost {self.max_lost}")
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)

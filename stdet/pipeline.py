@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from collections.abc import Sequence as AbstractSequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -174,10 +174,10 @@ def detect_sequence(streaming: FrameDetector, sequence: Sequence) -> Iterator[De
 def track_detections(
     tracker: Tracker, detections: AbstractSequence[Detections], *, confidence: float
 ) -> Tracks:
-    """Track one sequence's detections with scores of at least ``confidence``."""
+    """Track one sequence's detections at an operating point."""
     tracker.reset()
     return Tracks.concatenate(
-        [tracker.update(found[found.scores >= confidence]) for found in detections]
+        [tracker.update(found, confidence=confidence) for found in detections]
     )
 
 
@@ -187,7 +187,7 @@ class TrackedFrame:
 
     Attributes:
         frame: Its index and pixels as stored.
-        detections: At or above the operating point.
+        detections: At or above the operating point, and weaker ones that continue a track.
         tracks: Confirmed tracks on this frame.
     """
 
@@ -282,11 +282,15 @@ class StreamingTracker:
         self, waiting: deque[Frame], detections: list[Detections]
     ) -> Iterator[TrackedFrame]:
         for found in detections:
-            confident = found[found.scores >= self.confidence]
+            tracks = self.tracker.update(found, confidence=self.confidence)
+            is_kept = found.scores >= self.confidence
+            is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
+            # Rows among all become rows among the kept; a coasted track's -1 stays.
+            kept_row = np.append(np.cumsum(is_kept) - 1, -1)
             yield TrackedFrame(
                 frame=waiting.popleft(),
-                detections=confident,
-                tracks=self.tracker.update(confident),
+                detections=found[is_kept],
+                tracks=replace(tracks, detection_indices=kept_row[tracks.detection_indices]),
             )
 
 

@@ -40,12 +40,19 @@ class _Life:
 class Tracker:
     """Turn the detections of successive frames into tracks with lasting ids.
 
-    Per frame: predict every track, pair confirmed tracks with detections, pair unconfirmed tracks
-    with what remains (so that clutter cannot steal from a known target), start an unconfirmed
-    track from each detection left over. A track is confirmed at ``confirm_hits`` hits within
-    ``confirm_window`` frames of its birth, and dropped as soon as it can no longer get there. A
-    confirmed track without a detection coasts on its prediction through ``max_coast`` frames in a
-    row, and is dropped at the next one.
+    Per frame: predict every track; pair the tracks that are shown with strong detections, and what
+    is left of them with weak ones; pair lost tracks, then unconfirmed ones, with what remains of
+    the strong ones (so that neither a track whose place is uncertain nor clutter can steal from a
+    known target); start an unconfirmed track from each strong detection left over.
+
+    A track is confirmed at ``confirm_hits`` hits within ``confirm_window`` frames of its birth,
+    and dropped as soon as it can no longer get there. A confirmed track without a detection coasts
+    on its prediction through ``max_coast`` frames in a row. Then it is lost: not shown, but
+    remembered until ``max_lost`` frames in a row, so that found again it has its id back.
+
+    Strong detections are those at the operating point or above, weak ones those from
+    ``continue_share`` of it on: two thresholds, the higher one to begin and the lower one to go
+    on. Going on takes less evidence, since it is known where to look.
 
     Ids belong to the tracker object; they count from 1 in order of confirmation, without gaps, and
     are never used twice before ``reset``.
@@ -55,11 +62,13 @@ class Tracker:
     miss. A track whose centre a jump leaves uncertain by more than ``gate_px`` (one standard
     deviation) is dropped, because its id could go to anything near.
 
-    The result does not depend on the order of detections with equal scores. Detections below the
-    operating point are for the caller to remove: each one given here may start a track.
+    The result does not depend on the order of detections with equal scores.
 
     Args:
         config: Noise levels, gates and life times.
+
+    Source:
+        Weak detections go to tracks alone: Zhang et al. 2022 (ByteTrack, ECCV), by overlap there.
 
     Example:
         >>> tracker = Tracker(TrackerConfig(confirm_hits=2, confirm_window=2))
@@ -96,16 +105,17 @@ class Tracker:
         self._states = MotionStates.empty()
         self._lives = []
 
-    def update(self, detections: Detections) -> Tracks:
+    def update(self, detections: Detections, *, confidence: float = 0.0) -> Tracks:
         """Take in one frame.
 
         Args:
             detections: Detections of a later frame than the one before; may be empty.
+            confidence: Operating point; detections below it start no track.
 
         Returns:
-            The confirmed tracks of this frame. Boxes are centred on the filtered centre, have the
-            smoothed size and may reach outside the image; ``detection_indices`` is -1 where the
-            track coasted.
+            The confirmed tracks of this frame that are not lost. Boxes are centred on the filtered
+            centre, have the smoothed size and may reach outside the image; ``detection_indices``
+            is -1 where the track coasted.
 
         Raises:
             ValueError: If the frame index does not increase.
@@ -113,14 +123,27 @@ class Tracker:
         self._advance_to(detections.frame_index)
         # Ties are broken by position, not by row, so that row order never matters.
         order = _canonical_order(detections)
+        scores = detections.scores[order]
+        strong = order[scores >= confidence]
+        is_weak = (scores < confidence) & (scores >= self._config.continue_share * confidence)
+        weak = order[is_weak]
         measured_xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
 
-        first = self._associate(self._rows_where(is_confirmed=True), measured_xy, order)
-        left_over = order[~np.isin(order, first.detection_rows)]
-        second = self._associate(self._rows_where(is_confirmed=False), measured_xy, left_over)
-        births = left_over[~np.isin(left_over, second.detection_rows)]
+        confirmed = self._rows_where(is_confirmed=True)
+        shown = self._shown(confirmed)
+        hits = self._associate(shown, measured_xy, strong)
+        missed = shown[~np.isin(shown, hits.track_rows)]
+        going_on = self._associate(missed, measured_xy, weak)
+        for rows in (
+            confirmed[~np.isin(confirmed, shown)],
+            self._rows_where(is_confirmed=False),
+        ):
+            left_over = strong[~np.isin(strong, hits.detection_rows)]
+            found = self._associate(rows, measured_xy, left_over)
+            hits = Assignment.concatenate(hits, found)
+        births = strong[~np.isin(strong, hits.detection_rows)]
 
-        self._correct(Assignment.concatenate(first, second), detections, measured_xy)
+        self._correct(Assignment.concatenate(hits, going_on), detections, measured_xy)
         self._start(births, detections, measured_xy)
         self._confirm()
         return self._rows_of(detections.frame_index)
@@ -145,6 +168,11 @@ class Tracker:
         """Return the rows of confirmed or of unconfirmed tracks."""
         ids = np.array([life.track_id for life in self._lives], np.int64)
         return np.flatnonzero((ids != UNCONFIRMED) == is_confirmed)
+
+    def _shown(self, rows: IntArray) -> IntArray:
+        """Return those of some confirmed tracks' rows that are not lost."""
+        misses = np.array([self._lives[row].num_misses for row in rows], np.int64)
+        return rows[misses <= self._config.max_coast]
 
     def _associate(
         self, track_rows: IntArray, measured_xy: StateArray, candidates: IntArray
@@ -202,7 +230,7 @@ class Tracker:
         life.detection_index = -1
         life.num_misses += 1
         if life.track_id != UNCONFIRMED:
-            return life.num_misses <= self._config.max_coast
+            return life.num_misses <= self._config.max_lost
         return life.num_misses <= self._config.confirm_window - self._config.confirm_hits
 
     def _start(self, rows: IntArray, detections: Detections, measured_xy: StateArray) -> None:
@@ -234,8 +262,8 @@ class Tracker:
                 life.num_misses = 0
 
     def _rows_of(self, frame_index: int) -> Tracks:
-        """Return the confirmed tracks as rows of this frame."""
-        rows = self._rows_where(is_confirmed=True)
+        """Return the confirmed tracks that are not lost as rows of this frame."""
+        rows = self._shown(self._rows_where(is_confirmed=True))
         rows = rows[np.argsort([self._lives[row].track_id for row in rows])]
         lives = [self._lives[row] for row in rows]
         half_wh = np.array([life.size_wh for life in lives]).reshape(-1, 2) / 2

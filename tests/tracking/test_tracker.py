@@ -63,15 +63,19 @@ def run_pattern(pattern: str, config: TrackerConfig) -> dict[int, list[tuple[int
         ("H...HH", {}),
         ("H...HHH", {6: [(1, 0)]}),
         ("HH...HH", {}),
-        # Two coasted frames, then death at the third.
+        # Two coasted frames, then it is shown no more.
         ("HHH...", {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)]}),
         # Back in time: the same id, and the allowance starts anew.
         (
             "HHH..H..",
             {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)], 5: [(1, 0)], 6: [(1, -1)], 7: [(1, -1)]},
         ),
-        # One frame too late: a new id, the next number.
-        ("HHH...HHH", {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)], 8: [(2, 0)]}),
+        # Lost for a frame, found again: the same id at once.
+        ("HHH...H", {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)], 6: [(1, 0)]}),
+        # The fourth miss is the last that is remembered: here found just in time ...
+        ("HHH....H", {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)], 7: [(1, 0)]}),
+        # ... and here one frame too late: a new id, the next number.
+        ("HHH.....HHH", {2: [(1, 0)], 3: [(1, -1)], 4: [(1, -1)], 10: [(2, 0)]}),
         ("", {}),
         ("....", {}),
     ],
@@ -79,11 +83,11 @@ def run_pattern(pattern: str, config: TrackerConfig) -> dict[int, list[tuple[int
 def test_life_cycle_equals_the_hand_count(
     pattern: str, expected: dict[int, list[tuple[int, int]]]
 ) -> None:
-    assert run_pattern(pattern, TrackerConfig()) == expected
+    assert run_pattern(pattern, TrackerConfig(max_lost=4)) == expected
 
 
 def test_one_hit_confirms_and_no_coast_ends_at_once_where_configured() -> None:
-    config = TrackerConfig(confirm_hits=1, confirm_window=1, max_coast=0)
+    config = TrackerConfig(confirm_hits=1, confirm_window=1, max_coast=0, max_lost=0)
     assert run_pattern("H.H", config) == {0: [(1, 0)], 2: [(2, 0)]}
 
 
@@ -145,6 +149,56 @@ def test_unconfirmed_track_does_not_take_a_confirmed_tracks_detection() -> None:
     tracks = tracker.update(detections_at(6, [[54.0, 50.0]]))
     assert tracks.track_ids.tolist() == [1]
     assert tracks.detection_indices.tolist() == [0]
+
+
+def both(frame_index: int, strong: Points, weak: Points) -> Detections:
+    """Return detections with scores of 0.9 and 0.6."""
+    points = np.array([*strong, *weak], np.float64).reshape(-1, 2)
+    return Detections.from_unsorted(
+        np.concatenate([points - 2.5, points + 2.5], axis=1),
+        np.array([0.9] * len(strong) + [0.6] * len(weak)),
+        frame_index=frame_index,
+        image_hw=HW,
+    )
+
+
+def test_weak_detections_continue_a_track_and_start_none() -> None:
+    tracker = Tracker(TrackerConfig(max_coast=0, max_lost=0, continue_share=0.7))
+    # 0.6 is above 0.7 x 0.8 and below 0.8: it is weak.
+    frames = [both(i, [[50, 50]] if i < 3 else [], [[50, 50], [150, 150]]) for i in range(8)]
+    parts = [tracker.update(found, confidence=0.8) for found in frames]
+    assert [part.track_ids.tolist() for part in parts] == [[], []] + [[1]] * 6
+    assert [part.detection_indices.tolist() for part in parts[3:]] == [[0]] * 5
+    # Below 0.7 x 0.9 it is nothing.
+    assert len(tracker.update(both(8, [], [[50, 50]]), confidence=0.9)) == 0
+
+
+def test_strong_detection_goes_first_even_where_a_weak_one_is_nearer() -> None:
+    tracker = Tracker(TrackerConfig())
+    for i in range(4):
+        tracker.update(both(i, [[50, 50]], []), confidence=0.8)
+    tracks = tracker.update(both(4, [[51, 50]], [[50, 50]]), confidence=0.8)
+    assert tracks.detection_indices.tolist() == [0]
+    assert tracks.scores.tolist() == pytest.approx([0.9])
+
+
+def test_lost_track_is_not_continued_by_a_weak_detection() -> None:
+    tracker = Tracker(TrackerConfig(max_coast=1, max_lost=20))
+    for i in range(4):
+        tracker.update(both(i, [[50, 50]], []), confidence=0.8)
+    for i in (4, 5):
+        tracker.update(both(i, [], []), confidence=0.8)
+    assert len(tracker.update(both(6, [], [[50, 50]]), confidence=0.8)) == 0
+    assert tracker.update(both(7, [[50, 50]], []), confidence=0.8).track_ids.tolist() == [1]
+
+
+def test_lost_track_does_not_take_the_detection_of_one_that_is_shown() -> None:
+    # Track 1 is lost near track 2, and so uncertain that it could take 2's detection.
+    tracker = Tracker(TrackerConfig())
+    run(tracker, [[[50.0, 50.0], [70.0, 50.0]]] * 6)
+    run(tracker, [[[70.0, 50.0]]] * 8, first=6)
+    tracks = tracker.update(detections_at(14, [[66.0, 50.0]]))
+    assert tracks.track_ids.tolist() == [2]
 
 
 def test_ids_are_dense_and_given_in_order_of_confirmation() -> None:
@@ -233,7 +287,7 @@ def test_two_trackers_in_one_process_do_not_disturb_each_other() -> None:
 def test_empty_frames_for_ever_leave_nothing_in_memory() -> None:
     tracker = Tracker(TrackerConfig())
     run(tracker, random_scene(seed=4))
-    run(tracker, [[]] * 5, first=100)
+    run(tracker, [[]] * (TrackerConfig().max_lost + 1), first=20)
     assert len(tracker._states) == len(tracker._lives) == 0
 
 
