@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 bash scripts/setup_env.sh
 
 echo
-# The stored operating point is that of DAUB; other footage wants a lower one.
+# The sample is generated, and its targets score lower than real ones.
 echo "quickstart: tracking data/sample/sample.mp4 with the shipped weights, from score 0.3 on"
 .venv/bin/stdet track data/sample/sample.mp4 --out output/quickstart --overwrite --confidence 0.3
 
