@@ -23,7 +23,7 @@ import torch
 from stdet.config import ModelConfig, PostprocessConfig, load_config
 from stdet.data.clip_sampler import ClipShape
 from stdet.info import PYRAMIDS, describe_model
-from stdet.models.build import build_consistency, build_detector
+from stdet.models.build import build_consistency, build_detector, num_input_channels
 from stdet.pipeline import StreamingDetector
 from stdet.training.step import TrainingStep
 from stdet.types import Targets
@@ -100,10 +100,12 @@ def training_job(model: ModelConfig) -> Callable[[], None]:
         motion_weight=0.0,
         consistency_weight=0.1,
     )
-    shape = ClipShape(num_frames=model.temporal.num_frames)
+    shape = ClipShape(
+        num_frames=model.temporal.num_frames, frame_stride=model.temporal.frame_stride
+    )
     references, keys = torch.from_numpy(shape.references), torch.from_numpy(shape.keys)
     height, width = model.input_hw or NATIVE_HW
-    frames = torch.rand(1, shape.window_length, model.in_channels, height, width)
+    frames = torch.rand(1, shape.window_length, num_input_channels(model), height, width)
     target = Targets(
         boxes_xyxy=torch.tensor([[40.0, 40, 48, 48]]),
         class_ids=torch.zeros(1, dtype=torch.int64),

@@ -40,7 +40,7 @@ class Weights:
     Attributes:
         state: Parameter and buffer names to tensors.
         config: The configuration they were trained with; ``postprocess.confidence`` is the
-            operating point chosen on validation.
+            operating point, chosen on validation or set by the recipe.
         info: Seed, commit, epoch and validation metrics.
         path: Where they came from.
     """

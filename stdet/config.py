@@ -373,8 +373,9 @@ class PostprocessConfig:
     """Head outputs to detections."""
 
     confidence: float | None = Field(default=None, ge=0, le=1)
-    """Operating point: detections below this score do not reach the tracker, P/R/F1 and Pd/Fa.
-    None takes the one stored with the weights, chosen on validation."""
+    """Operating point: detections below this score begin no track (see
+    ``tracker.continue_share``) and do not count in P/R/F1 and Pd/Fa. None takes the one stored
+    with the weights, chosen on validation or set by the recipe."""
     score_floor: float = Field(default=0.001, ge=0, le=1)
     """Detections below this score are dropped before mAP."""
     nms_iou: float = Field(default=0.4, gt=0, le=1)

@@ -104,7 +104,7 @@ def join_folds(folds: Sequence[Run]) -> Run:
     return Run(
         name=first.name,
         scores={key: float(value.mean()) for key, value in values.items()},
-        sequences=tuple(name for fold in folds for name in fold.sequences),
+        sequences=tuple("+".join(fold.sequences) for fold in folds),
         resamples={key: _weighted_mean(value[:, None], draws) for key, value in values.items()}
         if len(folds) > 1
         else first.resamples,

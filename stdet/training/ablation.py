@@ -167,7 +167,8 @@ def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> Ablation
     ]
     if grid.folds != ("",):
         notes.append(
-            f"Each number is the mean of {len(grid.folds)} folds: {', '.join(grid.folds)}."
+            f"Each number is the mean of {len(grid.folds)} folds: {', '.join(grid.folds)}. Folds "
+            "are drawn in place of sequences."
         )
     if grid.split == "validation":
         notes.append(_validation_note(grid))

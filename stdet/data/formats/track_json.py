@@ -8,6 +8,7 @@
                 ...],
      "num_frames": ..., "is_complete": true}
 
+``detections`` are those from ``confidence`` on, and weaker ones that continue a track.
 ``detector`` is "network" or the name of a classical detector, which has no weights (null). Frames
 count from 0, boxes are continuous pixels of the original frame (``boxes.py``). A file that
 broke off is still valid JSON, with ``is_complete`` false.
