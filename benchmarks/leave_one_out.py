@@ -32,8 +32,7 @@ from stdet.evaluation.pd_fa import HitGrowth, ScoreCurve, hit_growth, join_growt
 from stdet.evaluation.report import evaluate_sequences
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import detect_sequence, track_detections
-from stdet.tracking.tracker import Tracker
+from stdet.pipeline import detect_sequence, track_results
 from stdet.training.run import train
 from stdet.types import Tracks
 
@@ -177,11 +176,7 @@ def segment_values(
     """Return Pd at the rates, mAP50, and what the operating point gives."""
     curve = join_growth(growths)
     rates = [pd_at(curve, false_alarms=rate * curve.num_frames) for rate in RATES]
-    tracker = Tracker(tracker_config)
-    tracked = [
-        replace(r, tracks=track_detections(tracker, r.detections, confidence=threshold))
-        for r in results
-    ]
+    tracked = track_results(results, tracker_config, confidence=threshold)
     scores = evaluate_sequences(tracked, EvaluationConfig(), confidence=threshold).overall
     map50 = average_precision([class_hits(flatten(result)) for result in results]).map50
     point = scores.pd_fa

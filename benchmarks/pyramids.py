@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stdet.config import ModelConfig, PostprocessConfig, load_config
-from stdet.data.clip_sampler import ClipShape
+from stdet.config import DataConfig, ModelConfig, PostprocessConfig, load_config
+from stdet.data.dataset import clip_shape
 from stdet.info import PYRAMIDS, describe_model
 from stdet.models.build import build_consistency, build_detector, num_input_channels
 from stdet.pipeline import StreamingDetector
@@ -100,9 +100,7 @@ def training_job(model: ModelConfig) -> Callable[[], None]:
         motion_weight=0.0,
         consistency_weight=0.1,
     )
-    shape = ClipShape(
-        num_frames=model.temporal.num_frames, frame_stride=model.temporal.frame_stride
-    )
+    shape = clip_shape(DataConfig(), model)
     references, keys = torch.from_numpy(shape.references), torch.from_numpy(shape.keys)
     height, width = model.input_hw or NATIVE_HW
     frames = torch.rand(1, shape.window_length, num_input_channels(model), height, width)

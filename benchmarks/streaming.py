@@ -19,7 +19,7 @@ import torch
 
 from stdet.config import ModelConfig, PostprocessConfig, load_config
 from stdet.data.background import BackgroundResidual
-from stdet.data.clip_sampler import ClipShape, window_at
+from stdet.data.clip_sampler import window_at
 from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.models.build import build_detector
 from stdet.pipeline import StreamingDetector
@@ -54,9 +54,7 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
     streaming = StreamingDetector(
         detector, model=model, config=PostprocessConfig(), device=torch.device("cpu")
     )
-    shape = ClipShape(
-        num_frames=model.temporal.num_frames, frame_stride=model.temporal.frame_stride
-    )
+    shape = streaming.shape
     background = BackgroundResidual()
     maps = [background.push(frame) if model.background else None for frame in frames]
     geometry = InputGeometry.fit(

@@ -11,7 +11,6 @@ one by one, its score is weak (0.3 to 0.6, else 0.6 to 0.9). False alarms lie an
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,7 @@ from stdet.config import DataConfig, EvaluationConfig, TrackerConfig
 from stdet.data.sequences import load_sequences
 from stdet.evaluation.report import evaluate_sequences
 from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import track_detections
-from stdet.tracking.tracker import Tracker
+from stdet.pipeline import track_results
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
 CONFIDENCE = 0.6
@@ -55,11 +53,7 @@ def main() -> None:
         print(f"\nweak in {weak_share:.0%} of frames, {rate} strong false alarms per frame")
         print(f"{'':<26}{'IDF1':>8}{'MOTA':>8}{'HOTA':>8}{'switches':>10}")
         for name, config in SETTINGS.items():
-            tracker = Tracker(config)
-            tracked = [
-                replace(r, tracks=track_detections(tracker, r.detections, confidence=CONFIDENCE))
-                for r in results
-            ]
+            tracked = track_results(results, config, confidence=CONFIDENCE)
             scores = evaluate_sequences(tracked, EvaluationConfig(), confidence=CONFIDENCE)
             found = scores.overall.tracking
             print(

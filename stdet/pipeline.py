@@ -31,6 +31,7 @@ from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.sequences import Sequence
 from stdet.device import choose_device
 from stdet.errors import IncompleteInputError
+from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.detector import ClipDetector
 from stdet.postprocess import postprocess
 from stdet.tracking.tracker import Tracker
@@ -179,6 +180,17 @@ def track_detections(
     return Tracks.concatenate(
         [tracker.update(found, confidence=confidence) for found in detections]
     )
+
+
+def track_results(
+    results: AbstractSequence[SequenceResult], config: TrackerConfig, *, confidence: float
+) -> list[SequenceResult]:
+    """Return the results with the tracks that their detections give at an operating point."""
+    tracker = Tracker(config)
+    return [
+        replace(result, tracks=track_detections(tracker, result.detections, confidence=confidence))
+        for result in results
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,9 +18,8 @@ from stdet.evaluation.report import (
 )
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.build import build_detector
-from stdet.pipeline import FrameDetector, StreamingDetector, detect_sequence, track_detections
+from stdet.pipeline import FrameDetector, StreamingDetector, detect_sequence, track_results
 from stdet.progress import ProgressBar
-from stdet.tracking.tracker import Tracker
 from stdet.types import FloatArray, Tracks
 
 
@@ -98,15 +97,7 @@ def score_sequences(
     confidence = config.postprocess.confidence
     if confidence is None:
         confidence = best_confidence(results, config.evaluation)
-    tracker = Tracker(config.tracker)
-    tracked = [
-        SequenceResult(
-            annotation=result.annotation,
-            detections=result.detections,
-            tracks=track_detections(tracker, result.detections, confidence=confidence),
-        )
-        for result in results
-    ]
+    tracked = track_results(results, config.tracker, confidence=confidence)
     report = evaluate_sequences(
         tracked,
         config.evaluation,

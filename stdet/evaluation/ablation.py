@@ -95,19 +95,20 @@ def join_folds(folds: Sequence[Run]) -> Run:
     """Return the mean over folds as one run; its resamples draw folds with replacement.
 
     Args:
-        folds: One seed's runs, each on what its training left out. Draws depend on their number
+        folds: One seed's runs, each on what its training left out; a single one is returned as it
+            is. Draws depend on their number
             alone, so all seeds and variants share them.
     """
+    first = folds[0]
+    if len(folds) == 1:
+        return first
     values = {key: np.array([fold.scores[key] for fold in folds]) for key in HEADLINES}
     draws = _draws(len(folds), _FOLD_SEED)
-    first = folds[0]
     return Run(
         name=first.name,
         scores={key: float(value.mean()) for key, value in values.items()},
         sequences=tuple("+".join(fold.sequences) for fold in folds),
-        resamples={key: _weighted_mean(value[:, None], draws) for key, value in values.items()}
-        if len(folds) > 1
-        else first.resamples,
+        resamples={key: _weighted_mean(value[:, None], draws) for key, value in values.items()},
         rules={
             key: sum(f.rules[key] for f in folds) if key.startswith("num_") else first.rules[key]
             for key in first.rules

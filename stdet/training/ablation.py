@@ -165,7 +165,7 @@ def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> Ablation
         f"{height}x{width}, all variants in turns, {device.type}, {torch.get_num_threads()} "
         "threads.",
     ]
-    if grid.folds != ("",):
+    if len(grid.folds) > 1:
         notes.append(
             f"Each number is the mean of {len(grid.folds)} folds: {', '.join(grid.folds)}. Folds "
             "are drawn in place of sequences."
@@ -177,14 +177,13 @@ def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> Ablation
 
 
 def _read_run(cells: Sequence[Cell], grid: Grid, variant: str, seed: int) -> Run:
-    """Return the scores of a variant's seed, the mean of its folds where there are some."""
+    """Return the scores of a variant's seed, the mean of its folds."""
     folds = [
         read_run(_report_path(cell, grid))
         for cell in cells
         if (cell.variant, cell.seed) == (variant, seed)
     ]
-    run = folds[0] if grid.folds == ("",) else join_folds(folds)
-    return replace(run, name=f"{variant}, seed {seed}")
+    return replace(join_folds(folds), name=f"{variant}, seed {seed}")
 
 
 def _validation_note(grid: Grid) -> str:
