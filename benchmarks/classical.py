@@ -7,7 +7,8 @@ DATA is a configuration (its validation split is taken), a `centroids.csv` besid
 frames, or the `boxes.json` of drone_ir (the clips and the rule of `drone_ir.py`). Hits by centre
 distance below 3 px but for drone_ir; mAP50 only where boxes are tight. Frames per second are of
 the detector alone, without reading, by CPU time of one thread. The score of the best F1 is an
-operating point for those who choose on this set, never a result.
+operating point for those who choose on this set, never a result. Every table comes twice: with the
+detector's own scores, frame by frame, and with those of paths, as `stdet track` has them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ import torch
 
 from stdet.boxes import centres_xy
 from stdet.classical.methods import METHODS, build_classical
-from stdet.config import EvaluationConfig, PostprocessConfig, SourceConfig, load_config
+from stdet.config import (
+    EvaluationConfig,
+    PostprocessConfig,
+    SourceConfig,
+    TrackerConfig,
+    load_config,
+)
 from stdet.data.formats.video_boxes import read_video_boxes
 from stdet.data.sequences import load_sequences, load_source
 from stdet.evaluation.average_precision import average_precision, class_hits
@@ -33,7 +40,7 @@ from stdet.evaluation.pd_fa import HitGrowth, hit_growth, join_growth
 from stdet.evaluation.report import best_confidence
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import FrameDetector
+from stdet.pipeline import FrameDetector, score_paths
 from stdet.types import Detections, FloatArray, SequenceAnnotation, Tracks
 
 RATES = (0.05, 0.2, 1.0)
@@ -107,7 +114,7 @@ def read_centroids(path: Path) -> list[Footage]:
 
 
 def compare(name: str, detector: FrameDetector, footage: list[Footage], rule: Rule) -> None:
-    """Detect, match and print a line per sequence and one for all."""
+    """Detect, match and print a line per sequence and one for all, by either score."""
     results, seconds = [], 0.0
     for clip in footage:
         frames = [clip.read(index) for index in range(clip.annotation.num_frames)]
@@ -125,7 +132,12 @@ def compare(name: str, detector: FrameDetector, footage: list[Footage], rule: Ru
         )
     num_frames = sum(result.annotation.num_frames for result in results)
     print(f"\n{name}: {num_frames / seconds:.1f} frames/s of CPU time")
-    print(f"{'sequence':<24}{'frames':>7}", *(f"{f'Pd@{rate}':>8}" for rate in RATES), "  mAP50")
+    print_table("scores of frames", results, rule)
+    print_table("scores of paths", score_paths(results, TrackerConfig()), rule)
+
+
+def print_table(title: str, results: list[SequenceResult], rule: Rule) -> None:
+    print(f"{title:<24}{'frames':>7}", *(f"{f'Pd@{rate}':>8}" for rate in RATES), "  mAP50")
     if len(results) > 1:
         for result in results:
             print_line(result.annotation.name, [result], rule)

@@ -6,7 +6,7 @@ The shipped weights were trained on these clips: for weights that were not.
 
 The clips are number 5, 20 and 40 of each of the four classes, the first 40 frames of each. Their
 boxes are loose, so a detection hits when its centre lies within half the longer side of the box
-from the box's centre; further detections within it count neither way.
+from the box's centre; further detections within it count neither way. Scores are those of paths.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import numpy as np
 
 from stdet.boxes import centre_distance
 from stdet.checkpoint import load_detector
+from stdet.config import TrackerConfig
 from stdet.data.formats.video_boxes import LabelledVideo, read_video_boxes
 from stdet.device import choose_device
 from stdet.evaluation.pd_fa import HitGrowth, join_growth
 from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import StreamingDetector
+from stdet.pipeline import StreamingDetector, score_paths
 from stdet.types import SequenceAnnotation, Tracks
 
 CLASSES = ("IR_AIRPLANE", "IR_BIRD", "IR_DRONE", "IR_HELICOPTER")
@@ -93,19 +94,18 @@ def loose_growth(result: SequenceResult) -> HitGrowth:
 def report(weights: str, videos: list[LabelledVideo]) -> None:
     """Detect, match and print."""
     streaming = network(weights)
-    growths = []
+    results = []
     for video in videos:
         found = []
         for frame in video.source.frames(0, NUM_FRAMES):
             found += streaming.push(frame.index, video.source.scale.apply(frame.pixels))
         found += streaming.flush()
         truth = first_frames(video.annotation)
-        growths.append(
-            loose_growth(
-                SequenceResult(annotation=truth, detections=tuple(found), tracks=Tracks.empty())
-            )
+        results.append(
+            SequenceResult(annotation=truth, detections=tuple(found), tracks=Tracks.empty())
         )
-    curve = join_growth(growths)
+    scored = score_paths(results, TrackerConfig())
+    curve = join_growth([loose_growth(result) for result in scored])
     for rate in FALSE_ALARMS_PER_FRAME:
         last = int(np.searchsorted(curve.num_false_alarms, rate * curve.num_frames, side="right"))
         print(

@@ -11,7 +11,8 @@ held-out sequences give 0.05 false alarms per frame. Killed, it goes on where it
 is done is read from its folder.
 
 DAUB: hit within 3 px of the centre. drone_ir: within half the longer side of the loose box. The
-middle 40 frames of each clip are looked at. All false alarms count.
+middle 40 frames of each clip are looked at. All false alarms count. Every table comes twice: with
+the network's scores, frame by frame, and with those of paths, as `stdet track` has them.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from stdet.evaluation.pd_fa import HitGrowth, ScoreCurve, hit_growth, join_growt
 from stdet.evaluation.report import evaluate_sequences
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import detect_sequence, track_results
+from stdet.pipeline import detect_sequence, score_paths, track_results
 from stdet.training.run import train
 from stdet.types import Tracks
 
@@ -67,7 +68,12 @@ def main() -> None:
         folds = [fold for fold in folds if fold.segment in args.folds]
     for seed in args.seeds:
         found = [held_out(config, fold, seed, args) for fold in folds]
-        report(folds, found, seed, config)
+        report(folds, found, f"seed {seed}, scores of frames", config)
+        scored = [
+            {kind: score_paths(results, config.tracker) for kind, results in part.items()}
+            for part in found
+        ]
+        report(folds, scored, f"seed {seed}, scores of paths", config)
 
 
 def make_folds(config: StdetConfig, drone_ir: Path) -> list[Fold]:
@@ -142,13 +148,13 @@ def detect(weights: str, sequences: list[Sequence]) -> list[SequenceResult]:
 def report(
     folds: list[Fold],
     found: list[dict[str, list[SequenceResult]]],
-    seed: int,
+    title: str,
     config: StdetConfig,
 ) -> None:
     """Print a line per segment and the means, then drone_ir."""
     radius = EvaluationConfig().pd_radius_px
     growths = [[hit_growth(r, radius_px=radius) for r in part["segment"]] for part in found]
-    print(f"\nseed {seed}: {config.model.name}, last epoch, left-out segments")
+    print(f"\n{config.model.name}, {title}, last epoch, left-out segments")
     titles = [*(f"Pd@{rate}" for rate in RATES), "mAP50", "score", "Pd", "Fa/frame", "IDF1"]
     print(f"{'segment':<10}{'frames':>7}", *(f"{title:>9}" for title in titles))
     table = []

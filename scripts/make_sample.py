@@ -37,7 +37,7 @@ SAMPLE = SceneConfig(
         "behind_probability": 0.0,
         "visible_probability": 1.0,
     },
-    distractors=NO_DISTRACTORS | {"hot_spots_range": [3, 3], "crowns_range": [20, 20]},
+    distractors=NO_DISTRACTORS | {"crowns_range": [20, 20]},
     sensor={
         "noise_range": [0.008, 0.008],
         "fixed_pattern_range": [0.0, 0.002],

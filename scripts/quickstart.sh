@@ -9,9 +9,8 @@ cd "$(dirname "$0")/.."
 bash scripts/setup_env.sh
 
 echo
-# The sample is generated, and its targets score lower than real ones.
-echo "quickstart: tracking data/sample/sample.mp4 with the shipped weights, from score 0.3 on"
-.venv/bin/stdet track data/sample/sample.mp4 --out output/quickstart --overwrite --confidence 0.3
+echo "quickstart: tracking data/sample/sample.mp4 with the shipped weights"
+.venv/bin/stdet track data/sample/sample.mp4 --out output/quickstart --overwrite
 
 echo
 echo "quickstart: what was found, against the truth of the sample"

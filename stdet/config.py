@@ -386,8 +386,11 @@ class PostprocessConfig:
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
 class TrackerConfig:
-    """Constant-velocity Kalman filter with Hungarian association on centre distance."""
+    """Scores by paths; a constant-velocity Kalman filter; association by centre distance."""
 
+    lookahead: int | None = Field(default=5, ge=0)
+    """Detections are scored by the path they lie on, in all earlier frames and this many later
+    ones, which is also the delay in frames. None leaves the detector's scores as they are."""
     confirm_hits: int = Field(default=3, ge=1)
     """M: a track is confirmed after M hits ..."""
     confirm_window: int = Field(default=5, ge=1)

@@ -34,6 +34,7 @@ from stdet.errors import IncompleteInputError
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.detector import ClipDetector
 from stdet.postprocess import postprocess
+from stdet.tracking.path_scores import PathScores
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, FloatArray, Tracks
 
@@ -159,6 +160,40 @@ class StreamingDetector:
         )[0]
 
 
+class PathScoredDetector:
+    """A detector whose detections are scored by their paths; a ``FrameDetector``.
+
+    Args:
+        detector: Gives the detections.
+        lookahead: Frames after a frame that its scores wait for.
+    """
+
+    def __init__(self, detector: FrameDetector, lookahead: int) -> None:
+        """Start before the first frame."""
+        self._detector = detector
+        self._scores = PathScores(lookahead)
+
+    def reset(self) -> None:
+        """Forget the past: the next frame begins a new sequence."""
+        self._detector.reset()
+        self._scores.reset()
+
+    def push(self, frame_index: int, frame: FloatArray) -> list[Detections]:
+        """Take the next frame, float32 (H, W) in [0, 1].
+
+        Returns:
+            Detections of the frames whose paths can be decided now, in order.
+        """
+        return self._scored(self._detector.push(frame_index, frame))
+
+    def flush(self) -> list[Detections]:
+        """Decide the frames still waiting for future ones, and forget the past."""
+        return [*self._scored(self._detector.flush()), *self._scores.flush()]
+
+    def _scored(self, found: list[Detections]) -> list[Detections]:
+        return [scored for detections in found for scored in self._scores.push(detections)]
+
+
 def _on(device: torch.device, images: FloatArray) -> Tensor:
     """Return images (C, H, W) as a tensor (1, C, H, W) on the device."""
     return torch.from_numpy(np.ascontiguousarray(images))[None].to(device)
@@ -170,6 +205,20 @@ def detect_sequence(streaming: FrameDetector, sequence: Sequence) -> Iterator[De
     for index in range(sequence.annotation.num_frames):
         yield from streaming.push(index, sequence.read(index))
     yield from streaming.flush()
+
+
+def score_paths(
+    results: AbstractSequence[SequenceResult], config: TrackerConfig
+) -> list[SequenceResult]:
+    """Return the results with their detections scored by paths, as the tracker would see them."""
+    if config.lookahead is None:
+        return list(results)
+    scores = PathScores(config.lookahead)
+    scored = []
+    for result in results:
+        found = [scored for detections in result.detections for scored in scores.push(detections)]
+        scored.append(replace(result, detections=(*found, *scores.flush())))
+    return scored
 
 
 def track_detections(
@@ -209,7 +258,7 @@ class TrackedFrame:
 
 
 class StreamingTracker:
-    """Detect and track a stream.
+    """Detect, score detections by their paths, and track a stream.
 
     Args:
         streaming: The detector.
@@ -221,6 +270,8 @@ class StreamingTracker:
         self, streaming: FrameDetector, config: TrackerConfig, *, confidence: float
     ) -> None:
         """Start with no tracks."""
+        if config.lookahead is not None:
+            streaming = PathScoredDetector(streaming, config.lookahead)
         self.streaming = streaming
         self.tracker = Tracker(config)
         self.confidence = confidence

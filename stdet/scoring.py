@@ -18,7 +18,13 @@ from stdet.evaluation.report import (
 )
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.build import build_detector
-from stdet.pipeline import FrameDetector, StreamingDetector, detect_sequence, track_results
+from stdet.pipeline import (
+    FrameDetector,
+    StreamingDetector,
+    detect_sequence,
+    score_paths,
+    track_results,
+)
 from stdet.progress import ProgressBar
 from stdet.types import FloatArray, Tracks
 
@@ -88,12 +94,13 @@ def score_sequences(
                 detections.append(detection)
                 bar.advance()
             found.append(detections)
-    results = [
+    as_detected = [
         SequenceResult(
             annotation=sequence.annotation, detections=tuple(detections), tracks=Tracks.empty()
         )
         for sequence, detections in zip(sequences, found, strict=True)
     ]
+    results = score_paths(as_detected, config.tracker)
     confidence = config.postprocess.confidence
     if confidence is None:
         confidence = best_confidence(results, config.evaluation)

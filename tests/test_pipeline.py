@@ -186,49 +186,57 @@ class _KnownTarget(StreamingDetector):
 
 @pytest.fixture
 def tracker_of(tiny_model, lively):
-    def build(num_future_frames=0):
+    def build(num_future_frames=0, lookahead=None):
         model = tiny_model(temporal={"num_future_frames": num_future_frames})
         streaming = _KnownTarget(
             lively(build_detector(model)), model=model, config=ALL_CELLS, device=CPU
         )
         streaming.seen = []
-        config = TrackerConfig(confirm_hits=2, confirm_window=2)
-        return StreamingTracker(streaming, config, confidence=0.5)
+        config = TrackerConfig(confirm_hits=2, confirm_window=2, lookahead=lookahead)
+        tracker = StreamingTracker(streaming, config, confidence=0.5)
+        tracker.seen = streaming.seen
+        return tracker
 
     return build
 
 
+@pytest.mark.parametrize("lookahead", [None, 0, 3])
 @pytest.mark.parametrize("num_future_frames", [0, 2])
-def test_every_frame_comes_out_once_with_its_own_pixels(tracker_of, num_future_frames):
-    tracked = list(tracker_of(num_future_frames).run(_StubSource(range(7))))
+def test_every_frame_comes_out_once_with_its_own_pixels(tracker_of, num_future_frames, lookahead):
+    tracked = list(tracker_of(num_future_frames, lookahead).run(_StubSource(range(7))))
     assert [t.frame.index for t in tracked] == list(range(7))
     assert [t.detections.frame_index for t in tracked] == list(range(7))
     assert [int(t.frame.pixels[8].argmax()) for t in tracked] == [4, 5, 6, 7, 8, 9, 10]
     assert [t.tracks.track_ids.tolist() for t in tracked] == [[]] + [[1]] * 6
 
 
-def test_detections_below_the_operating_point_do_not_come_out(tracker_of):
-    for tracked in tracker_of().run(_StubSource(range(3))):
+@pytest.mark.parametrize("lookahead", [None, 3])
+def test_detections_below_the_operating_point_do_not_come_out(tracker_of, lookahead):
+    for tracked in tracker_of(lookahead=lookahead).run(_StubSource(range(3))):
         assert tracked.detections.scores.tolist() == [np.float32(0.9)]
 
 
+@pytest.mark.parametrize("lookahead", [None, 0, 3])
 @pytest.mark.parametrize("num_future_frames", [0, 2])
-def test_gap_starts_the_detector_anew_and_ends_all_tracks(tracker_of, num_future_frames):
-    tracker = tracker_of(num_future_frames)
+def test_gap_starts_the_detector_anew_and_ends_all_tracks(
+    tracker_of, num_future_frames, lookahead
+):
+    tracker = tracker_of(num_future_frames, lookahead)
     tracked = list(tracker.run(_StubSource(range(6), gaps=[3])))
     # After the gap a new target takes two hits again, and never the old id.
     assert [t.tracks.track_ids.tolist() for t in tracked] == [[], [1], [1], [], [2], [2]]
     # No key frame of the first part was decided with frames of the second in the ring.
-    assert all(pushed <= 3 for _, pushed in tracker.streaming.seen)
+    assert all(pushed <= 3 for _, pushed in tracker.seen)
 
 
+@pytest.mark.parametrize("lookahead", [None, 0, 3])
 @pytest.mark.parametrize("num_future_frames", [0, 2])
-def test_tracks_are_predicted_over_an_unreadable_frame(tracker_of, num_future_frames):
-    tracker = tracker_of(num_future_frames)
+def test_tracks_are_predicted_over_an_unreadable_frame(tracker_of, num_future_frames, lookahead):
+    tracker = tracker_of(num_future_frames, lookahead)
     tracked = list(tracker.run(_StubSource([0, 1, 2, 4, 5])))
     assert [t.frame.index for t in tracked] == [0, 1, 2, 4, 5]
     assert [t.tracks.track_ids.tolist() for t in tracked] == [[], [1], [1], [1], [1]]
-    assert [pushed for _, pushed in tracker.streaming.seen] == (
+    assert [pushed for _, pushed in tracker.seen] == (
         [1, 2, 3, 1, 2] if num_future_frames == 0 else [3, 3, 3, 2, 2]
     )
 

@@ -1,0 +1,220 @@
+"""Track before detect: a detection is as credible as the path it lies on.
+
+What one frame shows at a place may be noise. A target was near it a frame ago and will be near it
+a frame on, so detections are scored again by the best path through the frames before and after
+them, weak detections included, before anything is compared with a threshold.
+
+Let l = log(p / (1 - p)) for a detection of score p. Its evidence from the past is
+
+    F_i(t) = K l_i + (1 - K) max(NEW, F_j(t - 1))
+
+where path j is the one that i follows. With d the distance of i from the place expected of j, in
+standard deviations: j is followed by the detection with the largest l_i - d^2/2; i follows, of the
+paths that have it so and lie within ``GATE``, the one with the largest F_j - d^2/2. A path that
+nothing follows goes on with K NEW + (1 - K) F_j; a detection that follows none begins one, as if
+from NEW. On the first frame F = l. The evidence B from the future is the same backwards from
+``lookahead`` frames later on, and the new score is the logistic function of (F + B) / 2.
+
+Source:
+    Dynamic programming over frames: Barniv 1985 (IEEE Trans. AES 21), Tonissen and Evans 1996
+    (IEEE Trans. AES 32). They add up images over a fixed number of frames, on a grid of
+    velocities; here evidence comes from a detector and decays, and a path has its own velocity.
+    The constants and what they do: docs/decisions/0010.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stdet.boxes import centres_xy
+from stdet.types import BoolArray, Detections, IntArray
+
+Float64Array = NDArray[np.float64]
+
+KEEP = 0.2
+"""K: share of a detection's own log-odds in its evidence."""
+NEW = -4.0
+"""Log-odds before a path's first detection, and of a frame without one."""
+START_STD_PX = 5.0
+"""Standard deviation of a path's first step, pixels per frame."""
+STEP_STD_PX = 3.0
+"""Standard deviation of a later step from the path's velocity, pixels per frame."""
+GATE = 3.0
+"""Largest deviation at which a path is followed, standard deviations."""
+VELOCITY_GAIN = 0.5
+"""Share of the newest step in a path's velocity; the first step is all of it."""
+FORGET = 0.5
+"""A path that nothing follows is forgotten when its evidence exceeds ``NEW`` by less."""
+EDGE = 1e-6
+"""Scores are kept this far from 0 and 1, where log-odds end."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Paths:
+    """Ends of paths.
+
+    Attributes:
+        xy: Expected place in the next frame (N, 2), pixels.
+        velocity_xy: Pixels per frame (N, 2).
+        is_new: Without a step yet (N,).
+        evidence: Log-odds (N,).
+    """
+
+    xy: Float64Array
+    velocity_xy: Float64Array
+    is_new: BoolArray
+    evidence: Float64Array
+
+    @classmethod
+    def begin(cls, xy: Float64Array, evidence: Float64Array) -> _Paths:
+        return cls(
+            xy=xy,
+            velocity_xy=np.zeros_like(xy),
+            is_new=np.ones(len(xy), np.bool_),
+            evidence=evidence,
+        )
+
+
+class PathEvidence:
+    """Evidence along paths in one direction of time: F of the module's equations."""
+
+    def __init__(self) -> None:
+        """Start before the first frame."""
+        self._paths: _Paths | None = None
+
+    def push(self, xy: Float64Array, log_odds: Float64Array) -> Float64Array:
+        """Take the next frame.
+
+        Args:
+            xy: Centres of its detections (N, 2), pixels.
+            log_odds: Of their scores (N,).
+
+        Returns:
+            Evidence (N,), log-odds.
+        """
+        if self._paths is None:
+            self._paths = _Paths.begin(xy, log_odds)
+            return log_odds
+        followed = _follow(self._paths, xy, log_odds)
+        is_following = followed >= 0
+        before = np.full(len(xy), NEW)
+        before[is_following] = self._paths.evidence[followed[is_following]]
+        evidence: Float64Array = KEEP * log_odds + (1 - KEEP) * np.maximum(before, NEW)
+        self._advance(xy, evidence, followed, is_following)
+        return evidence
+
+    def _advance(
+        self,
+        xy: Float64Array,
+        evidence: Float64Array,
+        followed: IntArray,
+        is_following: BoolArray,
+    ) -> None:
+        """Replace the paths by those that end in this frame and those that wait."""
+        assert self._paths is not None
+        old, rows = self._paths, followed[is_following]
+        new = _Paths.begin(xy, evidence)
+        gain = np.where(old.is_new[rows], 1.0, VELOCITY_GAIN)[:, None]
+        # The deviation from the expected place is that of the step from the velocity.
+        velocity_xy = old.velocity_xy[rows] + gain * (xy[is_following] - old.xy[rows])
+        new.velocity_xy[is_following] = velocity_xy
+        new.is_new[is_following] = False
+        waiting = KEEP * NEW + (1 - KEEP) * old.evidence
+        is_kept = waiting > NEW + FORGET
+        is_kept[rows] = False
+        self._paths = _Paths(
+            xy=np.concatenate([xy + new.velocity_xy, (old.xy + old.velocity_xy)[is_kept]]),
+            velocity_xy=np.concatenate([new.velocity_xy, old.velocity_xy[is_kept]]),
+            is_new=np.concatenate([new.is_new, old.is_new[is_kept]]),
+            evidence=np.concatenate([evidence, waiting[is_kept]]),
+        )
+
+
+def _follow(paths: _Paths, xy: Float64Array, log_odds: Float64Array) -> IntArray:
+    """Return the path that each detection follows, -1 for none."""
+    if not len(xy) or not len(paths.xy):
+        return np.full(len(xy), -1, np.int64)
+    std_px = np.where(paths.is_new, START_STD_PX, STEP_STD_PX)
+    squared = ((xy[:, None] - paths.xy) ** 2).sum(axis=-1) / std_px**2
+    likely = np.where(squared <= GATE**2, paths.evidence - squared / 2, -np.inf)
+    follower = (likely + log_odds[:, None]).argmax(axis=0)
+    is_offered = np.zeros(likely.shape, np.bool_)
+    is_offered[follower, np.arange(len(paths.xy))] = True
+    offers = np.where(is_offered, likely, -np.inf)
+    best = offers.argmax(axis=1)
+    is_any = np.isfinite(offers[np.arange(len(xy)), best])
+    return np.where(is_any, best, -1).astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Waiting:
+    """A frame whose future has not come yet."""
+
+    detections: Detections
+    xy: Float64Array
+    log_odds: Float64Array
+    past: Float64Array
+
+
+class PathScores:
+    """Score the detections of successive frames by the paths they lie on.
+
+    Args:
+        lookahead: Frames after a frame that its scores wait for; 0 looks at the past alone, and
+            the score is the logistic function of (F + l) / 2.
+    """
+
+    def __init__(self, lookahead: int) -> None:
+        """Start before the first frame."""
+        self._lookahead = lookahead
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames: the next one begins a new sequence."""
+        self._past = PathEvidence()
+        self._waiting: deque[_Waiting] = deque()
+
+    def push(self, detections: Detections) -> list[Detections]:
+        """Take the next frame.
+
+        Returns:
+            The frame that can be scored now, if any, as a list: the same boxes, with their new
+            scores.
+        """
+        xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
+        scores = np.clip(detections.scores.astype(np.float64), EDGE, 1 - EDGE)
+        log_odds = np.log(scores / (1 - scores))
+        self._waiting.append(
+            _Waiting(
+                detections=detections,
+                xy=xy,
+                log_odds=log_odds,
+                past=self._past.push(xy, log_odds),
+            )
+        )
+        return [self._score_oldest()] if len(self._waiting) > self._lookahead else []
+
+    def flush(self) -> list[Detections]:
+        """Return the frames that still wait, scored with what came after them, and forget all."""
+        found = [self._score_oldest() for _ in range(len(self._waiting))]
+        self.reset()
+        return found
+
+    def _score_oldest(self) -> Detections:
+        """Score the oldest frame that waits, and let it go."""
+        future = PathEvidence()
+        for frame in reversed(self._waiting):
+            evidence = future.push(frame.xy, frame.log_odds)
+        oldest = self._waiting.popleft()
+        odds = np.exp(-(oldest.past + evidence) / 2)
+        return Detections.from_unsorted(
+            oldest.detections.boxes_xyxy,
+            (1 / (1 + odds)).astype(np.float32),
+            frame_index=oldest.detections.frame_index,
+            image_hw=oldest.detections.image_hw,
+            class_ids=oldest.detections.class_ids,
+        )

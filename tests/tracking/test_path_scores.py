@@ -1,0 +1,146 @@
+"""Scores by paths: the equations by hand, what persists above what flashes, symmetry in time."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stdet.tracking.path_scores import KEEP, NEW, PathScores
+from stdet.types import Detections
+
+
+def frame(index, *rows):
+    """Build one frame from rows of (x, y, score)."""
+    rows = np.array(rows, np.float64).reshape(-1, 3)
+    boxes = np.concatenate([rows[:, :2] - 2, rows[:, :2] + 2], axis=1).astype(np.float32)
+    return Detections.from_unsorted(
+        boxes, rows[:, 2].astype(np.float32), frame_index=index, image_hw=(100, 100)
+    )
+
+
+def scored(frames, lookahead=100):
+    """Score a whole sequence."""
+    scores = PathScores(lookahead)
+    found = [out for detections in frames for out in scores.push(detections)]
+    return found + scores.flush()
+
+
+def log_odds(score):
+    return np.log(score / (1 - score))
+
+
+def at(detections, x):
+    """Return the log-odds of the detection centred at x."""
+    (row,) = np.flatnonzero(np.abs(detections.boxes_xyxy[:, 0] + 2 - x) < 1e-3)
+    return log_odds(float(detections.scores[row]))
+
+
+def test_steady_target_keeps_its_score():
+    found = scored([frame(t, (10 + 3 * t, 20, 0.8)) for t in range(8)])
+    assert [f.frame_index for f in found] == list(range(8))
+    for detections in found:
+        assert detections.scores == pytest.approx([0.8], abs=1e-6)
+
+
+def test_flash_is_what_the_equations_say():
+    frames = [frame(t, (50, 50, 0.9)) for t in range(6)]
+    frames[3] = frame(3, (50, 50, 0.9), (10, 10, 0.9))
+    found = scored(frames)[3]
+    alone = KEEP * log_odds(0.9) + (1 - KEEP) * NEW
+    assert at(found, 10) == pytest.approx(alone, abs=1e-4)
+    assert at(found, 50) == pytest.approx(log_odds(0.9), abs=1e-4)
+
+
+def test_missed_frame_costs_one_step_of_decay():
+    frames = [frame(t, (50, 50, 0.9)) for t in range(5)]
+    frames[2] = frame(2)
+    found = scored(frames)
+    level = log_odds(0.9)
+    after_gap = KEEP * level + (1 - KEEP) * (KEEP * NEW + (1 - KEEP) * level)
+    # Frame 3: the past has the gap in it, the future has not.
+    assert at(found[3], 50) == pytest.approx((after_gap + level) / 2, abs=1e-4)
+    assert len(found[2]) == 0
+
+
+def test_ends_of_a_sequence_count_on_one_side():
+    frames = [frame(t, (50, 50, 0.9)) for t in range(4)]
+    frames[0] = frame(0, (50, 50, 0.5))
+    level = log_odds(0.9)
+    from_future = (1 - KEEP) * level
+    assert at(scored(frames)[0], 50) == pytest.approx((0 + from_future) / 2, abs=1e-4)
+
+
+def test_path_has_one_follower():
+    frames = [frame(t, (50, 50, 0.9)) for t in range(6)]
+    frames[3] = frame(3, (50, 50, 0.9), (52, 50, 0.6))
+    found = scored(frames)[3]
+    assert at(found, 50) == pytest.approx(log_odds(0.9), abs=1e-4)
+    assert at(found, 52) < -2
+
+
+@pytest.mark.parametrize("speed", [0.0, 4.0, 8.0, 12.0])
+def test_dim_target_on_a_path_outranks_brighter_flashes(speed):
+    rng = np.random.default_rng(0)
+    frames = [
+        frame(
+            t,
+            (20 + speed * t, 40, 0.5),
+            *[(x, y, 0.8) for x, y in rng.uniform((0, 60), (200, 200), (5, 2))],
+        )
+        for t in range(12)
+    ]
+    for t, detections in enumerate(scored(frames, lookahead=5)):
+        if 2 <= t <= 9:
+            assert detections.boxes_xyxy[0, 0] == pytest.approx(18 + speed * t, abs=1e-3)
+
+
+def test_scores_wait_for_the_lookahead_and_no_longer():
+    scores = PathScores(3)
+    counts = [len(scores.push(frame(t, (10, 10, 0.7)))) for t in range(6)]
+    assert counts == [0, 0, 0, 1, 1, 1]
+    assert [f.frame_index for f in scores.flush()] == [3, 4, 5]
+    assert scores.flush() == []
+    # A new sequence knows nothing of the old one: on its first frame the score stays.
+    scores.push(frame(0, (10, 10, 0.4)))
+    assert scores.flush()[0].scores == pytest.approx([0.4], abs=1e-6)
+
+
+def test_without_lookahead_the_past_counts_half():
+    frames = [frame(0, (90, 90, 0.9)), frame(1, (10, 10, 0.9))]
+    alone = KEEP * log_odds(0.9) + (1 - KEEP) * NEW
+    found = scored(frames, lookahead=0)
+    assert at(found[1], 10) == pytest.approx((alone + log_odds(0.9)) / 2, abs=1e-4)
+
+
+@st.composite
+def sequences(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    counts = draw(st.lists(st.integers(0, 6), min_size=1, max_size=8))
+    return [
+        frame(t, *np.column_stack([rng.uniform(0, 60, (n, 2)), rng.uniform(0, 1, n)]))
+        for t, n in enumerate(counts)
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences(), st.integers(0, 4))
+def test_boxes_stay_and_scores_are_new(frames, lookahead):
+    found = scored(frames, lookahead)
+    assert [f.frame_index for f in found] == [f.frame_index for f in frames]
+    for before, after in zip(frames, found, strict=True):
+        key = lambda f: f.boxes_xyxy[np.lexsort(f.boxes_xyxy.T)].tolist()  # noqa: E731
+        assert key(before) == key(after)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences())
+def test_whole_sequence_backwards_gives_the_same_scores(frames):
+    last = len(frames) - 1
+    backwards = [
+        Detections.from_unsorted(
+            f.boxes_xyxy, f.scores, frame_index=last - f.frame_index, image_hw=f.image_hw
+        )
+        for f in frames[::-1]
+    ]
+    for one, other in zip(scored(frames), scored(backwards)[::-1], strict=True):
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
