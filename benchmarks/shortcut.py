@@ -69,7 +69,7 @@ def silence(module: torch.nn.Module, inputs: tuple[Tensor, ...], joined: Tensor)
 
 def previous_detail() -> Hook:
     """Add the shortcut of the frame before."""
-    kept: list[Tensor] = []
+    kept: list[Tensor] = []  # A sequence's first frame gets the last detail of the one before.
 
     def hook(module: torch.nn.Module, inputs: tuple[Tensor, ...], joined: Tensor) -> Tensor:
         added = joined - inputs[0]

@@ -116,9 +116,12 @@ def load_weights(path: Path) -> Weights:
             f"{path}: weights format is {metadata.get('stdet_format')!r}, expected {FORMAT!r}; "
             "use weights written by this version of `stdet train`."
         )
+    settings = json.loads(metadata["config"])
+    # Weights from before there were scores of paths have an operating point of single frames.
+    settings.get("tracker", {}).setdefault("lookahead", None)
     return Weights(
         state=state,
-        config=config_from_dict(json.loads(metadata["config"]), where=str(path)),
+        config=config_from_dict(settings, where=str(path)),
         info=json.loads(metadata["info"]),
         path=path,
     )

@@ -377,7 +377,7 @@ class PostprocessConfig:
     ``tracker.continue_share``) and do not count in P/R/F1 and Pd/Fa. None takes the one stored
     with the weights, chosen on validation or set by the recipe."""
     score_floor: float = Field(default=0.001, ge=0, le=1)
-    """Detections below this score are dropped before mAP."""
+    """Detections that the detector scores below this are dropped; scores of paths may be lower."""
     nms_iou: float = Field(default=0.4, gt=0, le=1)
     """Overlap above which the weaker of two boxes is dropped."""
     max_detections: int = Field(default=300, ge=1)
@@ -390,7 +390,7 @@ class TrackerConfig:
 
     lookahead: int | None = Field(default=5, ge=0)
     """Detections are scored by the path they lie on, in all earlier frames and this many later
-    ones, which is also the delay in frames. None leaves the detector's scores as they are."""
+    ones, which delays the output by as many frames. None keeps the detector's own scores."""
     confirm_hits: int = Field(default=3, ge=1)
     """M: a track is confirmed after M hits ..."""
     confirm_window: int = Field(default=5, ge=1)

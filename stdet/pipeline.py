@@ -4,8 +4,8 @@
     for frame in stdet.track("video.mp4"):
         print(frame.frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
 
-Memory does not grow with the length of the stream: a ring of per-frame features, the tracker's
-live tracks, and nothing else.
+Memory does not grow with the length of the stream: a ring of per-frame features, the frames and
+detections that wait for later ones, live paths and tracks, and nothing else.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def score_paths(
     scores = PathScores(config.lookahead)
     scored = []
     for result in results:
-        found = [scored for detections in result.detections for scored in scores.push(detections)]
+        found = [out for detections in result.detections for out in scores.push(detections)]
         scored.append(replace(result, detections=(*found, *scores.flush())))
     return scored
 
@@ -248,7 +248,8 @@ class TrackedFrame:
 
     Attributes:
         frame: Its index and pixels as stored.
-        detections: At or above the operating point, and weaker ones that continue a track.
+        detections: At or above the operating point, and weaker ones that continue a track; their
+            scores are those of paths.
         tracks: Confirmed tracks on this frame.
     """
 
@@ -308,8 +309,9 @@ class StreamingTracker:
         """Track a source frame by frame.
 
         Where frames are missing the detector's memory starts anew, since a clip must not span a
-        gap. At a gap in the numbering of an image folder, whose length nobody knows, all tracks
-        end; over a frame that could not be read they are predicted.
+        gap, and so do the paths that score detections. At a gap in the numbering of an image
+        folder, whose length nobody knows, all tracks end; over a frame that could not be read they
+        are predicted. Frames come late, by the detector's future frames and ``lookahead``.
 
         Args:
             source: Frames.

@@ -10,6 +10,7 @@ from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
 from stdet.config import StdetConfig
 from stdet.data.sequences import Sequence, Split, load_sequences
 from stdet.device import choose_device
+from stdet.errors import ConfigError
 from stdet.evaluation.report import (
     Report,
     best_confidence,
@@ -131,11 +132,16 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
 
     Raises:
         CheckpointError: If the weights are of another architecture than ``config.model``.
+        ConfigError: If the weights' operating point is of other scores than ``tracker.lookahead``
+            gives.
         DataError: If the data set cannot be used.
     """
     loaded = load_weights(find_weights(weights))
     detector = build_detector(config.model)
     load_state(detector, loaded)
+    stored = loaded.config
+    if config.postprocess.confidence is None and stored.postprocess.confidence is not None:
+        _check_same_scores(config.tracker.lookahead, stored.tracker.lookahead, weights)
     config = _operating_at(config, operating_point(loaded))
     sequences = load_sequences(config.data, split)
     streaming = StreamingDetector(
@@ -163,6 +169,16 @@ def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> 
         load_sequences(config.data, split),
         title=f"evaluating {split}",
     )
+
+
+def _check_same_scores(lookahead: int | None, stored: int | None, weights: str) -> None:
+    """Refuse an operating point that was chosen for other scores."""
+    if lookahead != stored:
+        given, of_weights = ("null" if v is None else v for v in (lookahead, stored))
+        raise ConfigError(
+            f"tracker.lookahead is {given}, and the operating point of {weights} was chosen with "
+            f"{of_weights}; set postprocess.confidence, or tracker.lookahead={of_weights}."
+        )
 
 
 def _operating_at(config: StdetConfig, confidence: float) -> StdetConfig:

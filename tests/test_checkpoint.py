@@ -82,6 +82,17 @@ def test_operating_point_is_the_stored_one_or_the_default(weights_path):
     assert operating_point(never) == DEFAULT_CONFIDENCE
 
 
+def test_operating_point_from_before_scores_of_paths_is_of_single_frames(weights_path, tmp_path):
+    with safe_open(weights_path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+    settings = json.loads(metadata["config"])
+    assert load_weights(weights_path).config.tracker.lookahead == 5
+    del settings["tracker"]["lookahead"]
+    old = tmp_path / "old.safetensors"
+    save_file(tensors, old, metadata | {"config": json.dumps(settings)})
+    assert load_weights(old).config.tracker.lookahead is None
+
+
 def test_weights_that_share_storage_or_are_not_contiguous_can_be_saved(tmp_path, config):
     path = tmp_path / "w.safetensors"
     save_weights(path, {"a": torch.arange(6.0).reshape(2, 3).T}, config, {})

@@ -15,11 +15,18 @@ from stdet.data.sequences import load_sequences
 from stdet.errors import IncompleteInputError
 from stdet.evaluation.report import SequenceResult, evaluate_sequences
 from stdet.models.build import build_detector
-from stdet.pipeline import StreamingDetector, StreamingTracker, detect_sequence, track_detections
+from stdet.pipeline import (
+    PathScoredDetector,
+    StreamingDetector,
+    StreamingTracker,
+    detect_sequence,
+    score_paths,
+    track_detections,
+)
 from stdet.postprocess import postprocess
 from stdet.scoring import score_sequences
 from stdet.tracking.tracker import Tracker
-from stdet.types import Detections
+from stdet.types import Detections, SequenceAnnotation, Tracks
 
 ALL_CELLS = PostprocessConfig(score_floor=0.0, nms_iou=1.0, max_detections=1000)
 """Every cell's box comes out, so that no difference can hide below a threshold."""
@@ -320,3 +327,62 @@ def test_stream_on_a_gpu_finds_what_the_cpu_finds(tiny_model, lively):
     cpu = _run(_streaming(detector, model, config), frames)
     gpu = _run(_streaming(detector, model, config, torch.device("cuda")), frames)
     _assert_equal(gpu, cpu)
+
+
+def test_paths_of_a_stream_and_of_results_are_scored_alike():
+    rng = np.random.default_rng(0)
+
+    def frames(count):
+        for index in range(count):
+            corners = rng.uniform(0, 80, (4, 2)).astype(np.float32)
+            yield Detections.from_unsorted(
+                np.concatenate([corners, corners + 4], axis=1),
+                rng.uniform(0.01, 0.99, 4).astype(np.float32),
+                frame_index=index,
+                image_hw=(100, 100),
+            )
+
+    class Given:
+        def reset(self):
+            pass
+
+        def push(self, frame_index, frame):
+            return [found[frame_index]]
+
+        def flush(self):
+            return []
+
+    results = []
+    for count in (9, 2):
+        none = np.zeros(0, np.int64)
+        truth = SequenceAnnotation(
+            name="a",
+            num_frames=count,
+            image_hw=(100, 100),
+            fps=None,
+            frame_indices=none,
+            track_ids=none,
+            boxes_xyxy=np.zeros((0, 4), np.float32),
+            class_ids=none,
+            is_ignored=np.zeros(0, np.bool_),
+        )
+        results.append(
+            SequenceResult(
+                annotation=truth, detections=tuple(frames(count)), tracks=Tracks.empty()
+            )
+        )
+    streaming = PathScoredDetector(Given(), 3)
+    found = results[0].detections
+    for index in range(5):  # Left in the middle: what waits must not leak into the next sequence.
+        streaming.push(index, np.zeros((100, 100), np.float32))
+    for result, scored in zip(
+        results, score_paths(results, TrackerConfig(lookahead=3)), strict=True
+    ):
+        streaming.reset()
+        found = result.detections
+        outputs = [o for i in range(len(found)) for o in streaming.push(i, np.zeros((100, 100)))]
+        outputs += streaming.flush()
+        assert len(outputs) == len(found)
+        for one, other in zip(outputs, scored.detections, strict=True):
+            np.testing.assert_array_equal(one.scores, other.scores)
+            np.testing.assert_array_equal(one.boxes_xyxy, other.boxes_xyxy)

@@ -9,11 +9,12 @@ Let l = log(p / (1 - p)) for a detection of score p. Its evidence from the past 
     F_i(t) = K l_i + (1 - K) max(NEW, F_j(t - 1))
 
 where path j is the one that i follows. With d the distance of i from the place expected of j, in
-standard deviations: j is followed by the detection with the largest l_i - d^2/2; i follows, of the
-paths that have it so and lie within ``GATE``, the one with the largest F_j - d^2/2. A path that
-nothing follows goes on with K NEW + (1 - K) F_j; a detection that follows none begins one, as if
-from NEW. On the first frame F = l. The evidence B from the future is the same backwards from
-``lookahead`` frames later on, and the new score is the logistic function of (F + B) / 2.
+standard deviations: j is followed by the detection within ``GATE`` with the largest l_i - d^2/2;
+i follows, of the paths that have it so, the one with the largest F_j - d^2/2. A path that nothing
+follows stays on its course and goes on with K NEW + (1 - K) F_j; a detection that follows none
+begins one, as if from NEW. On the first frame F = l. The evidence B from the future is the same
+backwards from ``lookahead`` frames later on, and the new score is the logistic function of
+(F + B) / 2.
 
 Source:
     Dynamic programming over frames: Barniv 1985 (IEEE Trans. AES 21), Tonissen and Evans 1996

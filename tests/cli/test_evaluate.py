@@ -142,6 +142,14 @@ def test_set_overrides_the_operating_point_and_the_rules(cli, config, weights, t
     assert report["detection"]["precision"] is None  # Of no detection at all.
 
 
+def test_operating_point_of_other_scores_is_refused(cli, refused, config, weights):
+    options = ("evaluate", config, "--weights", weights, "--set", "tracker.lookahead=null")
+    line = refused(*options)
+    assert "tracker.lookahead is null, and the operating point of" in line
+    assert line.endswith("was chosen with 5; set postprocess.confidence, or tracker.lookahead=5.")
+    assert cli(*options, "--set", "postprocess.confidence=0.4").code == 0
+
+
 def test_weights_of_another_architecture_list_what_differs(refused, config, other_weights):
     line = refused("evaluate", config, "--weights", other_weights)
     assert "weights are for model 'wide', which is not the configured architecture" in line
