@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from drone_ir import network
 from torch import Tensor
 
-from stdet.checkpoint import load_detector
 from stdet.config import StdetConfig, load_config
 from stdet.data.sequences import Split, load_sequences
 from stdet.models.necks.bp_fpn import BpFpn
-from stdet.pipeline import StreamingDetector
 from stdet.scoring import score_sequences
 
 Hook = Callable[[torch.nn.Module, tuple[Tensor, ...], Tensor], Tensor]
@@ -82,17 +81,11 @@ def previous_detail() -> Hook:
 
 def map50(config: StdetConfig, weights: str, split: Split, hook: Hook) -> float:
     """Score the split with a hook on the shortcut."""
-    detector, loaded = load_detector(weights)
-    shortcuts = [m.shortcut for m in detector.modules() if isinstance(m, BpFpn)]
+    streaming = network(weights)
+    shortcuts = [m.shortcut for m in streaming.detector.modules() if isinstance(m, BpFpn)]
     if shortcuts == [None] or not shortcuts or shortcuts[0].join is not None:
         raise SystemExit(f"{weights} has no shortcut that is added.")
     shortcuts[0].register_forward_hook(hook)
-    streaming = StreamingDetector(
-        detector,
-        model=loaded.config.model,
-        config=loaded.config.postprocess,
-        device=torch.device("cpu"),
-    )
     sequences = load_sequences(config.data, split)
     return score_sequences(streaming, config, sequences, title="scoring").map50
 

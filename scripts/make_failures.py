@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from stdet.boxes import centres_xy
 from stdet.checkpoint import DEFAULT_WEIGHTS
-from stdet.data.frame_source import EIGHT_BIT_SCALE
+from stdet.data.memory_source import MemorySource
 from stdet.pipeline import StreamingTracker
 from stdet.synthesis import SceneConfig, Synthesised, generate
 from stdet.synthesis.settings import NO_DISTRACTORS
@@ -61,14 +61,11 @@ def scene(
 def picture(made: Synthesised) -> Image.Image:
     """Track a scene and draw one frame of it."""
     tracker = StreamingTracker.from_weights(DEFAULT_WEIGHTS, confidence=None, device="cpu")
-    found = []
-    for index, frame in enumerate(made.frames):
-        found += tracker.streaming.push(index, EIGHT_BIT_SCALE.apply(frame.astype(np.uint8)))
-    found += tracker.streaming.flush()
-    for detections in found[: SHOWN + 1]:
-        tracks = tracker.tracker.update(detections, confidence=tracker.confidence)
-    pixels = made.frames[SHOWN].astype(np.uint8)
-    image = Image.fromarray(draw_frame(pixels, None, tracks, {}))
+    source = MemorySource("scene", made.frames.astype(np.uint8), fps=None)
+    shown = list(tracker.run(source))[SHOWN]
+    image = Image.fromarray(
+        draw_frame(shown.frame.pixels.astype(np.uint8), None, shown.tracks, {})
+    )
     scale = render_scale(made.truth.image_hw)
     draw = ImageDraw.Draw(image)
     for x, y in centres_xy(made.truth.boxes_xyxy[made.truth.rows_at(SHOWN)]) * scale:
