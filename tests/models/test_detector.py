@@ -59,9 +59,9 @@ def test_train_and_eval_differ_in_batch_norm_only(tiny_model):
     assert switching == {"BatchNorm2d"}
 
 
-def test_every_parameter_learns_from_a_loss_over_all_outputs(tiny_model):
+def test_every_parameter_learns_from_a_loss_over_all_outputs(tiny_model, started):
     torch.manual_seed(0)
-    detector = build_detector(tiny_model())
+    detector = started(build_detector(tiny_model()))
     references, keys = torch.tensor([[0, 1], [1, 2]]), torch.tensor([2, 3])
     out = detector(torch.rand(2, 4, 1, 16, 16), references, keys)
     sum(t.pow(2).sum() for t in (out.cls_logits, out.obj_logits, out.box_offsets)).backward()

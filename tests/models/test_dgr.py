@@ -363,10 +363,10 @@ def test_exported_graph_of_the_gate_is_another(tiny_model, plain_graph):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_training_step_reaches_every_parameter(kind, tiny_model):
+def test_training_step_reaches_every_parameter(kind, tiny_model, started):
     torch.manual_seed(0)
     config = tiny_model(num_stages=4, pyramid={"dgr": {"type": kind}})
-    detector = build_detector(config)
+    detector = started(build_detector(config))
     step = TrainingStep(
         detector,
         None,

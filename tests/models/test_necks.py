@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -76,10 +77,10 @@ def test_shortcut_refuses_an_output_without_a_shallower_level():
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("output_stride", [4, 8])
-def test_every_parameter_of_a_pyramid_learns(tiny_model, kind, output_stride):
+def test_every_parameter_of_a_pyramid_learns(tiny_model, started, kind, output_stride):
     torch.manual_seed(0)
     pyramid = {"type": kind, "output_stride": output_stride, "hourglass_repeats": 2}
-    neck = build_pyramid(tiny_model(num_stages=5, pyramid=pyramid), CHANNELS)
+    neck = started(build_pyramid(tiny_model(num_stages=5, pyramid=pyramid), CHANNELS))
     neck(_features((64, 64))).pow(2).sum().backward()
     without = [n for n, p in neck.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
@@ -133,11 +134,16 @@ def test_blur_pool_keeps_a_constant_and_the_place_of_a_slope():
     assert list(pool.state_dict()) == []
 
 
-def _grads_through_the_shortcut_alone(down, join, *, is_isolated):
-    """Gradients of the backbone's and of the shortcut's parameters."""
+@pytest.fixture
+def through_the_shortcut_alone(started):
+    """Say which parameters of backbone and shortcut get a gradient through a started shortcut."""
+    return partial(_grads_through_the_shortcut_alone, started)
+
+
+def _grads_through_the_shortcut_alone(started, down, join, *, is_isolated):
     torch.manual_seed(0)
     backbone = CspDarknet(in_channels=1, depth=0.33, width=1 / 16)
-    neck = _bp_fpn(down=down, join=join, is_isolated=is_isolated)
+    neck = started(_bp_fpn(down=down, join=join, is_isolated=is_isolated))
     features = backbone(torch.rand(2, 1, 32, 32))
     fused = neck.pyramid([f.detach() for f in features]).detach()
     # Squared, so that the sum is not blind to what BatchNorm subtracts.
@@ -149,16 +155,20 @@ def _grads_through_the_shortcut_alone(down, join, *, is_isolated):
 
 
 @pytest.mark.parametrize(("down", "join"), list(itertools.product(DOWNS, JOINS)))
-def test_no_gradient_reaches_the_backbone_through_the_shortcut(down, join):
-    reached, own = _grads_through_the_shortcut_alone(down, join, is_isolated=True)
+def test_no_gradient_reaches_the_backbone_through_the_shortcut(
+    through_the_shortcut_alone, down, join
+):
+    reached, own = through_the_shortcut_alone(down, join, is_isolated=True)
     assert not any(reached.values())
     assert own
     assert all(own)
 
 
 @pytest.mark.parametrize(("down", "join"), list(itertools.product(DOWNS, JOINS)))
-def test_a_shortcut_that_is_not_isolated_reaches_stem_and_dark2_and_no_further(down, join):
-    reached, own = _grads_through_the_shortcut_alone(down, join, is_isolated=False)
+def test_a_shortcut_that_is_not_isolated_reaches_stem_and_dark2_and_no_further(
+    through_the_shortcut_alone, down, join
+):
+    reached, own = through_the_shortcut_alone(down, join, is_isolated=False)
     # C2 is the output of dark2, the first of the stages.
     assert {n for n, is_reached in reached.items() if is_reached} == {
         n for n in reached if n.startswith(("stem.", "stages.0."))
@@ -167,10 +177,10 @@ def test_a_shortcut_that_is_not_isolated_reaches_stem_and_dark2_and_no_further(d
 
 
 @pytest.mark.parametrize("down", DOWNS)
-def test_whole_gradient_of_every_backbone_parameter_is_that_without_the_shortcut(down):
+def test_whole_gradient_of_every_backbone_parameter_is_that_without_the_shortcut(started, down):
     torch.manual_seed(0)
     backbone = CspDarknet(in_channels=1, depth=0.33, width=1 / 16).double()
-    neck = _bp_fpn(down=down).double()
+    neck = started(_bp_fpn(down=down)).double()
     frames = torch.rand(2, 1, 32, 32, dtype=torch.float64)
     upstream = torch.randn(2, 16, 4, 4, dtype=torch.float64)
     grads = []
@@ -187,8 +197,8 @@ def test_whole_gradient_of_every_backbone_parameter_is_that_without_the_shortcut
 
 
 @pytest.mark.parametrize("down", DOWNS)
-def test_gradient_of_the_backbone_levels_is_that_of_the_plain_pyramid(down):
-    neck = _bp_fpn(down=down)
+def test_gradient_of_the_backbone_levels_is_that_of_the_plain_pyramid(started, down):
+    neck = started(_bp_fpn(down=down))
     plain, joined = _features(), _features()
     upstream = torch.randn(2, 16, 4, 8, generator=torch.Generator().manual_seed(5))
     neck.pyramid(plain).backward(upstream)
@@ -197,6 +207,27 @@ def test_gradient_of_the_backbone_levels_is_that_of_the_plain_pyramid(down):
         assert torch.equal(joined[level].grad, plain[level].grad)
     assert joined[1].grad is None
     assert joined[0].grad is None
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+@pytest.mark.parametrize("down", DOWNS)
+def test_added_shortcut_begins_as_the_plain_pyramid_and_its_first_step_ends_that(
+    down, is_training
+):
+    neck = _bp_fpn(down=down).train(is_training)
+    features = [f.detach() for f in _features()]
+    plain = neck.pyramid(features)
+    out = neck(features)
+    assert torch.equal(out, plain)
+    out.pow(2).sum().backward()
+    learning = {n for n, p in neck.shortcut.named_parameters() if p.grad.any()}
+    assert {name.split(".")[-2:][0] for name in learning} == {"1"}  # The normalisation alone.
+    torch.optim.SGD(neck.shortcut.parameters(), lr=1e-4).step()
+    neck.zero_grad()
+    out = neck(features)
+    assert not torch.equal(out, plain)
+    out.pow(2).sum().backward()
+    assert all(p.grad.any() for p in neck.shortcut.parameters())
 
 
 def test_shortcut_changes_the_output_where_the_shallow_map_changes(lively):

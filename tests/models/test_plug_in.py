@@ -35,6 +35,11 @@ def _neck(**options):
     return BPFPN(in_channels=[4, 6, 8, 10], out_channels=5, **options)
 
 
+def test_it_begins_as_the_pyramid_without_shortcut():
+    found, wanted = _neck()(_levels()), _neck(gils=False)(_levels())
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
 def test_without_shortcut_it_is_the_pyramid_of_torchvision():
     neck = _neck(gils=False)
     wanted = FeaturePyramidNetwork([6, 8, 10], 5)
@@ -49,8 +54,8 @@ def test_without_shortcut_it_is_the_pyramid_of_torchvision():
 
 
 @pytest.mark.parametrize("dgr", typing.get_args(DgrKind))
-def test_shortcut_lets_no_gradient_into_the_shallow_level_whatever_the_member(dgr):
-    neck, levels = _neck(dgr=dgr), _levels()
+def test_shortcut_lets_no_gradient_into_the_shallow_level_whatever_the_member(started, dgr):
+    neck, levels = started(_neck(dgr=dgr)), _levels()
     loss = sum(level.pow(2).sum() for level in neck(levels).values())
     assert (neck.consistency_loss is not None) == (dgr == "consistency")
     if neck.consistency_loss is not None:
@@ -63,8 +68,8 @@ def test_shortcut_lets_no_gradient_into_the_shallow_level_whatever_the_member(dg
     assert without == []
 
 
-def test_detail_of_the_shallow_level_reaches_the_finest_output_alone():
-    neck, levels = _neck().eval(), {k: v.detach() for k, v in _levels().items()}
+def test_detail_of_the_shallow_level_reaches_the_finest_output_alone(started):
+    neck, levels = started(_neck()).eval(), {k: v.detach() for k, v in _levels().items()}
     before = neck(levels)
     levels["c0"] = levels["c0"] + 1
     after = neck(levels)
@@ -120,14 +125,14 @@ def test_it_works_on_our_backbone_too():
     ]
 
 
-def test_gradients_of_a_resnet_are_those_without_the_shortcut():
+def test_gradients_of_a_resnet_are_those_without_the_shortcut(started):
     torch.manual_seed(0)
     body = IntermediateLayerGetter(
         resnet18(weights=None), {f"layer{n}": str(n) for n in (1, 2, 3, 4)}
     ).eval()
     images, grads = torch.rand(1, 3, 64, 64), []
     for gils in (False, True):
-        neck = BPFPN(in_channels=RESNET, out_channels=8, gils=gils).eval()
+        neck = started(BPFPN(in_channels=RESNET, out_channels=8, gils=gils)).eval()
         for conv in (*neck.laterals, *neck.outputs):
             nn.init.constant_(conv.weight, 0.01)
         body.zero_grad()
@@ -136,11 +141,11 @@ def test_gradients_of_a_resnet_are_those_without_the_shortcut():
     assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
 
 
-def test_it_replaces_the_pyramid_inside_fcos():
+def test_it_replaces_the_pyramid_inside_fcos(started):
     torch.manual_seed(0)
     stages = {f"layer{n}": str(n) for n in (1, 2, 3, 4)}
     backbone = BackboneWithFPN(resnet18(weights=None), stages, RESNET, 32)
-    backbone.fpn = BPFPN(in_channels=RESNET, out_channels=32, dgr="balance")
+    backbone.fpn = started(BPFPN(in_channels=RESNET, out_channels=32, dgr="balance"))
     anchors = AnchorGenerator(sizes=((8,), (16,), (32,)), aspect_ratios=((1.0,),) * 3)
     model = FCOS(backbone, 2, anchor_generator=anchors, min_size=64, max_size=64)
     images = [torch.rand(3, 64, 64)]

@@ -27,8 +27,9 @@ def _trainer(config, tmp_path):
     )
 
 
-def _measure(config, tmp_path):
+def _measure(config, tmp_path, prepare=lambda module: module):
     trainer = _trainer(config, tmp_path)
+    prepare(trainer.step_module)
     batch = next(iter(trainer.loader))
     places = (trainer.references, trainer.keys)
     return trainer, batch, measure_gradients(trainer.step_module, batch, places)
@@ -133,12 +134,12 @@ def _part_norm(module, prefixes):
 
 
 def test_levels_hand_their_gradients_on_and_an_isolated_shortcut_hands_nothing(
-    tiny_run, tiny_model, tmp_path
+    tiny_run, tiny_model, tmp_path, started
 ):
     shares = {}
     for is_isolated in (True, False):
         config = tiny_run(model=_model(tiny_model, gils={"isolated": is_isolated}))
-        found = _measure(config, tmp_path)[2]["sources"]["detection"]
+        found = _measure(config, tmp_path, started)[2]["sources"]["detection"]
         assert list(found["levels"]) == ["C1 by shortcut", "C2", "C3", "C4"]
         assert -1 <= found["cosines"]["C2 and C3"] <= 1
         shares[is_isolated] = found

@@ -70,6 +70,11 @@ class GradientIsolatedShortcut(nn.Module):
         join: ``add``, or ``concat`` followed by a 1x1 convolution.
         is_isolated: False lets the gradient flow back into the shallow map: the control that
             shows what isolation does.
+
+    What is added begins at zero (weight of Down's BatchNorm), so that training starts from the
+    plain pyramid: begun at random, the shortcut is loud and lowers mAP50 (docs/ablation.md). Ours,
+    after Goyal et al. 2017, "Accurate, Large Minibatch SGD", arXiv 1706.02677, section 5.1. With
+    ``concat`` there is no such start.
     """
 
     def __init__(
@@ -94,6 +99,9 @@ class GradientIsolatedShortcut(nn.Module):
             pool = nn.MaxPool2d(2) if down == "max_pool" else BlurPool(shallow_channels)
             self.down = nn.Sequential(pool, ConvBnAct(shallow_channels, out_channels, 1))
         self.join = ConvBnAct(2 * out_channels, out_channels, 1) if join == "concat" else None
+        if self.join is None:
+            norm = next(m for m in self.down.modules() if isinstance(m, nn.BatchNorm2d))
+            nn.init.zeros_(norm.weight)
 
     def forward(self, fused: Tensor, shallow: Tensor) -> Tensor:
         """Join (N, out_channels, h, w) with detail from (N, shallow_channels, 2h, 2w)."""
