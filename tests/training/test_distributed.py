@@ -90,7 +90,7 @@ def test_two_processes_equal_one_with_the_joint_batch(tiny_run, tmp_path):
     config_path = tmp_path / "config.yaml"
     # Injection leaves the two shares with unequal numbers of targets. Steps are small, since large
     # ones magnify the rounding of float32 from step to step, whatever the number of processes.
-    save_config(tiny_run(epochs=3, learning_rate=0.005, augment=augment), config_path)
+    save_config(tiny_run(epochs=3, learning_rate=0.002, augment=augment), config_path)
     (one,) = _run([], config_path, tmp_path / "one")
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     first, second = _run(torchrun, config_path, tmp_path / "two")
