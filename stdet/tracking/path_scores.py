@@ -62,12 +62,14 @@ class _Paths:
         xy: Expected place in the next frame (N, 2), pixels.
         velocity_xy: Pixels per frame (N, 2).
         is_new: Without a step yet (N,).
+        age: Frames from the last detection to the next frame (N,).
         evidence: Log-odds (N,).
     """
 
     xy: Float64Array
     velocity_xy: Float64Array
     is_new: BoolArray
+    age: Float64Array
     evidence: Float64Array
 
     @classmethod
@@ -76,6 +78,7 @@ class _Paths:
             xy=xy,
             velocity_xy=np.zeros_like(xy),
             is_new=np.ones(len(xy), np.bool_),
+            age=np.ones(len(xy)),
             evidence=evidence,
         )
 
@@ -120,8 +123,9 @@ class PathEvidence:
         old, rows = self._paths, followed[is_following]
         new = _Paths.begin(xy, evidence)
         gain = np.where(old.is_new[rows], 1.0, VELOCITY_GAIN)[:, None]
-        # The deviation from the expected place is that of the step from the velocity.
-        velocity_xy = old.velocity_xy[rows] + gain * (xy[is_following] - old.xy[rows])
+        # The deviation from the expected place has grown over the frames that missed the target.
+        deviation_xy = (xy[is_following] - old.xy[rows]) / old.age[rows, None]
+        velocity_xy = old.velocity_xy[rows] + gain * deviation_xy
         new.velocity_xy[is_following] = velocity_xy
         new.is_new[is_following] = False
         waiting = KEEP * NEW + (1 - KEEP) * old.evidence
@@ -131,6 +135,7 @@ class PathEvidence:
             xy=np.concatenate([xy + new.velocity_xy, (old.xy + old.velocity_xy)[is_kept]]),
             velocity_xy=np.concatenate([new.velocity_xy, old.velocity_xy[is_kept]]),
             is_new=np.concatenate([new.is_new, old.is_new[is_kept]]),
+            age=np.concatenate([new.age, old.age[is_kept] + 1]),
             evidence=np.concatenate([evidence, waiting[is_kept]]),
         )
 

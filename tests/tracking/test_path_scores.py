@@ -70,6 +70,18 @@ def test_ends_of_a_sequence_count_on_one_side():
     assert at(scored(frames)[0], 50) == pytest.approx((0 + from_future) / 2, abs=1e-4)
 
 
+def test_velocity_over_missed_frames_is_that_of_one_frame():
+    # 4.9 px per frame, first seen again after two missed frames.
+    frames = [frame(t, (10 + 4.9 * t, 50, 0.9)) for t in range(6)]
+    frames[1] = frames[2] = frame(1)
+    level = log_odds(0.9)
+    past = level
+    for t in range(1, 5):
+        own = NEW if t in (1, 2) else level
+        past = KEEP * own + (1 - KEEP) * past
+    assert at(scored(frames)[4], 10 + 4.9 * 4) == pytest.approx((past + level) / 2, abs=1e-4)
+
+
 def test_path_has_one_follower():
     frames = [frame(t, (50, 50, 0.9)) for t in range(6)]
     frames[3] = frame(3, (50, 50, 0.9), (52, 50, 0.6))
