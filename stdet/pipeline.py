@@ -119,7 +119,10 @@ class StreamingDetector:
             self._geometry = InputGeometry.fit(
                 hw, input_hw=self.model.input_hw, size_divisor=self.detector.size_divisor
             )
-        maps = None if self._background is None else self._background.push(frame)
+        maps = None
+        if self._background is not None:
+            maps = self._background.push(frame)
+            frame = self._background.frame
         frames = detector_input(
             _on(self.device, frame[None]),
             None if maps is None else _on(self.device, maps),

@@ -15,12 +15,12 @@ class FrameDifference:
     The magnitude of the contrast map of ``data/background.py``, which the network sees as well;
     equations and lags stand there. The place that a target has left shows in one of the five
     differences at most, so it is not in their median; where the target is now, it is in all.
-    Before the first frame the first one stands, so that a target leaves a ghost at its first place
-    for about twelve frames.
+    Bad pixels are replaced (``data/bad_pixels.py``). Before the first frame the first one stands,
+    so that a target leaves a ghost at its first place for about twelve frames.
 
     Source:
         Differences to several frames are as old as the field; the lags, the median and the
-        registration by cumulated translations were chosen here.
+        registration were chosen here.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class FrameDifference:
 
     def push(self, frame: FloatArray) -> FloatArray:
         """Return the response of a frame, float32 (H, W), at least 0; zeros for the first one."""
-        self._past.push(frame)
+        frame = self._past.push(frame)
         residual = registered_residual(frame, *self._past.before(LAGS))
         response: FloatArray = np.abs(local_contrast(residual))
         return response

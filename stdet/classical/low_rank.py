@@ -40,8 +40,8 @@ _MIN_COLUMNS = 3
 class LowRank:
     """Residual of a frame against the low-rank part of its registered past.
 
-    The columns of D are the frames t, t - 4, ..., t - 20, each translated by the cumulated
-    displacement of the background and less its median. With s the standard deviation of their
+    The columns of D are the frames t, t - 4, ..., t - 20, each without bad pixels, translated by
+    the displacement of the background and less its median. With s the standard deviation of their
     noise, taken from successive differences, L and S minimise
 
         1/2 |D - L - S|_F^2 + mu |L|_* + lambda |S|_1,     mu = s sqrt(P) / 2,  lambda = 3 s,
@@ -68,7 +68,7 @@ class LowRank:
 
     def push(self, frame: FloatArray) -> FloatArray:
         """Return the response of a frame, float32 (H, W); zeros for the first eight frames."""
-        self._past.push(frame)
+        frame = self._past.push(frame)
         lags = range(FRAME_STRIDE, self._past.lag + 1, FRAME_STRIDE)
         columns = [frame, *(self._past.earlier(lag) for lag in lags)]
         if len(columns) < _MIN_COLUMNS:

@@ -55,6 +55,8 @@ class BackgroundResidual:
     def __init__(self) -> None:
         """Start without a frame."""
         self._past = RegisteredPast(LAGS[-1])
+        self.frame: FloatArray = np.zeros((0, 0), np.float32)
+        """The newest frame without bad pixels, float32 (H, W); the maps are of it."""
 
     def push(self, frame: FloatArray) -> FloatArray:
         """Take the next frame, float32 (H, W) in [0, 1].
@@ -67,8 +69,8 @@ class BackgroundResidual:
         Raises:
             ValueError: If the frame's size differs from the one before.
         """
-        self._past.push(frame)
-        return background_maps(frame, *self._past.before(LAGS))
+        self.frame = self._past.push(frame)
+        return background_maps(self.frame, *self._past.before(LAGS))
 
 
 def background_maps(

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 
 from stdet.config import AugmentConfig, DataConfig, ModelConfig
 from stdet.data.background import LAGS, background_maps
-from stdet.data.camera_motion import CameraMotion
+from stdet.data.bad_pixels import BadPixels, replace_pixels
+from stdet.data.camera_motion import CameraMotion, Registrable, background_shift
 from stdet.data.clip_sampler import (
     ClipFrames,
     ClipShape,
@@ -73,7 +74,8 @@ class ClipDataset(Dataset[Clip]):
         self.augment = augment
         self.seed = seed
         self.cache = FrameCache(cache_megabytes)
-        self.motions = BackgroundMotions(self.cache)
+        self.clean = CleanFrames(self.cache)
+        self.motions = BackgroundMotions(self.clean if model.background else self.cache)
         self.windows: list[tuple[int, Window]] = [
             (number, window)
             for number, sequence in enumerate(self.sequences)
@@ -160,7 +162,8 @@ class ClipDataset(Dataset[Clip]):
     def _read(self, sequence: Sequence, clip: ClipFrames, key_rows: IntArray) -> ClipSample:
         """Read frames and the targets of the key frames. Ignored targets are left out."""
         indices = clip.frame_indices
-        grey = np.stack([self.cache.read(sequence, int(index)) for index in indices])
+        reader = self.clean if self.model.background else self.cache
+        grey = np.stack([reader.read(sequence, int(index)) for index in indices])
         truth = sequence.annotation
         rows, slots = [], []
         for slot, row in enumerate(key_rows):
@@ -175,11 +178,18 @@ class ClipDataset(Dataset[Clip]):
             cores = [core_box(*pair) for pair in zip(frames, boxes, strict=True)]
             boxes = np.array(cores, np.float32).reshape(-1, 4)
         positions = np.zeros((len(indices), 2), np.float32)
-        if self.model.background or (self.augment and self.augment.inject_targets_max):
+        if self.augment and self.augment.inject_targets_max:
             positions = self.motions.positions(sequence, indices)
+        shifts = np.zeros((*clip.past_rows.shape, 2), np.float32)
+        if self.model.background:
+            pairs = np.stack(
+                np.broadcast_arrays(indices[clip.past_rows], indices[clip.window_rows, None]), -1
+            )
+            shifts = self.motions.shifts(sequence, pairs)
         return ClipSample(
             frames=torch.from_numpy(grey)[:, None],
             positions_xy=torch.from_numpy(positions),
+            shifts_xy=torch.from_numpy(shifts),
             boxes_xyxy=torch.from_numpy(boxes),
             key_slots=torch.from_numpy(slot_of),
             class_ids=torch.from_numpy(truth.class_ids[picked]),
@@ -228,45 +238,100 @@ class ClipDataset(Dataset[Clip]):
 def _background_maps(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
     """Compute the background maps of every frame of the window, (W, 3, H, W)."""
     images = sample.frames[:, 0].numpy()
-    positions = sample.positions_xy.numpy().astype(np.float64)
+    shifts = sample.shifts_xy.numpy().astype(np.float64)
     return torch.from_numpy(
         np.stack(
             [
-                background_maps(
-                    images[row], [images[at] for at in past], positions[row] - positions[past]
+                background_maps(images[row], [images[at] for at in past], shifts_xy)
+                for row, past, shifts_xy in zip(
+                    clip.window_rows, clip.past_rows, shifts, strict=True
                 )
-                for row, past in zip(clip.window_rows, clip.past_rows, strict=True)
             ]
         )
     )
 
 
 class BackgroundMotions:
-    """Displacement of the background of every sequence, each pair of frames estimated once."""
+    """Displacements of the background of every sequence, each pair of frames compared once."""
 
-    def __init__(self, cache: FrameCache) -> None:
-        """Start empty; ``cache`` reads the frames."""
-        self.cache = cache
-        self.shifts: dict[tuple[Path, str], np.ndarray] = {}
+    def __init__(self, frames: FrameCache | CleanFrames) -> None:
+        """Start empty; ``frames`` reads them."""
+        self.frames = frames
+        self.steps: dict[tuple[Path, str], FloatArray] = {}
+        self.pairs: dict[tuple[Path, str], dict[tuple[int, int], NDArray[np.float64]]] = {}
 
     def positions(self, sequence: Sequence, indices: IntArray) -> FloatArray:
-        """Return displacements (M, 2) since the earliest of the frames, float32, pixels."""
+        """Return displacements (M, 2) since the earliest of the frames, float32, pixels.
+
+        They are summed up from frame to frame.
+        """
         first, last = int(indices.min()), int(indices.max())
-        shifts = self.shifts.setdefault(
-            (sequence.files[0], sequence.name),
-            np.full((sequence.annotation.num_frames, 2), np.nan),
+        steps = self.steps.setdefault(
+            _identity(sequence), np.full((sequence.annotation.num_frames, 2), np.nan)
         )
         motion, previous = CameraMotion(), -1
         for index in range(first + 1, last + 1):
-            if np.isnan(shifts[index, 0]):
+            if np.isnan(steps[index, 0]):
                 if previous != index - 1:
                     motion = CameraMotion()
-                    motion.push(self.cache.read(sequence, index - 1))
-                shifts[index] = motion.push(self.cache.read(sequence, index))
+                    motion.push(self.frames.read(sequence, index - 1))
+                steps[index] = motion.push(self.frames.read(sequence, index))
                 previous = index
-        moved = np.concatenate([np.zeros((1, 2)), shifts[first + 1 : last + 1]]).cumsum(axis=0)
+        moved = np.concatenate([np.zeros((1, 2)), steps[first + 1 : last + 1]]).cumsum(axis=0)
         positions: FloatArray = moved[indices - first].astype(np.float32)
         return positions
+
+    def shifts(self, sequence: Sequence, pairs: IntArray) -> FloatArray:
+        """Return the displacement (..., 2) from the one to the other frame of pairs (..., 2).
+
+        The frames are compared with one another directly; see ``background_shift``.
+        """
+        known = self.pairs.setdefault(_identity(sequence), {})
+        wanted = {(int(min(pair)), int(max(pair))) for pair in pairs.reshape(-1, 2)}
+        missing = [pair for pair in wanted if pair not in known]
+        if missing:
+            indices = np.unique(missing)
+            prepared = {at: Registrable.of(self.frames.read(sequence, at)) for at in indices}
+            position = dict(zip(indices, self.positions(sequence, indices), strict=True))
+            for one, other in missing:
+                known[one, other] = background_shift(
+                    prepared[one], prepared[other], guess_xy=position[other] - position[one]
+                )
+        found = [
+            known[one, other] if one <= other else -known[other, one]
+            for one, other in pairs.reshape(-1, 2).tolist()
+        ]
+        shifts: FloatArray = np.array(found, np.float32).reshape(pairs.shape)
+        return shifts
+
+
+def _identity(sequence: Sequence) -> tuple[Path, str]:
+    """Return what tells a sequence apart; a name is unique within its data set alone."""
+    return sequence.files[0], sequence.name
+
+
+class CleanFrames:
+    """Frames without the pixels that were known as bad when they came, as in a stream.
+
+    Args:
+        cache: Reads the frames.
+    """
+
+    def __init__(self, cache: FrameCache) -> None:
+        """Start empty."""
+        self.cache = cache
+        self.bad: dict[tuple[Path, str], list[IntArray]] = {}
+
+    def read(self, sequence: Sequence, index: int) -> FloatArray:
+        """Return frame ``index`` as float32 (H, W) in [0, 1]."""
+        key = _identity(sequence)
+        if key not in self.bad:
+            pixels, known = BadPixels(), []
+            for at in range(sequence.annotation.num_frames):
+                known.append(pixels.indices)
+                pixels.push(self.cache.read(sequence, at))
+            self.bad[key] = known
+        return replace_pixels(self.cache.read(sequence, index), self.bad[key][index])
 
 
 class FrameCache:
@@ -284,8 +349,7 @@ class FrameCache:
 
     def read(self, sequence: Sequence, index: int) -> FloatArray:
         """Return frame ``index`` as float32 (H, W) in [0, 1]."""
-        # Names are unique within a data set, not across several.
-        key = (sequence.files[0], sequence.name, index)
+        key = (*_identity(sequence), index)
         raw = self.frames.get(key)
         if raw is None:
             raw = sequence.read_raw(index)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.data.camera_motion import CameraMotion, translate
+from stdet.data.bad_pixels import BadPixels
+from stdet.data.camera_motion import Registrable, background_shift, translate
 from stdet.types import FloatArray
 
 
 class RegisteredPast:
-    """Remember the last frames and where the background lay in each.
+    """Remember the last frames, without bad pixels, and where the background lay in each.
 
     Args:
         max_lag: How many frames back it reaches.
@@ -21,19 +22,23 @@ class RegisteredPast:
 
     def __init__(self, max_lag: int) -> None:
         """Start without a frame."""
-        self._frames: deque[tuple[FloatArray, NDArray[np.float64]]] = deque(maxlen=max_lag + 1)
+        self._frames: deque[tuple[Registrable, NDArray[np.float64]]] = deque(maxlen=max_lag + 1)
         self.reset()
 
     def reset(self) -> None:
         """Forget all frames."""
         self._frames.clear()
-        self._motion = CameraMotion()
+        self._bad_pixels = BadPixels()
         self._position_xy = np.zeros(2)
 
-    def push(self, frame: FloatArray) -> None:
-        """Take the next frame, float32 (H, W)."""
-        self._position_xy = self._position_xy + self._motion.push(frame)
-        self._frames.append((frame, self._position_xy))
+    def push(self, frame: FloatArray) -> FloatArray:
+        """Take the next frame, float32 (H, W), and return it without bad pixels."""
+        cleaned = self._bad_pixels.push(frame)
+        if self._frames:
+            previous, position_xy = self._frames[-1]
+            self._position_xy = position_xy + background_shift(previous, cleaned)
+        self._frames.append((cleaned, self._position_xy))
+        return cleaned.image
 
     @property
     def lag(self) -> int:
@@ -41,7 +46,7 @@ class RegisteredPast:
         return len(self._frames) - 1
 
     def before(self, lags: Sequence[int]) -> tuple[list[FloatArray], list[NDArray[np.float64]]]:
-        """Return earlier frames as they were, and how far the background has moved since each.
+        """Return earlier frames, unmoved, and how far the background has moved since each.
 
         Args:
             lags: Frames back; the oldest frame stands for what lies before it.
@@ -49,8 +54,12 @@ class RegisteredPast:
         Returns:
             float32 (H, W) each, and float64 (2,) each: displacement (x, y) in pixels.
         """
+        newest, _ = self._frames[-1]
         rows = [self._frames[max(self.lag - lag, 0)] for lag in lags]
-        return [frame for frame, _ in rows], [self._position_xy - xy for _, xy in rows]
+        shifts_xy = [
+            background_shift(old, newest, guess_xy=self._position_xy - xy) for old, xy in rows
+        ]
+        return [old.image for old, _ in rows], shifts_xy
 
     def earlier(self, lag: int) -> FloatArray:
         """Return an earlier frame, translated so that its background lies over the newest one's.
@@ -64,7 +73,7 @@ class RegisteredPast:
         Returns:
             float32 (H, W).
         """
-        newest, _ = self._frames[-1]
+        newest = self._frames[-1][0].image
         (old,), (shift_xy,) = self.before([lag])
         if not shift_xy.any():
             return old

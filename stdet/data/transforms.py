@@ -8,6 +8,7 @@ and the seed and not on the loader's workers.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,6 +29,8 @@ class ClipSample:
         frames: float32 (M, C, H, W) in [0, 1], the window's frames and those before them that
             background maps need.
         positions_xy: float32 (M, 2), displacement of the background since a common origin, pixels.
+        shifts_xy: float32 (W, L, 2), displacement of the background from the frame each lag before
+            a position of the window to that position, pixels; for background maps.
         boxes_xyxy: float32 (M, 4), boxes of all key frames one after the other.
         key_slots: int64 (M,), which key frame (0..K-1) each box belongs to.
         class_ids: int64 (M,).
@@ -36,10 +39,17 @@ class ClipSample:
 
     frames: Tensor
     positions_xy: Tensor
+    shifts_xy: Tensor
     boxes_xyxy: Tensor
     key_slots: Tensor
     class_ids: Tensor
     track_ids: Tensor
+
+    def with_motion(self, change: Callable[[Tensor], Tensor]) -> ClipSample:
+        """Change all displacements (..., 2) of the background alike."""
+        return replace(
+            self, positions_xy=change(self.positions_xy), shifts_xy=change(self.shifts_xy)
+        )
 
     def select(self, rows: Tensor, boxes_xyxy: Tensor) -> ClipSample:
         """Keep some rows, with new boxes for all of them given in the old order."""
@@ -119,24 +129,21 @@ class ClipAugmentation:
         if _uniform(0, 1) < self.config.horizontal_flip:
             x1, y1, x2, y2 = sample.boxes_xyxy.unbind(dim=1)
             sample = replace(
-                sample,
+                sample.with_motion(lambda xy: xy * xy.new_tensor([-1, 1])),
                 frames=sample.frames.flip(-1),
-                positions_xy=sample.positions_xy * sample.positions_xy.new_tensor([-1, 1]),
                 boxes_xyxy=torch.stack([width - x2, y1, width - x1, y2], dim=1),
             )
         if _uniform(0, 1) < self.config.vertical_flip:
             x1, y1, x2, y2 = sample.boxes_xyxy.unbind(dim=1)
             sample = replace(
-                sample,
+                sample.with_motion(lambda xy: xy * xy.new_tensor([1, -1])),
                 frames=sample.frames.flip(-2),
-                positions_xy=sample.positions_xy * sample.positions_xy.new_tensor([1, -1]),
                 boxes_xyxy=torch.stack([x1, height - y2, x2, height - y1], dim=1),
             )
         if height == width and _uniform(0, 1) < self.config.transpose:
             sample = replace(
-                sample,
+                sample.with_motion(lambda xy: xy[..., [1, 0]]),
                 frames=sample.frames.transpose(-1, -2),
-                positions_xy=sample.positions_xy[:, [1, 0]],
                 boxes_xyxy=sample.boxes_xyxy[:, [1, 0, 3, 2]],
             )
         return sample
@@ -180,9 +187,8 @@ def _zoom(sample: ClipSample, factor: float, crop_hw: tuple[int, int] | None) ->
     )
     scale = sample.boxes_xyxy.new_tensor([size[1] / width, size[0] / height])
     return replace(
-        sample,
+        sample.with_motion(lambda xy: xy * scale),
         frames=frames,
-        positions_xy=sample.positions_xy * scale,
         boxes_xyxy=sample.boxes_xyxy * scale.repeat(2),
     )
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from stdet.data.camera_motion import CameraMotion, translate
+from stdet.data.camera_motion import CameraMotion, Registrable, background_shift, translate
 
 
 def _scene(seed: int = 0, side: int = 160) -> np.ndarray:
@@ -50,6 +50,20 @@ def test_featureless_frames_do_not_seem_to_move() -> None:
         assert motion.push(flat).tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("noise", [0.0005, 0.002, 0.01])
+@pytest.mark.parametrize("sigma", [1.0, 4.0])
+def test_featureless_sky_does_not_move_with_its_target(noise: float, sigma: float) -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:128, :160]
+    motion = CameraMotion()
+    for step in range(6):
+        target = 0.4 * np.exp(
+            -((x - 40 - 3.3 * step) ** 2 + (y - 50 - 1.7 * step) ** 2) / 2 / sigma**2
+        )
+        frame = 0.4 + target + rng.normal(0, noise, x.shape)
+        assert motion.push(np.round(frame * 255).astype(np.float32) / 255).tolist() == [0, 0]
+
+
 def test_moving_target_does_not_move_the_background() -> None:
     scene = _window(_scene(), 10, 10)
     motion = CameraMotion()
@@ -57,6 +71,40 @@ def test_moving_target_does_not_move_the_background() -> None:
         frame = scene.copy()
         frame[40:44, 10 + 6 * step : 14 + 6 * step] = 1.0
         assert np.abs(motion.push(frame)).max() < 0.1
+
+
+def test_frames_far_apart_are_compared_directly_and_do_not_drift() -> None:
+    rng = np.random.default_rng(3)
+    scene = _scene(4)
+    frames = [
+        _window(scene, 10 + 0.93 * step, 12 + 0.41 * step)
+        + rng.normal(0, 0.03, (96, 96)).astype(np.float32)
+        for step in range(21)
+    ]
+    motion = CameraMotion()
+    summed = np.sum([motion.push(frame) for frame in frames], axis=0)
+    prepared = [Registrable.of(frame) for frame in (frames[0], frames[-1])]
+    direct = background_shift(*prepared, guess_xy=summed)
+    truth = np.array([-0.93 * 20, -0.41 * 20])
+    assert np.abs(direct - truth).max() < 0.1
+    assert np.abs(direct - truth).max() < np.abs(summed - truth).max()
+
+
+def test_guess_is_taken_where_frames_share_too_little_for_a_correlation() -> None:
+    scene = _scene(1)
+    before, after = _window(scene, 0, 0), _window(scene, 60, 55)
+    prepared = Registrable.of(before), Registrable.of(after)
+    guess = np.array([-60.0, -55.0])
+    # Without the guess, a chance peak or rest.
+    assert np.abs(background_shift(*prepared) - guess).max() > 1
+    assert background_shift(*prepared, guess_xy=guess).tolist() == guess.tolist()
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (3.0, -2.0), (-7.3, 0.6)])
+def test_translate_by_steps_is_every_so_many_pixels(shift: tuple[float, float]) -> None:
+    image = np.random.default_rng(0).random((20, 31)).astype(np.float32)
+    whole = translate(image, np.array(shift))
+    np.testing.assert_array_equal(translate(image, np.array(shift), step=3), whole[::3, ::3])
 
 
 def test_translate_moves_content_by_whole_and_half_pixels() -> None:

@@ -23,6 +23,7 @@ def _sample(frames: torch.Tensor, boxes: list, slots: list | None = None) -> Cli
     num = len(boxes)
     return ClipSample(
         positions_xy=torch.zeros(len(frames), 2),
+        shifts_xy=torch.zeros(0, 0, 2),
         frames=frames,
         boxes_xyxy=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         key_slots=torch.tensor([0] * num if slots is None else slots, dtype=torch.int64),
