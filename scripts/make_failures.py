@@ -33,6 +33,7 @@ def scene(
     seed: int,
     *,
     kind: str,
+    motion: str,
     scr: float,
     distractors: dict[str, Any],
 ) -> Synthesised:
@@ -41,7 +42,7 @@ def scene(
         num_frames=NUM_FRAMES,
         hw=(192, 256),
         background={"kinds": [kind], "mean_range": [0.4, 0.4], "contrast_range": [0.09, 0.09]},
-        camera={"motions": ["pan"], "speed_range": [0.3, 0.3]},
+        camera={"motions": [motion], "speed_range": [0.3, 0.3]},
         targets={
             "num_range": [2, 2],
             "size_range": [2.0, 3.0],
@@ -77,9 +78,10 @@ def picture(made: Synthesised) -> Image.Image:
 def main(folder: Path) -> None:
     """Write the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
+    spots = {"hot_spots_range": [4, 4]}
     scenes = {
-        "still_spots": scene(2, kind="horizon", scr=7.0, distractors={"hot_spots_range": [4, 4]}),
-        "dim_targets": scene(3, kind="terrain", scr=2.0, distractors={}),
+        "still_spots": scene(2, kind="horizon", motion="rotation", scr=7.0, distractors=spots),
+        "dim_targets": scene(3, kind="terrain", motion="pan", scr=1.2, distractors={}),
     }
     for name, made in scenes.items():
         picture(made).save(folder / f"{name}.png", optimize=True)
