@@ -11,7 +11,8 @@ held-out sequences give 0.05 false alarms per frame. Killed, it goes on where it
 is done is read from its folder.
 
 DAUB: hit within 3 px of the centre. drone_ir: within half the longer side of the loose box. The
-middle 40 frames of each clip are looked at. All false alarms count. Every table comes twice: with
+middle 40 frames of each clip are looked at. All false alarms count; a second line
+leaves out the clips whose labels miss flying points. Every table comes twice: with
 the network's scores, frame by frame, and with those of paths, as `stdet track` has them.
 """
 
@@ -175,10 +176,10 @@ def report(
     print_rates("all frames", pooled)
     clips = [result for part in found for result in part["clips"]]
     complete = [clip for clip in clips if clip.annotation.name not in INCOMPLETE_CLIPS]
-    for title, chosen in (("all", clips), ("labels complete", complete)):
+    for which, chosen in (("all", clips), ("labels complete", complete)):
         if chosen:
             curve = join_growth([loose_growth(clip) for clip in chosen])
-            print_rates(f"drone_ir, {len(chosen)} unseen clips ({title})", curve)
+            print_rates(f"drone_ir, {len(chosen)} unseen clips ({which})", curve)
 
 
 def segment_values(

@@ -4,8 +4,9 @@
     for frame in stdet.track("video.mp4"):
         print(frame.frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
 
-Memory does not grow with the length of the stream: a ring of per-frame features, the frames and
-detections that wait for later ones, live paths and tracks, and nothing else.
+Memory does not grow with the length of the stream: a ring of per-frame features, the last 21
+frames for background maps, the frames and detections that wait for later ones, live paths and
+tracks, counts of bad pixels, and nothing else.
 """
 
 from __future__ import annotations

@@ -19,11 +19,12 @@ METHODS: tuple[Method, ...] = get_args(Method)
 OPERATING_POINTS: dict[Method, float] = {
     "tophat": 0.54,
     "lcm": 0.54,
-    "framediff": 0.6,
-    "rpca": 0.73,
+    "framediff": 0.62,
+    "rpca": 0.75,
 }
 """Score thresholds with the best F1 on DAUB data13 and data14 together (`benchmarks/classical.py`
-prints them), the only footage that numbers of these methods were chosen on."""
+prints them), by scores of paths. Registration and bad pixels of the last two were chosen on all
+development footage (`docs/decisions/0011-registration-and-bad-pixels.md`)."""
 
 
 def build_classical(method: Method, config: PostprocessConfig) -> ClassicalDetector:

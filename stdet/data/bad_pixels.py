@@ -27,7 +27,7 @@ MAX_AGE = 30
 MIN_HEIGHT = 0.02
 """How far a bad pixel lies above or below all eight neighbours, full scale 1."""
 NUM_TO_CONDEMN = 4
-"""Frames with a spike, less frames without, after which a pixel is bad."""
+"""Counted frames with a spike, less those without, at which a pixel is bad."""
 MOST = 8
 """Where the count ends; a bad pixel that has healed is used again after so many frames."""
 
@@ -36,8 +36,9 @@ class BadPixels:
     """Find bad pixels in the frames of one camera and replace them by their neighbours' median.
 
     A pixel's count goes up with every counted frame in which it stands out and down with every
-    other; a spike of the other sign counts as none. In a camera at rest no frame counts: a spot
-    that stands still may be a target that hovers.
+    other; a spike of the other sign counts as none. The first frame counts; in a camera at rest no
+    other does: a spot that stands still may be a target that hovers. A camera that moves less
+    than ``MIN_STEP_PX`` in ``MAX_AGE`` frames is at rest in this sense.
 
     Example:
         >>> pixels = BadPixels()

@@ -150,7 +150,7 @@ class CameraMotion:
 
     def __init__(self) -> None:
         """Start without a frame."""
-        self.newest: Registrable | None = None
+        self._newest: Registrable | None = None
 
     def push(self, frame: FloatArray) -> NDArray[np.float64]:
         """Take the next frame, float32 (H, W).
@@ -162,11 +162,11 @@ class CameraMotion:
         Raises:
             ValueError: If the frame's size differs from the one before.
         """
-        previous = self.newest
+        previous = self._newest
         if previous is not None and previous.image.shape != frame.shape:
             raise ValueError(f"frame is {frame.shape}; the one before is {previous.image.shape}.")
-        self.newest = Registrable.of(frame)
-        return np.zeros(2) if previous is None else background_shift(previous, self.newest)
+        self._newest = Registrable.of(frame)
+        return np.zeros(2) if previous is None else background_shift(previous, self._newest)
 
 
 def translate(image: FloatArray, shift_xy: NDArray[np.float64], *, step: int = 1) -> FloatArray:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,8 +12,6 @@ from torch.utils.data import Dataset
 
 from stdet.config import AugmentConfig, DataConfig, ModelConfig
 from stdet.data.background import LAGS, background_maps
-from stdet.data.bad_pixels import BadPixels, replace_pixels
-from stdet.data.camera_motion import CameraMotion, Registrable, background_shift
 from stdet.data.clip_sampler import (
     ClipFrames,
     ClipShape,
@@ -25,12 +21,13 @@ from stdet.data.clip_sampler import (
     windows_of_sequence,
 )
 from stdet.data.core_box import core_box
+from stdet.data.frame_cache import BackgroundMotions, CleanFrames, FrameCache
 from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.sequences import Sequence
 from stdet.data.transforms import ClipAugmentation, ClipSample
 from stdet.errors import ConfigError
 from stdet.synthesis.injection import inject_targets
-from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, FloatArray, IntArray, Targets
+from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, IntArray, Targets
 
 SampleKey = tuple[int, int]
 """(number of the draw, index of the window): together with the seed they fix a sample."""
@@ -249,117 +246,6 @@ def _background_maps(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
             ]
         )
     )
-
-
-class BackgroundMotions:
-    """Displacements of the background of every sequence, each pair of frames compared once."""
-
-    def __init__(self, frames: FrameCache | CleanFrames) -> None:
-        """Start empty; ``frames`` reads them."""
-        self.frames = frames
-        self.steps: dict[tuple[Path, str], FloatArray] = {}
-        self.pairs: dict[tuple[Path, str], dict[tuple[int, int], NDArray[np.float64]]] = {}
-
-    def positions(self, sequence: Sequence, indices: IntArray) -> FloatArray:
-        """Return displacements (M, 2) since the earliest of the frames, float32, pixels.
-
-        They are summed up from frame to frame.
-        """
-        first, last = int(indices.min()), int(indices.max())
-        steps = self.steps.setdefault(
-            _identity(sequence), np.full((sequence.annotation.num_frames, 2), np.nan)
-        )
-        motion, previous = CameraMotion(), -1
-        for index in range(first + 1, last + 1):
-            if np.isnan(steps[index, 0]):
-                if previous != index - 1:
-                    motion = CameraMotion()
-                    motion.push(self.frames.read(sequence, index - 1))
-                steps[index] = motion.push(self.frames.read(sequence, index))
-                previous = index
-        moved = np.concatenate([np.zeros((1, 2)), steps[first + 1 : last + 1]]).cumsum(axis=0)
-        positions: FloatArray = moved[indices - first].astype(np.float32)
-        return positions
-
-    def shifts(self, sequence: Sequence, pairs: IntArray) -> FloatArray:
-        """Return the displacement (..., 2) from the one to the other frame of pairs (..., 2).
-
-        The frames are compared with one another directly; see ``background_shift``.
-        """
-        known = self.pairs.setdefault(_identity(sequence), {})
-        wanted = {(int(min(pair)), int(max(pair))) for pair in pairs.reshape(-1, 2)}
-        missing = [pair for pair in wanted if pair not in known]
-        if missing:
-            indices = np.unique(missing)
-            prepared = {at: Registrable.of(self.frames.read(sequence, at)) for at in indices}
-            position = dict(zip(indices, self.positions(sequence, indices), strict=True))
-            for one, other in missing:
-                known[one, other] = background_shift(
-                    prepared[one], prepared[other], guess_xy=position[other] - position[one]
-                )
-        found = [
-            known[one, other] if one <= other else -known[other, one]
-            for one, other in pairs.reshape(-1, 2).tolist()
-        ]
-        shifts: FloatArray = np.array(found, np.float32).reshape(pairs.shape)
-        return shifts
-
-
-def _identity(sequence: Sequence) -> tuple[Path, str]:
-    """Return what tells a sequence apart; a name is unique within its data set alone."""
-    return sequence.files[0], sequence.name
-
-
-class CleanFrames:
-    """Frames without the pixels that were known as bad when they came, as in a stream.
-
-    Args:
-        cache: Reads the frames.
-    """
-
-    def __init__(self, cache: FrameCache) -> None:
-        """Start empty."""
-        self.cache = cache
-        self.bad: dict[tuple[Path, str], list[IntArray]] = {}
-
-    def read(self, sequence: Sequence, index: int) -> FloatArray:
-        """Return frame ``index`` as float32 (H, W) in [0, 1]."""
-        key = _identity(sequence)
-        if key not in self.bad:
-            pixels, known = BadPixels(), []
-            for at in range(sequence.annotation.num_frames):
-                known.append(pixels.indices)
-                pixels.push(self.cache.read(sequence, at))
-            self.bad[key] = known
-        return replace_pixels(self.cache.read(sequence, index), self.bad[key][index])
-
-
-class FrameCache:
-    """Least recently used decoded frames of one process, within a budget of bytes.
-
-    Args:
-        megabytes: Budget; 0 caches nothing.
-    """
-
-    def __init__(self, megabytes: int) -> None:
-        """Start empty."""
-        self.budget = megabytes * 2**20
-        self.num_bytes = 0
-        self.frames: OrderedDict[tuple[Path, str, int], np.ndarray] = OrderedDict()
-
-    def read(self, sequence: Sequence, index: int) -> FloatArray:
-        """Return frame ``index`` as float32 (H, W) in [0, 1]."""
-        key = (*_identity(sequence), index)
-        raw = self.frames.get(key)
-        if raw is None:
-            raw = sequence.read_raw(index)
-            self.frames[key] = raw
-            self.num_bytes += raw.nbytes
-            while self.num_bytes > self.budget:
-                self.num_bytes -= self.frames.popitem(last=False)[1].nbytes
-        else:
-            self.frames.move_to_end(key)
-        return sequence.to_float(raw)
 
 
 def clip_shape(data: DataConfig, model: ModelConfig) -> ClipShape:

@@ -1,8 +1,8 @@
 """Augmentation drawn once per clip and applied to all its frames and boxes.
 
-One draw moves frames, boxes and the background's positions together. Every random number comes
-from torch's global generator; the dataset seeds it per sample, so that a sample depends on its key
-and the seed and not on the loader's workers.
+One draw moves frames, boxes and displacements of the background together. Every random number
+comes from torch's global generator; the dataset seeds it per sample, so that a sample depends on
+its key and the seed and not on the loader's workers.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _centres(boxes_xyxy: Tensor) -> Tensor:
 
 
 def _zoom(sample: ClipSample, factor: float, crop_hw: tuple[int, int] | None) -> ClipSample:
-    """Scale frames, boxes and positions: to ``crop_hw`` where that is set, else by ``factor``."""
+    """Scale all that a sample holds: to ``crop_hw`` where that is set, else by ``factor``."""
     height, width = sample.frames.shape[-2:]
     size = crop_hw or (max(round(height * factor), 1), max(round(width * factor), 1))
     if size == (height, width):

@@ -5,16 +5,20 @@ import numpy as np
 import pytest
 import torch
 from scenes import SyntheticConfig
+from scipy.ndimage import gaussian_filter
 from torch.utils.data import DataLoader
 
 from stdet.config import AugmentConfig, DataConfig
-from stdet.data.background import BackgroundResidual
+from stdet.data.background import LAGS, BackgroundResidual
+from stdet.data.camera_motion import translate
 from stdet.data.clip_sampler import ClipShape
-from stdet.data.dataset import ClipDataset, FrameCache, clip_shape, collate
+from stdet.data.dataset import ClipDataset, clip_shape, collate
+from stdet.data.frame_cache import BackgroundMotions, CleanFrames, FrameCache
+from stdet.data.registered_past import RegisteredPast
 from stdet.data.sequences import load_sequences
 from stdet.errors import ConfigError
 from stdet.synthesis.injection import inject_targets
-from stdet.types import UNKNOWN_TRACK_ID, Clip
+from stdet.types import UNKNOWN_TRACK_ID, Clip, SequenceAnnotation
 
 HW = (24, 32)
 SHAPE = ClipShape(num_frames=3, window_extra=1)
@@ -71,13 +75,15 @@ def _assert_equal(first: Clip, second: Clip) -> None:
         assert one.track_ids.tolist() == other.track_ids.tolist()
 
 
-def test_sample_depends_on_seed_epoch_and_index_alone(make):
+@pytest.mark.parametrize("background", [False, True])
+def test_sample_depends_on_seed_epoch_and_index_alone(make, tiny_model, background):
     """Not on the order of access, on what was loaded before, or on torch's global generator."""
     keys = [(epoch, index) for epoch in (0, 5) for index in range(6)]
-    dataset = make(WILD)
+    model = dataclasses.replace(tiny_model(), background=background)
+    dataset = make(WILD, model=model)
     forwards = {key: dataset[key] for key in keys}
     torch.manual_seed(99)
-    again = make(WILD)
+    again = make(WILD, model=model)
     for key in reversed(keys):
         _assert_equal(again[key], forwards[key])
 
@@ -190,6 +196,48 @@ def test_background_maps_of_a_window_equal_those_of_the_stream(make, tiny_model,
     maps = [stream.push(sequences[0].read(index)) for index in range(len(sequences[0]))]
     for frame, index in zip(clip.frames, clip.frame_indices.tolist(), strict=True):
         np.testing.assert_allclose(frame[1:, : HW[0], : HW[1]], maps[index], atol=1e-5)
+
+
+class _Panning:
+    """Stands for a sequence of a panning camera with a hot pixel."""
+
+    name, files = "panning", (Path("panning"),)
+    annotation = SequenceAnnotation.empty(name="panning", num_frames=40, image_hw=(48, 64))
+
+    def __init__(self):
+        scene = gaussian_filter(np.random.default_rng(0).random((200, 240)), 1.5)
+        scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
+        self.frames = [
+            translate(scene, np.array([-1.3, -0.4]) * at)[20:68, 20:84].copy() for at in range(40)
+        ]
+        for frame in self.frames:
+            frame[20, 30] = 1.0
+
+    def read_raw(self, index):
+        return self.frames[index]
+
+    def to_float(self, raw):
+        return raw
+
+
+def test_frames_and_displacements_of_the_loader_are_those_of_the_stream():
+    sequence, stream = _Panning(), RegisteredPast(LAGS[-1])
+    clean = CleanFrames(FrameCache(8))
+    motions = BackgroundMotions(clean)
+    for index in range(40):
+        frame = stream.push(sequence.read_raw(index))
+        np.testing.assert_array_equal(clean.read(sequence, index), frame)
+        pairs = np.array([[max(index - lag, 0), index] for lag in LAGS])
+        np.testing.assert_allclose(
+            motions.shifts(sequence, pairs), stream.before(LAGS)[1], atol=1e-5
+        )
+    assert clean.read(sequence, 39)[20, 30] < 0.9
+    # Backwards in time the background moves the other way.
+    there, back = (motions.shifts(sequence, np.array([pair])) for pair in ([19, 39], [39, 19]))
+    np.testing.assert_array_equal(back, -there)
+    assert np.abs(there - [[-26.0, -8.0]]).max() < 0.5
+    stream.reset()
+    assert stream.push(sequence.read_raw(39))[20, 30] == 1.0
 
 
 def test_ignored_targets_are_no_targets(make):

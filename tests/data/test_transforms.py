@@ -1,9 +1,14 @@
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from stdet.config import AugmentConfig
+from stdet.data.camera_motion import translate
 from stdet.data.transforms import ClipAugmentation, ClipSample, grow_boxes
 
 STILL = {"horizontal_flip": 0.0, "target_crop_probability": 0.0}
@@ -231,3 +236,30 @@ def test_augmentation_leaves_its_input_alone():
         _augment(AugmentConfig(**{**vars(GEOMETRY), "min_box_px": 9}), sample, seed)
     torch.testing.assert_close(sample.frames, frames, atol=0, rtol=0)
     assert sample.boxes_xyxy.tolist() == boxes
+
+
+def test_displacements_of_the_background_follow_mirror_transpose_and_zoom():
+    scene = gaussian_filter(np.random.default_rng(0).random((64, 64)), 3.0).astype(np.float32)
+    scene = (scene - scene.min()) / np.ptp(scene)
+    shift_xy = np.array([3.0, -2.0])
+    frames = torch.from_numpy(np.stack([scene, translate(scene, shift_xy)]))[:, None]
+    sample = dataclasses.replace(
+        _sample(frames, []),
+        shifts_xy=torch.tensor([[[3.0, -2.0]]]),
+        positions_xy=torch.tensor([[0.0, 0.0], [3.0, -2.0]]),
+    )
+    config = AugmentConfig(
+        horizontal_flip=0.5, vertical_flip=0.5, transpose=0.5, scale_range=(0.8, 1.25)
+    )
+    seen = set()
+    for seed in range(12):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            moved = ClipAugmentation(config).geometric(sample)
+        before, after = moved.frames[:, 0].numpy()
+        moved_xy = moved.shifts_xy[0, 0].numpy().astype(np.float64)
+        difference = np.abs(after - translate(before, moved_xy))[8:-8, 8:-8]
+        assert difference.max() < 0.03
+        torch.testing.assert_close(moved.positions_xy[1], moved.shifts_xy[0, 0])
+        seen.add(tuple(np.sign(moved_xy)))
+    assert len(seen) == 4
