@@ -11,9 +11,9 @@ held-out sequences give 0.05 false alarms per frame. Killed, it goes on where it
 is done is read from its folder.
 
 DAUB: hit within 3 px of the centre. drone_ir: within half the longer side of the loose box. The
-middle 40 frames of each clip are looked at. All false alarms count; a second line
-leaves out the clips whose labels miss flying points. Every table comes twice: with
-the network's scores, frame by frame, and with those of paths, as `stdet track` has them.
+middle 40 frames of each clip are looked at. All false alarms count; a second line leaves out the
+clips whose labels miss flying points. Every table comes twice: with the network's scores, frame by
+frame, and with those of paths, as `stdet track` has them.
 """
 
 from __future__ import annotations
@@ -174,12 +174,11 @@ def report(
     print(f"{'mean':<17}", *(f"{value:9.3f}" for value in np.mean(table, axis=0)))
     pooled = join_growth([growth for parts in growths for growth in parts])
     print_rates("all frames", pooled)
-    clips = [result for part in found for result in part["clips"]]
-    complete = [clip for clip in clips if clip.annotation.name not in INCOMPLETE_CLIPS]
-    for which, chosen in (("all", clips), ("labels complete", complete)):
+    clips = {r.annotation.name: loose_growth(r) for part in found for r in part["clips"]}
+    complete = [growth for name, growth in clips.items() if name not in INCOMPLETE_CLIPS]
+    for which, chosen in (("all", list(clips.values())), ("labels complete", complete)):
         if chosen:
-            curve = join_growth([loose_growth(clip) for clip in chosen])
-            print_rates(f"drone_ir, {len(chosen)} unseen clips ({which})", curve)
+            print_rates(f"drone_ir, {len(chosen)} unseen clips ({which})", join_growth(chosen))
 
 
 def segment_values(

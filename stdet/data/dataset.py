@@ -70,9 +70,9 @@ class ClipDataset(Dataset[Clip]):
         self.size_divisor = size_divisor
         self.augment = augment
         self.seed = seed
-        self.cache = FrameCache(cache_megabytes)
-        self.clean = CleanFrames(self.cache)
-        self.motions = BackgroundMotions(self.clean if model.background else self.cache)
+        cache = FrameCache(cache_megabytes)
+        self.frames = CleanFrames(cache) if model.background else cache
+        self.motions = BackgroundMotions(self.frames)
         self.windows: list[tuple[int, Window]] = [
             (number, window)
             for number, sequence in enumerate(self.sequences)
@@ -159,8 +159,7 @@ class ClipDataset(Dataset[Clip]):
     def _read(self, sequence: Sequence, clip: ClipFrames, key_rows: IntArray) -> ClipSample:
         """Read frames and the targets of the key frames. Ignored targets are left out."""
         indices = clip.frame_indices
-        reader = self.clean if self.model.background else self.cache
-        grey = np.stack([reader.read(sequence, int(index)) for index in indices])
+        grey = np.stack([self.frames.read(sequence, int(index)) for index in indices])
         truth = sequence.annotation
         rows, slots = [], []
         for slot, row in enumerate(key_rows):

@@ -55,11 +55,14 @@ class RegisteredPast:
             float32 (H, W) each, and float64 (2,) each: displacement (x, y) in pixels.
         """
         newest, _ = self._frames[-1]
-        rows = [self._frames[max(self.lag - lag, 0)] for lag in lags]
-        shifts_xy = [
-            background_shift(old, newest, guess_xy=self._position_xy - xy) for old, xy in rows
-        ]
-        return [old.image for old, _ in rows], shifts_xy
+        rows = [max(self.lag - lag, 0) for lag in lags]
+        # Near the start the oldest frame stands for several lags.
+        shifts_xy = {
+            row: background_shift(old, newest, guess_xy=self._position_xy - xy)
+            for row in set(rows)
+            for old, xy in [self._frames[row]]
+        }
+        return [self._frames[row][0].image for row in rows], [shifts_xy[row] for row in rows]
 
     def earlier(self, lag: int) -> FloatArray:
         """Return an earlier frame, translated so that its background lies over the newest one's.
