@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stdet.data.background import LAGS, local_contrast, registered_residual
+from stdet.data.background import LAGS, registered_residual, residual_contrast
 from stdet.data.registered_past import RegisteredPast
 from stdet.types import FloatArray
 
@@ -35,5 +35,5 @@ class FrameDifference:
         """Return the response of a frame, float32 (H, W), at least 0; zeros for the first one."""
         frame = self._past.push(frame)
         residual = registered_residual(frame, *self._past.before(LAGS))
-        response: FloatArray = np.abs(local_contrast(residual))
+        response: FloatArray = np.abs(residual_contrast(residual, frame))
         return response

@@ -41,6 +41,9 @@ _MEAN_SIDE_PX = 17
 _RMS_SIDE_PX = 21
 _RMS_FLOOR = 0.003
 """Keeps quantisation steps of a flat sky from looking like contrast, in units of full scale."""
+_REGISTRATION_ERROR_PX = 0.1
+"""Assumed where a residual is judged: an edge leaves that part of its step per pixel."""
+_GRADIENT_SIDE_PX = 5
 
 
 class BackgroundResidual:
@@ -90,7 +93,7 @@ def background_maps(
         float32 (3, H, W); see ``BackgroundResidual.push``.
     """
     residual = registered_residual(frame, earlier, shifts_xy)
-    maps = np.stack([residual, local_contrast(residual), local_contrast(frame)])
+    maps = np.stack([residual, residual_contrast(residual, frame), local_contrast(frame)])
     return maps.astype(np.float32, copy=False)
 
 
@@ -119,14 +122,45 @@ def _clear_uncovered(difference: FloatArray, shift_xy: NDArray[np.float64]) -> N
             image[int(np.floor(shift)) :] = 0
 
 
-def local_contrast(image: FloatArray) -> FloatArray:
-    """Return how far each pixel stands out: smoothed, minus local mean, over local RMS."""
-    smooth = gaussian_filter(image, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5)
+def residual_contrast(residual: FloatArray, frame: FloatArray) -> FloatArray:
+    """Return how far each pixel of a residual stands out, also of what registration can leave.
+
+    Args:
+        residual: float32 (H, W), units of full scale.
+        frame: float32 (H, W), the frame that it is of. What it shows beside the residual is the
+            background. An error of registration of 0.1 px leaves 0.1 of the background's gradient;
+            its square counts beside the local mean square.
+
+    Returns:
+        float32 (H, W), without unit.
+    """
+    down, right = np.gradient(_smooth(frame - residual))
+    steepness: FloatArray = uniform_filter(down**2 + right**2, _GRADIENT_SIDE_PX, mode="nearest")
+    return local_contrast(residual, _REGISTRATION_ERROR_PX**2 * steepness)
+
+
+def local_contrast(image: FloatArray, expected_power: FloatArray | float = 0.0) -> FloatArray:
+    """Return how far each pixel stands out: smoothed, minus local mean, over local RMS.
+
+    Args:
+        image: float32 (H, W), units of full scale.
+        expected_power: float32 (H, W), of what may be there beside the local mean square.
+
+    Returns:
+        float32 (H, W), without unit.
+    """
+    smooth = _smooth(image)
     smooth -= uniform_filter(image, _MEAN_SIDE_PX, mode="nearest")
     power = uniform_filter(smooth * smooth, _RMS_SIDE_PX, mode="nearest")
     # Running sums leave rounding errors below zero where all is flat.
-    contrast: FloatArray = smooth / np.sqrt(np.maximum(power, 0) + _RMS_FLOOR**2)
+    expected = np.maximum(power, 0) + expected_power + _RMS_FLOOR**2
+    contrast: FloatArray = smooth / np.sqrt(expected)
     return contrast
+
+
+def _smooth(image: FloatArray) -> FloatArray:
+    smooth: FloatArray = gaussian_filter(image, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5)
+    return smooth
 
 
 def _median_of_five(images: Sequence[FloatArray]) -> FloatArray:

@@ -3,7 +3,13 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from stdet.data.background import LAGS, BackgroundResidual, _median_of_five
+from stdet.data.background import (
+    LAGS,
+    BackgroundResidual,
+    _median_of_five,
+    local_contrast,
+    residual_contrast,
+)
 from stdet.data.camera_motion import translate
 
 
@@ -64,6 +70,32 @@ def test_gain_step_of_the_whole_frame_does_not_show():
 def test_first_frame_and_constant_frames_give_zero():
     maps = _push_all([np.full((24, 24), 0.7, np.float32)] * 3)
     assert np.abs(maps).max() == 0
+
+
+def test_edge_out_of_register_stands_out_less_than_as_dim_a_target():
+    y, x = np.mgrid[:64, :80].astype(np.float32)
+    rng = np.random.default_rng(0)
+    roof = 0.2 + 0.5 / (1 + np.exp(-(x - 40) / 0.8)) * (np.abs(y - 32) < 3)
+    residual = roof - translate(roof, np.array([0.08, 0.0]))
+    target = residual.max() * np.exp(-((x - 15) ** 2 + (y - 15) ** 2) / 2)
+    residual = (residual + target + rng.normal(0, 0.001, x.shape)).astype(np.float32)
+    frame = (roof + target).astype(np.float32)
+
+    def edge_over_target(contrast: np.ndarray) -> float:
+        return float(np.abs(contrast[26:39, 34:47]).max() / contrast[13:18, 13:18].max())
+
+    assert edge_over_target(local_contrast(residual)) > 0.75
+    assert edge_over_target(residual_contrast(residual, frame)) < 0.6
+
+
+def test_what_moves_over_an_even_background_has_its_contrast_in_the_residual():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:40, :50]
+    residual = rng.normal(0, 0.01, (40, 50)) + 0.5 * np.exp(-((x - 20) ** 2 + (y - 20) ** 2) / 8)
+    residual = residual.astype(np.float32)
+    np.testing.assert_allclose(
+        residual_contrast(residual, residual + 0.3), local_contrast(residual), atol=1e-4
+    )
 
 
 def test_median_of_five_is_the_median():
