@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,11 @@ _MIN_GAIN = 0.03
 """What a displacement must explain better than no motion."""
 _DIFFERENCE_FLOOR = 1e-4
 """Added to mean differences, in units of full scale."""
+_OVERLAP_FROM = 0.125
+"""From such a displacement on, relative to a side of the frame, it is measured again in what both
+frames show; below, the first measurement is within about 0.03 px."""
+_MIN_OVERLAP_PX = 16
+"""Of both sides; a narrower overlap is not correlated."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,8 +57,8 @@ class Registrable:
     Attributes:
         image: float32 (H, W).
         smooth: float32 (H, W), without single pixels that stand out, blurred.
-        spectrum: complex64 (H, W // 2 + 1), of the frame without such pixels, less its mean, under
-            a Hann window. Over a smooth scene bad pixels, which stay where they are, would make
+        spectrum: complex64, of the frame without such pixels, less its mean, under a Hann window,
+            padded. Over a smooth scene bad pixels, which stay where they are, would make
             the highest peak.
     """
 
@@ -67,7 +73,7 @@ class Registrable:
         return cls(
             image=image,
             smooth=gaussian_filter(even, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5),
-            spectrum=fft.rfft2((even - even.mean()) * _window(*image.shape)),
+            spectrum=_spectrum(even),
         )
 
 
@@ -76,8 +82,10 @@ def background_shift(
 ) -> NDArray[np.float64]:
     """Return the displacement of the background from one frame to another.
 
-    Of the guess and the peak of the phase correlation it is the one that explains more, and zero
-    where neither explains clearly more than no motion.
+    Of the guess and the peak of the phase correlation it is the one that explains more; if that is
+    long, the peak for what both frames show, where that explains still more; and zero where none
+    explains clearly more than no motion. What only one of two frames shows pulls their correlation
+    towards zero.
 
     Args:
         before: The earlier frame.
@@ -94,9 +102,23 @@ def background_shift(
     candidates = [_correlation_peak(before.spectrum, after.spectrum, after.image.shape)]
     if guess_xy is not None:
         candidates.append(guess_xy)
+    gain, shift_xy = _better(before, after, candidates)
+    size_xy = np.array(after.image.shape[::-1])
+    whole_xy = np.rint(shift_xy).astype(int)
+    is_long = (np.abs(whole_xy) >= _OVERLAP_FROM * size_xy).any()
+    if is_long and (size_xy - np.abs(whole_xy)).min() >= _MIN_OVERLAP_PX:
+        again = _better(before, after, [_overlap_peak(before.smooth, after.smooth, whole_xy)])
+        gain, shift_xy = max((gain, shift_xy), again, key=itemgetter(0))
+    return shift_xy if gain > _MIN_GAIN else np.zeros(2)
+
+
+def _better(
+    before: Registrable, after: Registrable, candidates: list[NDArray[np.float64]]
+) -> tuple[float, NDArray[np.float64]]:
+    """Return the highest gain and the displacement that has it."""
     gains = [_gain(before.smooth, after.smooth, shift_xy) for shift_xy in candidates]
     best = int(np.argmax(gains))
-    return candidates[best] if gains[best] > _MIN_GAIN else np.zeros(2)
+    return gains[best], candidates[best]
 
 
 def _gain(before: FloatArray, after: FloatArray, shift_xy: NDArray[np.float64]) -> float:
@@ -209,30 +231,72 @@ def neighbour_range(image: FloatArray) -> tuple[FloatArray, FloatArray]:
 @lru_cache(maxsize=8)
 def _window(height: int, width: int) -> FloatArray:
     """Return a Hann window, float32 (H, W)."""
-    window: FloatArray = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
+    along_y, along_x = (np.hanning(side).astype(np.float32) for side in (height, width))
+    window: FloatArray = np.outer(along_y, along_x)
     return window
+
+
+def _spectrum(image: FloatArray) -> NDArray[np.complex64]:
+    """Return the spectrum of an image (H, W) less its mean, under a Hann window and padded."""
+    windowed = (image - image.mean()) * _window(*image.shape)
+    spectrum: NDArray[np.complex64] = fft.rfft2(windowed, s=_padded(image.shape))
+    return spectrum
+
+
+def _padded(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the next sides of which a Fourier transform is fast; of primes it is not."""
+    return tuple(fft.next_fast_len(side, real=True) for side in shape)
 
 
 def _correlation_peak(
     before: NDArray[np.complex64], after: NDArray[np.complex64], shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """Return the displacement (x, y) at the peak of the whitened, smoothed cross-correlation."""
-    height, width = shape
+    """Return the displacement (x, y) at the peak of the whitened, smoothed cross-correlation.
+
+    Args:
+        before: Spectrum of the earlier image.
+        after: Spectrum of the later one.
+        shape: Of both images.
+    """
+    height, width = _padded(shape)
     cross = after * before.conj()
     magnitude = np.abs(cross)
     cross /= magnitude + _WHITENING_FLOOR * magnitude.mean() + np.finfo(np.float32).tiny
-    surface = fft.irfft2(cross * _lowpass(height, width), s=shape)
+    surface = fft.irfft2(cross * _lowpass(height, width), s=(height, width))
     row, column = np.unravel_index(surface.argmax(), surface.shape)
     y = row + _summit(surface[:, column], int(row))
     x = column + _summit(surface[row], int(column))
     return np.array([(x + width / 2) % width - width / 2, (y + height / 2) % height - height / 2])
 
 
+def _overlap_peak(
+    before: FloatArray, after: FloatArray, whole_xy: NDArray[np.int_]
+) -> NDArray[np.float64]:
+    """Return the displacement (x, y) by the correlation of what both frames show.
+
+    Args:
+        before: float32 (H, W).
+        after: float32 (H, W).
+        whole_xy: (2,) pixels: about how far the scene has moved.
+    """
+    x, y = whole_xy
+    height, width = after.shape
+    seen_before, seen_after = (
+        image[max(v, 0) : height + min(v, 0), max(u, 0) : width + min(u, 0)]
+        for image, u, v in ((before, -x, -y), (after, x, y))
+    )
+    peak_xy = _correlation_peak(_spectrum(seen_before), _spectrum(seen_after), seen_after.shape)
+    return whole_xy + peak_xy
+
+
 @lru_cache(maxsize=8)
 def _lowpass(height: int, width: int) -> FloatArray:
     """Return the transfer of a Gaussian blur, float32 (H, W // 2 + 1)."""
-    squared = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width) ** 2
-    transfer: FloatArray = np.exp(-2 * (np.pi * _PEAK_SIGMA_PX) ** 2 * squared).astype(np.float32)
+    along_y, along_x = (
+        np.exp(-2 * (np.pi * _PEAK_SIGMA_PX * frequency) ** 2).astype(np.float32)
+        for frequency in (np.fft.fftfreq(height), np.fft.rfftfreq(width))
+    )
+    transfer: FloatArray = np.outer(along_y, along_x)
     return transfer
 
 
