@@ -1,19 +1,20 @@
 """Train a recipe with each segment left out in turn, and score it on what it never saw.
 
-    python benchmarks/leave_one_out.py RECIPE --drone-ir /path/to/drone_ir [--seeds 0 1 2]
-        [--folds data5 data13 ...] [--run-dir runs/leave_one_out] [--set KEY=VALUE ...]
+    python benchmarks/leave_one_out.py RECIPE [--seeds 0 1 2] [--folds data5 data13 ...]
+        [--run-dir runs/leave_one_out] [--set KEY=VALUE ...]
 
-A fold leaves out one segment of the recipe's training file and, beside it, every fifth clip of
-each class of drone_ir (fold 0 the clips 0, 5, 10, ... and so on; a sixth segment repeats fold 0
-and leaves those out of the scores). Nothing is chosen on what is left out: the weights are those
-of the last epoch, and the operating point of a fold is the score at which the *other* folds'
-held-out sequences give 0.05 false alarms per frame. Killed, it goes on where it was; a fold that
-is done is read from its folder.
+A fold leaves out one segment of the recipe's training file and, beside it, every fifth sequence of
+each further source (of drone_ir, of each class): fold 0 the sequences 0, 5, 10, ... and so on; a
+sixth segment repeats fold 0 and leaves those out of the scores. Nothing is chosen on what is left
+out: the weights are those of the last epoch, and the operating point of a fold is the score at
+which the *other* folds' segments give 0.05 false alarms per frame. Killed, it goes on where it
+was; a fold that is done is read from its folder.
 
-DAUB: hit within 3 px of the centre. drone_ir: within half the longer side of the loose box. The
-middle 40 frames of each clip are looked at. All false alarms count; a second line leaves out the
-clips whose labels miss flying points. Every table comes twice: with the network's scores, frame by
-frame, and with those of paths, as `stdet track` has them.
+Segments, and sources with `boxes: point`: hit within 3 px of the centre. Other sources: within
+half the longer side of the box. As many frames of a sequence are looked at as the recipe takes
+(its middle `max_frames`). All false alarms count. What the recipe excludes from training is scored
+too, with its part; a second line leaves it out. Every table comes twice: with scores of frames,
+those of the network, and with those of paths, as `stdet track` has them.
 """
 
 from __future__ import annotations
@@ -38,13 +39,10 @@ from stdet.pipeline import detect_sequence, score_paths, track_results
 from stdet.training.run import train
 from stdet.types import Tracks
 
-NUM_CLIP_FOLDS = 5
-CLIP_FRAMES = 40
-INCOMPLETE_CLIPS = (
-    *("IR_AIRPLANE_064", "IR_BIRD_018", "IR_BIRD_019", "IR_BIRD_044", "IR_BIRD_072"),
-    *("IR_DRONE_009", "IR_DRONE_054", "IR_DRONE_070", "IR_DRONE_140"),
-)
-"""Clips of drone_ir in which, by eye, points fly in open sky without a label for many frames."""
+NUM_PARTS = 5
+SEGMENT = "segment"
+MAX_LINES = 10
+"""A source of more sequences gets one line for all."""
 RATES = (0.05, 0.2, 1.0)
 TARGET_RATE = 0.05
 
@@ -54,26 +52,26 @@ class Fold:
     """What one training leaves out."""
 
     segment: str
-    clips: tuple[str, ...]
-    scores_clips: bool
+    parts: tuple[tuple[str, ...], ...]
+    """Sequences of each further source."""
+    scores_parts: bool
 
 
 def main() -> None:
     """Train what is missing, then print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("recipe", type=Path)
-    parser.add_argument("--drone-ir", type=Path, required=True, help="folder with boxes.json")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folds", nargs="+", help="segments to leave out (all)")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/leave_one_out"))
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     args = parser.parse_args()
     config = load_config(args.recipe, args.overrides)
-    folds = make_folds(config, args.drone_ir)
+    folds = make_folds(config)
     if args.folds:
         folds = [fold for fold in folds if fold.segment in args.folds]
     for seed in args.seeds:
-        found = [held_out(config, fold, seed, args) for fold in folds]
+        found = [held_out(config, fold, seed, args.run_dir) for fold in folds]
         report(folds, found, f"seed {seed}, scores of frames", config)
         scored = [
             {kind: score_paths(results, config.tracker) for kind, results in part.items()}
@@ -82,37 +80,53 @@ def main() -> None:
         report(folds, scored, f"seed {seed}, scores of paths", config)
 
 
-def make_folds(config: StdetConfig, drone_ir: Path) -> list[Fold]:
-    """Pair each segment with a fifth of the clips."""
+def make_folds(config: StdetConfig) -> list[Fold]:
+    """Pair each segment with a fifth of every further source."""
     everything = replace(config.data, validation_sequences=(), train_sequences=())
     segments = list(dict.fromkeys(s.group for s in load_sequences(everything, "train")))
-    source = SourceConfig(root=drone_ir, format="videos", annotations=Path("boxes.json"))
-    names = sorted(sequence.name for sequence in load_source(source))
-    folds = []
-    for number, segment in enumerate(segments):
-        part = number % NUM_CLIP_FOLDS
-        clips = [
-            name
-            for kind in CLASSES
-            for name in [n for n in names if n.startswith(kind)][part::NUM_CLIP_FOLDS]
-        ]
-        is_new = number < NUM_CLIP_FOLDS
-        folds.append(Fold(segment=segment, clips=tuple(clips), scores_clips=is_new))
-    return folds
+    names = [
+        sorted(sequence.name for sequence in load_source(everything_of(source)))
+        for source in config.data.extra_sources
+    ]
+    return [
+        Fold(
+            segment=segment,
+            parts=tuple(every_fifth(of_source, number % NUM_PARTS) for of_source in names),
+            scores_parts=number < NUM_PARTS,
+        )
+        for number, segment in enumerate(segments)
+    ]
+
+
+def everything_of(source: SourceConfig) -> SourceConfig:
+    """Return the source with what the recipe excludes, and not read into memory."""
+    return replace(source, excluded_sequences=(), max_frames=None)
+
+
+def every_fifth(names: list[str], part: int) -> tuple[str, ...]:
+    """Return the names of a part, of each class of drone_ir its own."""
+    by_class: dict[str, list[str]] = {}
+    for name in names:
+        kind = next((kind for kind in CLASSES if name.startswith(kind)), "")
+        by_class.setdefault(kind, []).append(name)
+    return tuple(name for of_class in by_class.values() for name in of_class[part::NUM_PARTS])
 
 
 def held_out(
-    config: StdetConfig, fold: Fold, seed: int, args: argparse.Namespace
+    config: StdetConfig, fold: Fold, seed: int, runs: Path
 ) -> dict[str, list[SequenceResult]]:
-    """Return the detections on what the fold leaves out, trained first where that is missing."""
-    run_dir = args.run_dir / f"{fold.segment}_seed{seed}"
+    """Return the detections on what the fold leaves out, trained first where that is missing.
+
+    Returns:
+        By source, named as its folder; `SEGMENT` for the segment.
+    """
+    run_dir = runs / f"{fold.segment}_seed{seed}"
     kept = run_dir / "held_out.pickle"
     if not kept.exists():
+        parts = list(zip(config.data.extra_sources, fold.parts, strict=True))
         sources = tuple(
-            replace(source, excluded_sequences=(*source.excluded_sequences, *fold.clips))
-            if source.annotations == Path("boxes.json")
-            else source
-            for source in config.data.extra_sources
+            replace(source, excluded_sequences=(*source.excluded_sequences, *names))
+            for source, names in parts
         )
         chosen = replace(
             config,
@@ -120,19 +134,12 @@ def held_out(
             train=replace(config.train, seed=seed, validate_every=config.train.epochs),
         )
         train(chosen, run_dir=run_dir)
-        left_out = {"segment": load_sequences(chosen.data, "validation"), "clips": []}
-        if fold.scores_clips:
-            left_out["clips"] = load_source(
-                SourceConfig(
-                    root=args.drone_ir,
-                    format="videos",
-                    annotations=Path("boxes.json"),
-                    sequences=fold.clips,
-                    max_frames=CLIP_FRAMES,
-                )
-            )
         weights = str(run_dir / "last.safetensors")
-        found = {kind: detect(weights, sequences) for kind, sequences in left_out.items()}
+        found = {SEGMENT: detect(weights, load_sequences(chosen.data, "validation"))}
+        for source, names in parts if fold.scores_parts else ():
+            if names:
+                sequences = load_source(replace(source, excluded_sequences=(), sequences=names))
+                found[source.root.name] = detect(weights, sequences)
         kept.write_bytes(pickle.dumps(found))
     results: dict[str, list[SequenceResult]] = pickle.loads(kept.read_bytes())
     return results
@@ -157,9 +164,8 @@ def report(
     title: str,
     config: StdetConfig,
 ) -> None:
-    """Print a line per segment and the means, then drone_ir."""
-    radius = EvaluationConfig().pd_radius_px
-    growths = [[hit_growth(r, radius_px=radius) for r in part["segment"]] for part in found]
+    """Print a line per segment and the means, then the other sources."""
+    growths = [[near_growth(result) for result in part[SEGMENT]] for part in found]
     print(f"\n{config.model.name}, {title}, last epoch, left-out segments")
     titles = [*(f"Pd@{rate}" for rate in RATES), "mAP50", "score", "Pd", "Fa/frame", "IDF1"]
     print(f"{'segment':<10}{'frames':>7}", *(f"{title:>9}" for title in titles))
@@ -167,18 +173,31 @@ def report(
     for number, (fold, part) in enumerate(zip(folds, found, strict=True)):
         others = [g for other, parts in enumerate(growths) if other != number for g in parts]
         threshold = score_at(join_growth(others), TARGET_RATE) if others else 0.5
-        values = segment_values(part["segment"], growths[number], threshold, config.tracker)
+        values = segment_values(part[SEGMENT], growths[number], threshold, config.tracker)
         table.append(values)
-        frames = sum(r.annotation.num_frames for r in part["segment"])
+        frames = sum(r.annotation.num_frames for r in part[SEGMENT])
         print(f"{fold.segment:<10}{frames:7}", *(f"{value:9.3f}" for value in values))
     print(f"{'mean':<17}", *(f"{value:9.3f}" for value in np.mean(table, axis=0)))
     pooled = join_growth([growth for parts in growths for growth in parts])
     print_rates("all frames", pooled)
-    clips = {r.annotation.name: loose_growth(r) for part in found for r in part["clips"]}
-    complete = [growth for name, growth in clips.items() if name not in INCOMPLETE_CLIPS]
-    for which, chosen in (("all", list(clips.values())), ("labels complete", complete)):
-        if chosen:
-            print_rates(f"drone_ir, {len(chosen)} unseen clips ({which})", join_growth(chosen))
+    for source in config.data.extra_sources:
+        name = source.root.name
+        grow = near_growth if source.boxes == "point" else loose_growth
+        grown = {r.annotation.name: grow(r) for part in found for r in part.get(name, ())}
+        if not grown:
+            continue
+        if len(grown) < MAX_LINES:
+            for sequence, growth in grown.items():
+                print_rates(f"  {name} {sequence}", join_growth([growth]))
+        print_rates(f"{name}, {len(grown)} unseen sequences", join_growth(list(grown.values())))
+        kept = [growth for key, growth in grown.items() if key not in source.excluded_sequences]
+        if len(kept) < len(grown):
+            print_rates(f"{name}, {len(kept)} that the recipe does not exclude", join_growth(kept))
+
+
+def near_growth(result: SequenceResult) -> HitGrowth:
+    """Match the detections of one sequence by the distance of centres."""
+    return hit_growth(result, radius_px=EvaluationConfig().pd_radius_px)
 
 
 def segment_values(
