@@ -97,7 +97,8 @@ def test_two_processes_equal_one_with_the_joint_batch(tiny_run, tmp_path):
 
     assert len(one["terms"]) == 6
     assert one["terms"][0, 0] != one["terms"][-1, 0]
-    torch.testing.assert_close(first["terms"], one["terms"], rtol=1e-5, atol=1e-5)
+    # Processors without AVX-512 are off by 3e-5 in one of 42 terms, in the sixth step.
+    torch.testing.assert_close(first["terms"], one["terms"], rtol=1e-4, atol=1e-5)
     assert torch.equal(first["terms"], second["terms"])
     for name, value in first["weights"].items():
         assert torch.equal(value, second["weights"][name]), name
