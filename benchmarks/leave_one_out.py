@@ -42,7 +42,7 @@ from stdet.types import Tracks
 NUM_PARTS = 5
 SEGMENT = "segment"
 MAX_LINES = 10
-"""A source of more sequences gets one line for all."""
+"""A source of more sequences gets one line for all; others get one per sequence, too."""
 RATES = (0.05, 0.2, 1.0)
 TARGET_RATE = 0.05
 
@@ -186,7 +186,7 @@ def report(
         grown = {r.annotation.name: grow(r) for part in found for r in part.get(name, ())}
         if not grown:
             continue
-        if len(grown) < MAX_LINES:
+        if len(grown) <= MAX_LINES:
             for sequence, growth in grown.items():
                 print_rates(f"  {name} {sequence}", join_growth([growth]))
         print_rates(f"{name}, {len(grown)} unseen sequences", join_growth(list(grown.values())))

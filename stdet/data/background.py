@@ -10,10 +10,12 @@ residual
     median over the lags k of  I_t - translate(I_{t-k}, shift from t-k to t) - offset_k,
     offset_k being the spatial median of that difference (a gain step of the camera).
 contrast
-    the residual smoothed, minus its local mean, over its local root mean square: how far a spot
-    stands out among the residuals around it, which are large along hard edges and in waving trees.
+    the residual smoothed, minus its local mean, over the root of its local mean square and of what
+    an error of registration leaves, (0.1 px)^2 times the local mean square of the gradient of
+    frame - residual, the background: how far a spot stands out among the residuals around it,
+    which are large along hard edges and in waving trees (``docs/decisions/0012``).
 still contrast
-    the same of the frame itself.
+    the frame itself smoothed, minus its local mean, over its local root mean square.
 
 The median over five lags needs a spot to be absent from three of the five earlier frames at its
 present place, so that a target leaves no ghosts where it has been, and a spot that blinks for one
@@ -42,7 +44,7 @@ _RMS_SIDE_PX = 21
 _RMS_FLOOR = 0.003
 """Keeps quantisation steps of a flat sky from looking like contrast, in units of full scale."""
 _REGISTRATION_ERROR_PX = 0.1
-"""Assumed where a residual is judged: an edge leaves that part of its step per pixel."""
+"""Assumed where a residual is judged: an edge leaves a tenth of its slope per pixel."""
 _GRADIENT_SIDE_PX = 5
 
 
@@ -123,19 +125,21 @@ def _clear_uncovered(difference: FloatArray, shift_xy: NDArray[np.float64]) -> N
 
 
 def residual_contrast(residual: FloatArray, frame: FloatArray) -> FloatArray:
-    """Return how far each pixel of a residual stands out, also of what registration can leave.
+    """Return how far a residual stands out from others around it and from registration errors.
 
     Args:
         residual: float32 (H, W), units of full scale.
-        frame: float32 (H, W), the frame that it is of. What it shows beside the residual is the
-            background. An error of registration of 0.1 px leaves 0.1 of the background's gradient;
-            its square counts beside the local mean square.
+        frame: float32 (H, W), the frame that it is of; frame - residual is the background. An
+            error of registration of 0.1 px leaves 0.1 of the background's gradient; its square
+            counts beside the local mean square.
 
     Returns:
         float32 (H, W), without unit.
     """
-    down, right = np.gradient(_smooth(frame - residual))
-    steepness: FloatArray = uniform_filter(down**2 + right**2, _GRADIENT_SIDE_PX, mode="nearest")
+    background = _smooth(frame - residual)
+    slopes = [np.gradient(background, axis=axis) for axis in (0, 1) if frame.shape[axis] > 1]
+    power = sum((slope**2 for slope in slopes), np.zeros_like(background))
+    steepness: FloatArray = uniform_filter(power, _GRADIENT_SIDE_PX, mode="nearest")
     return local_contrast(residual, _REGISTRATION_ERROR_PX**2 * steepness)
 
 
@@ -144,7 +148,7 @@ def local_contrast(image: FloatArray, expected_power: FloatArray | float = 0.0) 
 
     Args:
         image: float32 (H, W), units of full scale.
-        expected_power: float32 (H, W), of what may be there beside the local mean square.
+        expected_power: float32 (H, W), added to the local mean square, full scale squared.
 
     Returns:
         float32 (H, W), without unit.

@@ -109,6 +109,17 @@ def test_long_displacement_is_measured_in_what_both_frames_show() -> None:
     assert max(errors) < 0.3
 
 
+@pytest.mark.parametrize("truth", [(19.3, -3.6), (-4.2, 20.7), (-22.4, 11.8)])
+def test_sides_that_are_prime_and_differ(truth: tuple[float, float]) -> None:
+    scene = _scene(2)
+    before, after = (
+        _window(scene, *start, side=71)[:67]
+        for start in (np.array([40.0, 40.0]), 40 - np.array(truth))
+    )
+    found = background_shift(Registrable.of(before), Registrable.of(after))
+    np.testing.assert_allclose(found, truth, atol=0.1)
+
+
 def test_guess_is_taken_where_frames_share_too_little_for_a_correlation() -> None:
     scene = _scene(1)
     before, after = _window(scene, 0, 0), _window(scene, 60, 55)
