@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,23 +103,18 @@ def background_shift(
     candidates = [_correlation_peak(before.spectrum, after.spectrum, after.image.shape)]
     if guess_xy is not None:
         candidates.append(guess_xy)
-    gain, shift_xy = _best(before, after, candidates)
+    gains = [_gain(before.smooth, after.smooth, shift_xy) for shift_xy in candidates]
+    best = int(np.argmax(gains))
+    gain, shift_xy = gains[best], candidates[best]
     size_xy = np.array(after.image.shape[::-1])
     whole_xy = np.rint(shift_xy).astype(int)
     is_long = (np.abs(whole_xy) >= _OVERLAP_FROM * size_xy).any()
     if is_long and (size_xy - np.abs(whole_xy)).min() >= _MIN_OVERLAP_PX:
-        again = _best(before, after, [_overlap_peak(before.smooth, after.smooth, whole_xy)])
-        gain, shift_xy = max((gain, shift_xy), again, key=itemgetter(0))
+        again_xy = _overlap_peak(before.smooth, after.smooth, whole_xy)
+        again = _gain(before.smooth, after.smooth, again_xy)
+        if again > gain:
+            gain, shift_xy = again, again_xy
     return shift_xy if gain > _MIN_GAIN else np.zeros(2)
-
-
-def _best(
-    before: Registrable, after: Registrable, candidates: list[NDArray[np.float64]]
-) -> tuple[float, NDArray[np.float64]]:
-    """Return the highest gain and the displacement that has it."""
-    gains = [_gain(before.smooth, after.smooth, shift_xy) for shift_xy in candidates]
-    best = int(np.argmax(gains))
-    return gains[best], candidates[best]
 
 
 def _gain(before: FloatArray, after: FloatArray, shift_xy: NDArray[np.float64]) -> float:
