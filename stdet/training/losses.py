@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stdet.postprocess import cell_centres, decode_boxes, decode_scores
-from stdet.training.assigner import assign
+from stdet.training.assigner import assign, paired_iou
 from stdet.training.distributed import sum_over_processes
 from stdet.types import HeadOutputs, Targets
 
@@ -84,29 +84,28 @@ def detection_loss(
     obj_logits = outputs.obj_logits.float().flatten(1)  # (R, A)
     scores = decode_scores(outputs).detach()
 
+    counts = [len(target) for target in targets]
+    rows = torch.repeat_interleave(torch.tensor(counts)).to(obj_logits.device)
+    gt_xyxy = torch.cat([target.boxes_xyxy for target in targets])
+    gt_class_ids = torch.cat([target.class_ids for target in targets])
+    found = assign(
+        pred_xyxy=boxes.detach(),
+        pred_scores=scores,
+        centres_xy=centres,
+        feature_stride=outputs.feature_stride,
+        gt_xyxy=gt_xyxy,
+        gt_class_ids=gt_class_ids,
+        gt_rows=rows,
+    )
+    at = found.rows, found.cells
     obj_target = torch.zeros_like(obj_logits)
-    box_loss = boxes.sum() * 0.0
-    cls_loss = cls_logits.sum() * 0.0
-    num_foreground = obj_logits.new_zeros(())
-    for row, target in enumerate(targets):
-        if len(target) == 0:
-            continue
-        found = assign(
-            pred_xyxy=boxes[row].detach(),
-            pred_scores=scores[row],
-            centres_xy=centres,
-            feature_stride=outputs.feature_stride,
-            gt_xyxy=target.boxes_xyxy,
-            gt_class_ids=target.class_ids,
-        )
-        obj_target[row, found.cells] = 1.0
-        iou = aligned_iou(boxes[row, found.cells], target.boxes_xyxy[found.targets])
-        box_loss = box_loss + (1 - iou**2).sum()
-        cls_target = F.one_hot(target.class_ids[found.targets], cls_logits.shape[-1])
-        cls_loss = cls_loss + F.binary_cross_entropy_with_logits(
-            cls_logits[row, found.cells], cls_target * found.ious[:, None], reduction="sum"
-        )
-        num_foreground = num_foreground + len(found.cells)
+    obj_target[at] = 1.0
+    box_loss = (1 - paired_iou(boxes[at], gt_xyxy[found.targets]) ** 2).sum()
+    cls_target = F.one_hot(gt_class_ids[found.targets], cls_logits.shape[-1])
+    cls_loss = F.binary_cross_entropy_with_logits(
+        cls_logits[at], cls_target * found.ious[:, None], reduction="sum"
+    )
+    num_foreground = obj_logits.new_tensor(float(len(found.cells)))
     obj_loss = F.binary_cross_entropy_with_logits(obj_logits, obj_target, reduction="sum")
 
     joint, num_processes = sum_over_processes(num_foreground)
@@ -123,13 +122,3 @@ def detection_loss(
         consistency=consistency,
         num_foreground=joint,
     )
-
-
-def aligned_iou(pred_xyxy: Tensor, gt_xyxy: Tensor) -> Tensor:
-    """Return the IoU of each row's two boxes, float32 (F,)."""
-    top_left = torch.maximum(pred_xyxy[:, :2], gt_xyxy[:, :2])
-    bottom_right = torch.minimum(pred_xyxy[:, 2:], gt_xyxy[:, 2:])
-    overlap = (bottom_right - top_left).clamp(min=0).prod(dim=1)
-    pred_area = (pred_xyxy[:, 2:] - pred_xyxy[:, :2]).prod(dim=1)
-    gt_area = (gt_xyxy[:, 2:] - gt_xyxy[:, :2]).prod(dim=1)
-    return overlap / (pred_area + gt_area - overlap + 1e-9)

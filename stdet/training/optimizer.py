@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stdet.config import TrainConfig
 
@@ -38,9 +39,11 @@ def build_optimizer(
     ]
     if config.optimizer == "sgd":
         rate = config.learning_rate * key_frames_per_step / REFERENCE_BATCH
-        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=True)
+        return torch.optim.SGD(
+            groups, lr=rate, momentum=config.momentum, nesterov=True, fused=True
+        )
     return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=(config.momentum, 0.999), eps=1e-8
+        groups, lr=config.learning_rate, betas=(config.momentum, 0.999), eps=1e-8, fused=True
     )
 
 
@@ -80,9 +83,12 @@ class MovingAverage(Generic[_Module]):
         """Move the average towards ``module``."""
         self.num_updates += 1
         decay = self.decay * (1 - math.exp(-self.num_updates / EMA_RAMP_STEPS))
-        state = module.state_dict()
-        for name, value in self.module.state_dict().items():
-            if value.dtype.is_floating_point:
-                value.lerp_(state[name].to(value.dtype), 1 - decay)
-            else:
-                value.copy_(state[name])
+        averages, values = self.module.state_dict().values(), module.state_dict().values()
+        pairs = list(zip(averages, values, strict=True))
+        followed = [pair for pair in pairs if pair[0].dtype.is_floating_point]
+        # Of all tensors in one call; hundreds of small ones keep a GPU waiting.
+        follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        follow(*map(list, zip(*followed, strict=True)), None)
+        for average, value in pairs:
+            if not average.dtype.is_floating_point:
+                average.copy_(value)

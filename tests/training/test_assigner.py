@@ -4,8 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.ops import box_iou
 
-from stdet.training.assigner import MAX_CELLS_PER_TARGET, assign
+from stdet.training.assigner import MAX_CELLS_PER_TARGET, assign, paired_iou
 
 STRIDE = 4
 
@@ -26,12 +27,13 @@ def _assign(centres, gt, *, pred=None, scores=None, class_ids=None):
     if class_ids is None:
         class_ids = torch.zeros(len(gt), dtype=torch.int64)
     return assign(
-        pred_xyxy=pred,
-        pred_scores=scores,
+        pred_xyxy=pred[None],
+        pred_scores=scores[None],
         centres_xy=centres,
         feature_stride=STRIDE,
         gt_xyxy=gt,
         gt_class_ids=class_ids,
+        gt_rows=torch.zeros(len(gt), dtype=torch.int64),
     )
 
 
@@ -154,3 +156,51 @@ def test_no_cell_is_given_twice(targets):
     gt = [[x, y, x + w, y + h] for x, y, w, h in targets]
     cells = _assign(_grid(10, 10), gt).cells.tolist()
     assert len(cells) == len(set(cells))
+
+
+@settings(max_examples=40, deadline=None)
+@given(frames=st.lists(st.one_of(st.just([]), targets), min_size=1, max_size=4))
+def test_frames_of_a_batch_do_not_know_of_one_another(frames):
+    centres = _grid(10, 10)
+    generator = torch.Generator().manual_seed(len(frames))
+    pred = torch.cat([centres - 3, centres + 3], dim=1).repeat(len(frames), 1, 1)
+    pred = pred + torch.randn(pred.shape, generator=generator) * 0.5
+    scores = torch.rand(len(frames), len(centres), 2, generator=generator)
+    gt = [[[x, y, x + w, y + h] for x, y, w, h in frame] for frame in frames]
+    flat = [box for frame in gt for box in frame]
+    first = [sum(len(frame) for frame in gt[:row]) for row in range(len(gt))]
+    together = assign(
+        pred_xyxy=pred,
+        pred_scores=scores,
+        centres_xy=centres,
+        feature_stride=STRIDE,
+        gt_xyxy=torch.tensor(flat).reshape(-1, 4),
+        gt_class_ids=torch.arange(len(flat)) % 2,
+        gt_rows=torch.tensor([row for row, frame in enumerate(gt) for _ in frame]).long(),
+    )
+    alone = [
+        _assign(
+            centres,
+            boxes,
+            pred=pred[row],
+            scores=scores[row],
+            class_ids=torch.arange(first[row], first[row] + len(boxes)) % 2,
+        )
+        for row, boxes in enumerate(gt)
+    ]
+    expected = [
+        (row, cell, target + first[row])
+        for row, found in enumerate(alone)
+        for cell, target in zip(found.cells.tolist(), found.targets.tolist(), strict=True)
+    ]
+    rows, cells, numbers = together.rows, together.cells, together.targets
+    got = list(zip(rows.tolist(), cells.tolist(), numbers.tolist(), strict=True))
+    assert sorted(got) == sorted(expected)
+    torch.testing.assert_close(together.ious, torch.cat([found.ious for found in alone]))
+
+
+def test_paired_iou_equals_torchvision_row_by_row():
+    generator = torch.Generator().manual_seed(0)
+    corners = torch.rand(2, 20, 2, generator=generator) * 10
+    one, other = (torch.cat([c, c + 1 + c.flip(0)], dim=1) for c in corners)
+    torch.testing.assert_close(paired_iou(one, other), box_iou(one, other).diagonal())

@@ -4,10 +4,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchvision.ops import box_iou
 
 from stdet.training import losses
-from stdet.training.losses import LOSS_NAMES, aligned_iou, detection_loss
+from stdet.training.losses import LOSS_NAMES, detection_loss
 from stdet.types import HeadOutputs, Targets
 
 
@@ -128,13 +127,6 @@ def test_class_target_is_the_overlap_at_the_targets_class():
     detection_loss(outputs, [_targets([[0, 0, 4, 2]], [2])]).total.backward()
     # d BCE / d logit = sigmoid(0) - target.
     assert outputs.cls_logits.grad.flatten().tolist() == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
-
-
-def test_aligned_iou_equals_torchvision_row_by_row():
-    generator = torch.Generator().manual_seed(0)
-    corners = torch.rand(2, 20, 2, generator=generator) * 10
-    one, other = (torch.cat([c, c + 1 + c.flip(0)], dim=1) for c in corners)
-    torch.testing.assert_close(aligned_iou(one, other), box_iou(one, other).diagonal())
 
 
 def test_mean_over_two_processes_is_the_loss_of_the_joint_batch(monkeypatch):
