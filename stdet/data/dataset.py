@@ -21,7 +21,7 @@ from stdet.data.clip_sampler import (
     windows_of_sequence,
 )
 from stdet.data.core_box import core_box
-from stdet.data.frame_cache import BackgroundMotions, CleanFrames, FrameCache
+from stdet.data.frame_cache import BackgroundMotions, CleanFrames, FrameCache, Measurements
 from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.sequences import Sequence
 from stdet.data.transforms import ClipAugmentation, ClipSample
@@ -71,8 +71,12 @@ class ClipDataset(Dataset[Clip]):
         self.augment = augment
         self.seed = seed
         cache = FrameCache(cache_megabytes)
-        self.frames = CleanFrames(cache) if model.background else cache
-        self.motions = BackgroundMotions(self.frames)
+        is_measured = model.background or (augment is not None and augment.inject_targets_max > 0)
+        measured = Measurements(
+            self.sequences if is_measured else [], reach=_reach(model, augment)
+        )
+        self.frames = CleanFrames(cache, measured) if model.background else cache
+        self.motions = BackgroundMotions(self.frames, measured)
         self.windows: list[tuple[int, Window]] = [
             (number, window)
             for number, sequence in enumerate(self.sequences)
@@ -229,6 +233,14 @@ class ClipDataset(Dataset[Clip]):
             class_ids=torch.cat([sample.class_ids, torch.zeros_like(slots)]),
             track_ids=torch.cat([sample.track_ids, torch.full_like(slots, UNKNOWN_TRACK_ID)]),
         )
+
+
+def _reach(model: ModelConfig, augment: AugmentConfig | None) -> int:
+    """Return how many frames lie between two whose displacement is needed, at most."""
+    if not model.background:
+        return 0
+    # A lost frame puts one more between them.
+    return (LAGS[-1] + 1) * max(augment.frame_strides) if augment else LAGS[-1]
 
 
 def _background_maps(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:

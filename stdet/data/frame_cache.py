@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence as AbstractSequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from stdet.data.bad_pixels import BadPixels, replace_pixels
@@ -42,6 +44,64 @@ class FrameCache:
         return sequence.to_float(raw)
 
 
+class Measurements:
+    """What has been measured of sequences, in memory that loader processes share.
+
+    What one process has measured no other measures again. Nothing is locked: whoever measures a
+    value finds the same, and a value that is not whole yet counts as missing.
+
+    Args:
+        sequences: All that may be asked for.
+        reach: Frames between two whose displacement is kept, at most.
+    """
+
+    MOST_BAD = 64
+    """Bad pixels of a frame; those of a sequence with more are kept by each process."""
+
+    def __init__(self, sequences: AbstractSequence[Sequence], *, reach: int) -> None:
+        """Make room for all; nothing is measured yet."""
+        lengths = [sequence.annotation.num_frames for sequence in sequences]
+        firsts = np.cumsum([0, *lengths]).tolist()
+        self._rows = {
+            identity(sequence): slice(first, first + length)
+            for sequence, first, length in zip(sequences, firsts, lengths, strict=False)
+        }
+        self.reach = reach
+        total = firsts[-1]
+        self._steps = torch.full((total, 2), torch.nan, dtype=torch.float64)
+        self._shifts = torch.full((total, reach + 1, 2), torch.nan)
+        # Indices of bad pixels, -1 behind the last; -2 where nothing is known.
+        self._bad = torch.full((total, self.MOST_BAD), -2, dtype=torch.int32)
+        for table in (self._steps, self._shifts, self._bad):
+            table.share_memory_()  # type: ignore[no-untyped-call]
+
+    def steps(self, sequence: Sequence) -> NDArray[np.float64]:
+        """Return the displacement (T, 2) from the frame before to each, NaN where missing."""
+        steps: NDArray[np.float64] = self._steps[self._rows[identity(sequence)]].numpy()
+        return steps
+
+    def shifts(self, sequence: Sequence) -> FloatArray:
+        """Return displacements (T, reach + 1, 2) to so many frames later, NaN where missing."""
+        shifts: FloatArray = self._shifts[self._rows[identity(sequence)]].numpy()
+        return shifts
+
+    def bad_pixels(self, sequence: Sequence) -> list[IntArray] | None:
+        """Return the indices of bad pixels known before each frame, None where missing."""
+        table = self._bad[self._rows[identity(sequence)]].numpy()
+        if (table == -2).any():
+            return None
+        return [row[row >= 0].astype(np.int64) for row in table]
+
+    def keep_bad_pixels(self, sequence: Sequence, known: AbstractSequence[IntArray]) -> None:
+        """Keep what ``bad_pixels`` returns."""
+        if max(map(len, known), default=0) > self.MOST_BAD:
+            return
+        table = np.full((len(known), self.MOST_BAD), -1, np.int32)
+        for row, indices in zip(table, known, strict=True):
+            row[: len(indices)] = indices
+        self._bad[self._rows[identity(sequence)]] = torch.from_numpy(table)
+
+
 class CleanFrames:
     """Frames without the pixels that were known as bad when they came, as in a stream.
 
@@ -49,23 +109,30 @@ class CleanFrames:
 
     Args:
         cache: Reads the frames.
+        measured: Of these sequences.
     """
 
-    def __init__(self, cache: FrameCache) -> None:
+    def __init__(self, cache: FrameCache, measured: Measurements) -> None:
         """Start empty."""
         self.cache = cache
+        self.measured = measured
         self.bad: dict[tuple[Path, str], list[IntArray]] = {}
 
     def read(self, sequence: Sequence, index: int) -> FloatArray:
         """Return frame ``index`` as float32 (H, W) in [0, 1]."""
         key = identity(sequence)
         if key not in self.bad:
-            pixels, known = BadPixels(), []
-            for at in range(sequence.annotation.num_frames):
-                known.append(pixels.indices)
-                pixels.push(self.cache.read(sequence, at))
-            self.bad[key] = known
+            self.bad[key] = self.measured.bad_pixels(sequence) or self._look_through(sequence)
         return replace_pixels(self.cache.read(sequence, index), self.bad[key][index])
+
+    def _look_through(self, sequence: Sequence) -> list[IntArray]:
+        """Return the indices of bad pixels known before each frame."""
+        pixels, known = BadPixels(), []
+        for at in range(sequence.annotation.num_frames):
+            known.append(pixels.indices)
+            pixels.push(self.cache.read(sequence, at))
+        self.measured.keep_bad_pixels(sequence, known)
+        return known
 
 
 class BackgroundMotions:
@@ -73,13 +140,13 @@ class BackgroundMotions:
 
     Args:
         frames: Reads the frames.
+        measured: Of these sequences.
     """
 
-    def __init__(self, frames: FrameCache | CleanFrames) -> None:
-        """Start empty."""
+    def __init__(self, frames: FrameCache | CleanFrames, measured: Measurements) -> None:
+        """Measure nothing yet."""
         self.frames = frames
-        self.steps: dict[tuple[Path, str], NDArray[np.float64]] = {}
-        self.pairs: dict[tuple[Path, str], dict[tuple[int, int], NDArray[np.float64]]] = {}
+        self.measured = measured
 
     def positions(self, sequence: Sequence, indices: IntArray) -> FloatArray:
         """Return displacements (M, 2) since the earliest of the frames, float32, pixels.
@@ -96,34 +163,37 @@ class BackgroundMotions:
         """Return the displacement (..., 2) from the one to the other frame of pairs (..., 2).
 
         The frames are compared with one another directly; see ``background_shift``.
+
+        Raises:
+            ValueError: If two frames lie farther apart than the measurements reach.
         """
-        known = self.pairs.setdefault(identity(sequence), {})
-        wanted = {(int(min(pair)), int(max(pair))) for pair in pairs.reshape(-1, 2)}
-        missing = [pair for pair in wanted if pair not in known]
-        if missing:
-            indices = np.unique(missing)
-            prepared = {at: Registrable.of(self.frames.read(sequence, at)) for at in indices}
-            for one, other in missing:
-                known[one, other] = background_shift(
-                    prepared[one],
-                    prepared[other],
-                    guess_xy=self._steps(sequence, one, other).sum(axis=0),
-                )
-        found = [
-            known[one, other] if one <= other else -known[other, one]
-            for one, other in pairs.reshape(-1, 2).tolist()
-        ]
-        shifts: FloatArray = np.array(found, np.float32).reshape(pairs.shape)
-        return shifts
+        flat = pairs.reshape(-1, 2)
+        firsts, spans = flat.min(axis=1), np.ptp(flat, axis=1)
+        if spans.max(initial=0) > self.measured.reach:
+            raise ValueError(f"{spans.max()} frames between two; {self.measured.reach} at most.")
+        known = self.measured.shifts(sequence)
+        is_missing = np.isnan(known[firsts, spans]).any(axis=-1)
+        missing = np.unique(np.stack([firsts, firsts + spans], -1)[is_missing], axis=0).tolist()
+        prepared = {
+            at: Registrable.of(self.frames.read(sequence, at))
+            for at in np.unique(missing).tolist()
+        }
+        for one, other in missing:
+            known[one, other - one] = background_shift(
+                prepared[one],
+                prepared[other],
+                guess_xy=self._steps(sequence, one, other).sum(axis=0),
+            )
+        forwards = np.where(flat[:, :1] <= flat[:, 1:], 1, -1)
+        shifts: FloatArray = (known[firsts, spans] * forwards).astype(np.float32)
+        return shifts.reshape(pairs.shape)
 
     def _steps(self, sequence: Sequence, first: int, last: int) -> NDArray[np.float64]:
         """Return the displacements (last - first, 2) from each frame to the next."""
-        steps = self.steps.setdefault(
-            identity(sequence), np.full((sequence.annotation.num_frames, 2), np.nan)
-        )
+        steps = self.measured.steps(sequence)
         motion, previous = CameraMotion(), -1
         for index in range(first + 1, last + 1):
-            if np.isnan(steps[index, 0]):
+            if np.isnan(steps[index]).any():
                 if previous != index - 1:
                     motion = CameraMotion()
                     motion.push(self.frames.read(sequence, index - 1))

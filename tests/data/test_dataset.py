@@ -13,7 +13,7 @@ from stdet.data.background import LAGS, BackgroundResidual
 from stdet.data.camera_motion import translate
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.dataset import ClipDataset, clip_shape, collate
-from stdet.data.frame_cache import BackgroundMotions, CleanFrames, FrameCache
+from stdet.data.frame_cache import BackgroundMotions, CleanFrames, FrameCache, Measurements
 from stdet.data.registered_past import RegisteredPast
 from stdet.data.sequences import load_sequences
 from stdet.errors import ConfigError
@@ -222,8 +222,9 @@ class _Panning:
 
 def test_frames_and_displacements_of_the_loader_are_those_of_the_stream():
     sequence, stream = _Panning(), RegisteredPast(LAGS[-1])
-    clean = CleanFrames(FrameCache(8))
-    motions = BackgroundMotions(clean)
+    measured = Measurements([sequence], reach=LAGS[-1])
+    clean = CleanFrames(FrameCache(8), measured)
+    motions = BackgroundMotions(clean, measured)
     for index in range(40):
         frame = stream.push(sequence.read_raw(index))
         np.testing.assert_array_equal(clean.read(sequence, index), frame)
@@ -379,3 +380,45 @@ def test_data_root_in_the_home_folder_is_found(data_config, monkeypatch):
     monkeypatch.setenv("HOME", str(data_config.root.parent))
     config = dataclasses.replace(data_config, root=Path("~") / data_config.root.name)
     assert [sequence.name for sequence in load_sequences(config, "train")] == ["a", "b"]
+
+
+def test_loader_processes_share_what_they_measure(make, tiny_model):
+    dataset = make(AugmentConfig(frame_strides=(1, 2)), model=tiny_model(background=True))
+    keys = [(draw, index) for draw in range(4) for index in range(len(dataset))]
+    alone = make(AugmentConfig(frame_strides=(1, 2)), model=tiny_model(background=True))
+    expected = [alone[key].frames for key in keys]
+    for found, clip in zip(
+        DataLoader(dataset, sampler=keys, batch_size=None, num_workers=2), expected, strict=True
+    ):
+        torch.testing.assert_close(found.frames, clip, atol=0, rtol=0)
+    for name in ("steps", "shifts"):
+        for sequence in dataset.sequences:
+            shared, own = (getattr(d.motions.measured, name)(sequence) for d in (dataset, alone))
+            assert np.isfinite(shared).any()
+            np.testing.assert_array_equal(shared, own)
+    # What is known is not measured again.
+    dataset.motions.measured.shifts(dataset.sequences[0])[:] = 7
+    pairs = np.array([[0, 1], [1, 0]])
+    assert dataset.motions.shifts(dataset.sequences[0], pairs).tolist() == [[7, 7], [-7, -7]]
+
+
+def test_bad_pixels_are_kept_unless_they_are_too_many():
+    sequence = _Panning()
+    measured = Measurements([sequence], reach=0)
+    assert measured.bad_pixels(sequence) is None
+    most = Measurements.MOST_BAD
+    known = [np.arange(most + 1) for _ in range(40)]
+    measured.keep_bad_pixels(sequence, known)
+    assert measured.bad_pixels(sequence) is None
+    known = [np.arange(index % (most + 1)) for index in range(40)]
+    measured.keep_bad_pixels(sequence, known)
+    for found, wanted in zip(measured.bad_pixels(sequence), known, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_frames_too_far_apart_are_refused():
+    sequence = _Panning()
+    measured = Measurements([sequence], reach=3)
+    motions = BackgroundMotions(FrameCache(8), measured)
+    with pytest.raises(ValueError, match="4 frames between two; 3 at most"):
+        motions.shifts(sequence, np.array([[9, 5]]))
