@@ -71,12 +71,13 @@ class ClipDataset(Dataset[Clip]):
         self.augment = augment
         self.seed = seed
         cache = FrameCache(cache_megabytes)
+        # Of the background; without need of any the tables are empty.
         is_measured = model.background or (augment is not None and augment.inject_targets_max > 0)
-        measured = Measurements(
+        self.measured = Measurements(
             self.sequences if is_measured else [], reach=_reach(model, augment)
         )
-        self.frames = CleanFrames(cache, measured) if model.background else cache
-        self.motions = BackgroundMotions(self.frames, measured)
+        self.frames = CleanFrames(cache, self.measured) if model.background else cache
+        self.motions = BackgroundMotions(self.frames, self.measured)
         self.windows: list[tuple[int, Window]] = [
             (number, window)
             for number, sequence in enumerate(self.sequences)
@@ -236,10 +237,10 @@ class ClipDataset(Dataset[Clip]):
 
 
 def _reach(model: ModelConfig, augment: AugmentConfig | None) -> int:
-    """Return how many frames lie between two whose displacement is needed, at most."""
+    """Return how far apart frames lie whose displacement is needed, at most."""
     if not model.background:
         return 0
-    # A lost frame puts one more between them.
+    # A lost frame sets them one farther apart.
     return (LAGS[-1] + 1) * max(augment.frame_strides) if augment else LAGS[-1]
 
 

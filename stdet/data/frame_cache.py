@@ -45,14 +45,15 @@ class FrameCache:
 
 
 class Measurements:
-    """What has been measured of sequences, in memory that loader processes share.
+    """What has been measured of sequences, in tables that loader processes can share.
 
-    What one process has measured no other measures again. Nothing is locked: whoever measures a
-    value finds the same, and a value that is not whole yet counts as missing.
+    What one process has measured the others need not measure again. Nothing is locked: whoever
+    measures a value finds the same, and a value that is not whole yet counts as missing. The
+    tables take 272 + 8 (reach + 1) bytes per frame.
 
     Args:
         sequences: All that may be asked for.
-        reach: Frames between two whose displacement is kept, at most.
+        reach: Frames from one to another whose displacement is kept, at most.
     """
 
     MOST_BAD = 64
@@ -72,6 +73,9 @@ class Measurements:
         self._shifts = torch.full((total, reach + 1, 2), torch.nan)
         # Indices of bad pixels, -1 behind the last; -2 where nothing is known.
         self._bad = torch.full((total, self.MOST_BAD), -2, dtype=torch.int32)
+
+    def share(self) -> None:
+        """Put the tables into memory that processes started later share."""
         for table in (self._steps, self._shifts, self._bad):
             table.share_memory_()  # type: ignore[no-untyped-call]
 
@@ -170,7 +174,7 @@ class BackgroundMotions:
         flat = pairs.reshape(-1, 2)
         firsts, spans = flat.min(axis=1), np.ptp(flat, axis=1)
         if spans.max(initial=0) > self.measured.reach:
-            raise ValueError(f"{spans.max()} frames between two; {self.measured.reach} at most.")
+            raise ValueError(f"frames {spans.max()} apart; {self.measured.reach} at most.")
         known = self.measured.shifts(sequence)
         is_missing = np.isnan(known[firsts, spans]).any(axis=-1)
         missing = np.unique(np.stack([firsts, firsts + spans], -1)[is_missing], axis=0).tolist()

@@ -39,11 +39,9 @@ def build_optimizer(
     ]
     if config.optimizer == "sgd":
         rate = config.learning_rate * key_frames_per_step / REFERENCE_BATCH
-        return torch.optim.SGD(
-            groups, lr=rate, momentum=config.momentum, nesterov=True, fused=True
-        )
+        return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=True)
     return torch.optim.AdamW(
-        groups, lr=config.learning_rate, betas=(config.momentum, 0.999), eps=1e-8, fused=True
+        groups, lr=config.learning_rate, betas=(config.momentum, 0.999), eps=1e-8
     )
 
 

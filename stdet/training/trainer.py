@@ -179,6 +179,8 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=self.autocast_dtype is torch.float16
         )
+        if train.num_workers:
+            self.dataset.measured.share()
         self.loader: DataLoader[Any] = DataLoader(
             self.dataset,
             batch_sampler=self.batches,

@@ -384,6 +384,7 @@ def test_data_root_in_the_home_folder_is_found(data_config, monkeypatch):
 
 def test_loader_processes_share_what_they_measure(make, tiny_model):
     dataset = make(AugmentConfig(frame_strides=(1, 2)), model=tiny_model(background=True))
+    dataset.measured.share()
     keys = [(draw, index) for draw in range(4) for index in range(len(dataset))]
     alone = make(AugmentConfig(frame_strides=(1, 2)), model=tiny_model(background=True))
     expected = [alone[key].frames for key in keys]
@@ -393,11 +394,11 @@ def test_loader_processes_share_what_they_measure(make, tiny_model):
         torch.testing.assert_close(found.frames, clip, atol=0, rtol=0)
     for name in ("steps", "shifts"):
         for sequence in dataset.sequences:
-            shared, own = (getattr(d.motions.measured, name)(sequence) for d in (dataset, alone))
+            shared, own = (getattr(d.measured, name)(sequence) for d in (dataset, alone))
             assert np.isfinite(shared).any()
             np.testing.assert_array_equal(shared, own)
     # What is known is not measured again.
-    dataset.motions.measured.shifts(dataset.sequences[0])[:] = 7
+    dataset.measured.shifts(dataset.sequences[0])[:] = 7
     pairs = np.array([[0, 1], [1, 0]])
     assert dataset.motions.shifts(dataset.sequences[0], pairs).tolist() == [[7, 7], [-7, -7]]
 
@@ -420,5 +421,5 @@ def test_frames_too_far_apart_are_refused():
     sequence = _Panning()
     measured = Measurements([sequence], reach=3)
     motions = BackgroundMotions(FrameCache(8), measured)
-    with pytest.raises(ValueError, match="4 frames between two; 3 at most"):
+    with pytest.raises(ValueError, match="frames 4 apart; 3 at most"):
         motions.shifts(sequence, np.array([[9, 5]]))
