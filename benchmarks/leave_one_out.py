@@ -36,7 +36,7 @@ from stdet.evaluation.report import evaluate_sequences
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.pipeline import detect_sequence, score_paths, track_results
-from stdet.training.run import train
+from stdet.training.run import check_same_run, train
 from stdet.types import Tracks
 
 NUM_PARTS = 5
@@ -119,20 +119,24 @@ def held_out(
 
     Returns:
         By source, named as its folder; `SEGMENT` for the segment.
+
+    Raises:
+        ConfigError: If the folder holds a run of another recipe.
     """
     run_dir = runs / f"{fold.segment}_seed{seed}"
     kept = run_dir / "held_out.pickle"
+    parts = list(zip(config.data.extra_sources, fold.parts, strict=True))
+    sources = tuple(
+        replace(source, excluded_sequences=(*source.excluded_sequences, *names))
+        for source, names in parts
+    )
+    chosen = replace(
+        config,
+        data=replace(config.data, validation_sequences=(fold.segment,), extra_sources=sources),
+        train=replace(config.train, seed=seed, validate_every=config.train.epochs),
+    )
+    check_same_run(chosen, run_dir)
     if not kept.exists():
-        parts = list(zip(config.data.extra_sources, fold.parts, strict=True))
-        sources = tuple(
-            replace(source, excluded_sequences=(*source.excluded_sequences, *names))
-            for source, names in parts
-        )
-        chosen = replace(
-            config,
-            data=replace(config.data, validation_sequences=(fold.segment,), extra_sources=sources),
-            train=replace(config.train, seed=seed, validate_every=config.train.epochs),
-        )
         train(chosen, run_dir=run_dir)
         weights = str(run_dir / "last.safetensors")
         found = {SEGMENT: detect(weights, load_sequences(chosen.data, "validation"))}

@@ -61,14 +61,12 @@ class Measurements:
 
     def __init__(self, sequences: AbstractSequence[Sequence], *, reach: int) -> None:
         """Make room for all; nothing is measured yet."""
-        lengths = [sequence.annotation.num_frames for sequence in sequences]
-        firsts = np.cumsum([0, *lengths]).tolist()
-        self._rows = {
-            identity(sequence): slice(first, first + length)
-            for sequence, first, length in zip(sequences, firsts, lengths, strict=False)
-        }
+        total = 0
+        self._rows: dict[tuple[Path, str], slice] = {}
+        for sequence in sequences:
+            first, total = total, total + sequence.annotation.num_frames
+            self._rows[identity(sequence)] = slice(first, total)
         self.reach = reach
-        total = firsts[-1]
         self._steps = torch.full((total, 2), torch.nan, dtype=torch.float64)
         self._shifts = torch.full((total, reach + 1, 2), torch.nan)
         # Indices of bad pixels, -1 behind the last; -2 where nothing is known.

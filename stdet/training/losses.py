@@ -84,8 +84,7 @@ def detection_loss(
     obj_logits = outputs.obj_logits.float().flatten(1)  # (R, A)
     scores = decode_scores(outputs).detach()
 
-    counts = [len(target) for target in targets]
-    rows = torch.repeat_interleave(torch.tensor(counts)).to(obj_logits.device)
+    counts = torch.tensor([len(target) for target in targets])
     gt_xyxy = torch.cat([target.boxes_xyxy for target in targets])
     gt_class_ids = torch.cat([target.class_ids for target in targets])
     found = assign(
@@ -95,7 +94,7 @@ def detection_loss(
         feature_stride=outputs.feature_stride,
         gt_xyxy=gt_xyxy,
         gt_class_ids=gt_class_ids,
-        gt_rows=rows,
+        gt_rows=torch.repeat_interleave(counts).to(obj_logits.device),
     )
     at = found.rows, found.cells
     obj_target = torch.zeros_like(obj_logits)
