@@ -391,9 +391,11 @@ class TrackerConfig:
     lookahead: int | None = Field(default=5, ge=0)
     """Detections are scored by the path they lie on, in all earlier frames and this many later
     ones, which delays the output by as many frames. None keeps the detector's own scores."""
-    confirm_hits: int = Field(default=3, ge=1)
-    """M: a track is confirmed after M hits ..."""
-    confirm_window: int = Field(default=5, ge=1)
+    confirm_hits: int = Field(default=1, ge=1)
+    """M: a track is confirmed after M hits ... The score of a path has counted hits already: 0.5
+    takes four in a row of score 0.999, or seven of 0.9. Where ``lookahead`` is None, 3 within 5
+    keeps clutter out."""
+    confirm_window: int = Field(default=1, ge=1)
     """N: ... within N frames."""
     max_coast: int = Field(default=2, ge=0)
     """Frames that a confirmed track goes on without a detection, on its prediction."""

@@ -134,7 +134,7 @@ def test_every_error_of_a_file_is_listed_at_once(refusal):
     )
     for part in ("learing_rate", "train.epochs", "train.optimizer", "num_future_frames 3 must"):
         assert part in message
-    assert "confirm_hits 9 cannot exceed confirm_window 5" in message
+    assert "confirm_hits 9 cannot exceed confirm_window 1" in message
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stdet.boxes import box_iou, centres_xy
 from stdet.config import TrackerConfig
+from stdet.tracking.path_scores import PathScores
 from stdet.tracking.tracker import MIN_SIZE_PX, Tracker
 from stdet.types import Detections, Tracks
 
@@ -36,6 +37,11 @@ def run(tracker: Tracker, frames: Sequence[Points], *, first: int = 0) -> Tracks
     """Give the tracker one list of centres per frame."""
     parts = [tracker.update(detections_at(first + i, centres)) for i, centres in enumerate(frames)]
     return Tracks.concatenate(parts)
+
+
+def careful(**changes: float) -> TrackerConfig:
+    """Return settings that confirm after three hits in five frames, as without path scores."""
+    return TrackerConfig(**({"confirm_hits": 3, "confirm_window": 5} | changes))
 
 
 def run_pattern(pattern: str, config: TrackerConfig) -> dict[int, list[tuple[int, int]]]:
@@ -83,7 +89,7 @@ def run_pattern(pattern: str, config: TrackerConfig) -> dict[int, list[tuple[int
 def test_life_cycle_equals_the_hand_count(
     pattern: str, expected: dict[int, list[tuple[int, int]]]
 ) -> None:
-    assert run_pattern(pattern, TrackerConfig(max_lost=4)) == expected
+    assert run_pattern(pattern, careful(max_lost=4)) == expected
 
 
 def test_one_hit_confirms_and_no_coast_ends_at_once_where_configured() -> None:
@@ -93,7 +99,7 @@ def test_one_hit_confirms_and_no_coast_ends_at_once_where_configured() -> None:
 
 @pytest.mark.parametrize("max_coast", [1, 2, 5])
 def test_moving_target_keeps_its_id_through_max_coast_missed_frames(max_coast: int) -> None:
-    tracker = Tracker(TrackerConfig(max_coast=max_coast))
+    tracker = Tracker(careful(max_coast=max_coast))
     seen = [[[20.0 + 6 * i, 30.0 + 2 * i]] for i in range(20)]
     frames: list[Points] = [[] if 10 <= i < 10 + max_coast else seen[i] for i in range(20)]
     tracks = run(tracker, frames)
@@ -111,7 +117,7 @@ def test_target_that_outruns_its_own_box_keeps_its_id(speed: float) -> None:
     frames = [[[10 + speed * i, 200 - speed * i / 2]] for i in range(20)]
     first, second = detections_at(0, frames[0]), detections_at(1, frames[1])
     assert box_iou(first.boxes_xyxy, second.boxes_xyxy).item() == 0
-    tracks = run(Tracker(TrackerConfig()), frames)
+    tracks = run(Tracker(careful()), frames)
     assert tracks.track_ids.tolist() == [1] * 18
 
 
@@ -122,7 +128,7 @@ def test_crossing_targets_keep_their_ids() -> None:
     left = np.stack([100 - 4.0 * steps, 100 + 1.0 * steps], axis=1)
     noise = np.random.default_rng(1).normal(scale=0.3, size=(2, 41, 2))
     frames = np.stack([right + noise[0], left + noise[1]], axis=1)
-    tracks = run(Tracker(TrackerConfig()), list(frames))
+    tracks = run(Tracker(careful()), list(frames))
     assert set(tracks.track_ids.tolist()) == {1, 2}
     for track_id in (1, 2):
         rows = tracks.track_ids == track_id
@@ -134,9 +140,7 @@ def test_crossing_targets_keep_their_ids() -> None:
 def test_random_clutter_confirms_at_most_one_track_in_2000_frames() -> None:
     # 0.5 false alarms a frame on 256 x 256 px; a measured rate is 1 track in 10,000 frames.
     rng = np.random.default_rng(0)
-    tracks = run(
-        Tracker(TrackerConfig()), [rng.uniform(0, 256, (n, 2)) for n in rng.poisson(0.5, 2000)]
-    )
+    tracks = run(Tracker(careful()), [rng.uniform(0, 256, (n, 2)) for n in rng.poisson(0.5, 2000)])
     assert len(set(tracks.track_ids.tolist())) <= 1
 
 
@@ -163,7 +167,7 @@ def both(frame_index: int, strong: Points, weak: Points) -> Detections:
 
 
 def test_weak_detections_continue_a_track_and_start_none() -> None:
-    tracker = Tracker(TrackerConfig(max_coast=0, max_lost=0, continue_share=0.7))
+    tracker = Tracker(careful(max_coast=0, max_lost=0, continue_share=0.7))
     # 0.6 is above 0.7 x 0.8 and below 0.8: it is weak.
     frames = [both(i, [[50, 50]] if i < 3 else [], [[50, 50], [150, 150]]) for i in range(8)]
     parts = [tracker.update(found, confidence=0.8) for found in frames]
@@ -174,7 +178,7 @@ def test_weak_detections_continue_a_track_and_start_none() -> None:
 
 
 def test_strong_detection_goes_first_even_where_a_weak_one_is_nearer() -> None:
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     for i in range(4):
         tracker.update(both(i, [[50, 50]], []), confidence=0.8)
     tracks = tracker.update(both(4, [[51, 50]], [[50, 50]]), confidence=0.8)
@@ -183,7 +187,7 @@ def test_strong_detection_goes_first_even_where_a_weak_one_is_nearer() -> None:
 
 
 def test_lost_track_is_not_continued_by_a_weak_detection() -> None:
-    tracker = Tracker(TrackerConfig(max_coast=1, max_lost=20))
+    tracker = Tracker(careful(max_coast=1, max_lost=20))
     for i in range(4):
         tracker.update(both(i, [[50, 50]], []), confidence=0.8)
     for i in (4, 5):
@@ -194,7 +198,7 @@ def test_lost_track_is_not_continued_by_a_weak_detection() -> None:
 
 def test_lost_track_does_not_take_the_detection_of_one_that_is_shown() -> None:
     # Track 1 is lost near track 2, and so uncertain that it could take 2's detection.
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     run(tracker, [[[50.0, 50.0], [70.0, 50.0]]] * 6)
     run(tracker, [[[70.0, 50.0]]] * 8, first=6)
     tracks = tracker.update(detections_at(14, [[66.0, 50.0]]))
@@ -204,9 +208,7 @@ def test_lost_track_does_not_take_the_detection_of_one_that_is_shown() -> None:
 def test_ids_are_dense_and_given_in_order_of_confirmation() -> None:
     # The older target is seen in every second frame, so the younger is confirmed first.
     far, near = [10.0, 10.0], [200.0, 200.0]
-    tracks = run(
-        Tracker(TrackerConfig()), [[far], [near], [far, near], [near], [far], [far, near]]
-    )
+    tracks = run(Tracker(careful()), [[far], [near], [far, near], [near], [far], [far, near]])
     at_end = tracks.at_frame(5)
     assert at_end.track_ids.tolist() == [1, 2]
     np.testing.assert_allclose(centres_xy(at_end.boxes_xyxy), [near, far], atol=0.1)
@@ -225,6 +227,24 @@ def test_rows_carry_the_last_detections_score_and_class_and_the_smoothed_size() 
     assert (hit.detection_indices.item(), coasted.detection_indices.item()) == (0, -1)
 
 
+def test_score_of_a_path_has_confirmed_already() -> None:
+    """By default a track begins with its first detection: a path score of 0.5 takes a few."""
+    assert Tracker(TrackerConfig()).update(detections_at(0, [[9, 9]])).track_ids.tolist() == [1]
+    lookahead = TrackerConfig().lookahead
+    assert lookahead is not None
+    reached = {}
+    for num_hits in range(1, 6):
+        scores = PathScores(lookahead)
+        frames = [[[50, 50]] if 10 <= frame < 10 + num_hits else [] for frame in range(25)]
+        found = [
+            scored
+            for frame, centres in enumerate(frames)
+            for scored in scores.push(detections_at(frame, centres, score=0.999))
+        ]
+        reached[num_hits] = max(scored.scores.max() for scored in found if len(scored))
+    assert reached[3] < 0.5 < reached[4]
+
+
 def test_detection_without_area_gives_a_box_with_area() -> None:
     tracks = Tracker(TrackerConfig(confirm_hits=1)).update(detections_at(0, [[9, 9]], size=0))
     np.testing.assert_allclose(
@@ -233,20 +253,20 @@ def test_detection_without_area_gives_a_box_with_area() -> None:
 
 
 def test_dropped_frames_keep_the_id_and_use_the_true_time() -> None:
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     indices = [0, 1, 2, 3, 6, 7, 12, 13]
     parts = [tracker.update(detections_at(i, [[20.0 + 8 * i, 40.0]])) for i in indices]
     assert [part.track_ids.tolist() for part in parts] == [[], []] + [[1]] * 6
 
 
 def test_every_third_frame_alone_still_confirms_a_track() -> None:
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     parts = [tracker.update(detections_at(i, [[20.0 + 2 * i, 40.0]])) for i in (0, 3, 6)]
     assert parts[-1].track_ids.tolist() == [1]
 
 
 def test_track_does_not_survive_a_jump_that_leaves_its_place_unknown() -> None:
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     run(tracker, [[[50.0, 50.0]]] * 4)
     after = run(tracker, [[[50.0, 50.0]]] * 3, first=1000)
     assert after.track_ids.tolist() == [2]
@@ -257,7 +277,7 @@ def test_track_does_not_survive_a_jump_that_leaves_its_place_unknown() -> None:
 def test_frame_index_that_does_not_increase_is_an_error_and_changes_nothing(
     frame_index: int,
 ) -> None:
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     run(tracker, [[[50.0, 50.0]]] * 4)
     with pytest.raises(ValueError, match=rf"frame {frame_index} after frame 3.*reset\(\)"):
         tracker.update(detections_at(frame_index, []))
@@ -265,7 +285,7 @@ def test_frame_index_that_does_not_increase_is_an_error_and_changes_nothing(
 
 
 def test_reset_forgets_tracks_ids_and_time() -> None:
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     before = run(tracker, [[[50.0, 50.0]]] * 4)
     tracker.reset()
     after = run(tracker, [[[50.0, 50.0]]] * 4)
@@ -275,8 +295,8 @@ def test_reset_forgets_tracks_ids_and_time() -> None:
 
 def test_two_trackers_in_one_process_do_not_disturb_each_other() -> None:
     frames = random_scene(seed=3)
-    alone = run(Tracker(TrackerConfig()), frames)
-    one, other = Tracker(TrackerConfig()), Tracker(TrackerConfig())
+    alone = run(Tracker(careful()), frames)
+    one, other = Tracker(careful()), Tracker(careful())
     parts = []
     for i, centres in enumerate(frames):
         parts.append(one.update(detections_at(i, centres)))
@@ -285,9 +305,9 @@ def test_two_trackers_in_one_process_do_not_disturb_each_other() -> None:
 
 
 def test_empty_frames_for_ever_leave_nothing_in_memory() -> None:
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     run(tracker, random_scene(seed=4))
-    run(tracker, [[]] * (TrackerConfig().max_lost + 1), first=20)
+    run(tracker, [[]] * (careful().max_lost + 1), first=20)
     assert len(tracker._states) == len(tracker._lives) == 0
 
 
@@ -319,8 +339,8 @@ def assert_same_tracks(
 @settings(max_examples=15, deadline=None)
 def test_shifting_the_scene_shifts_the_boxes(seed: int, shift_xy: tuple[float, float]) -> None:
     frames = random_scene(seed)
-    moved = run(Tracker(TrackerConfig()), [centres + shift_xy for centres in frames])
-    assert_same_tracks(moved, run(Tracker(TrackerConfig()), frames), shift_xy=shift_xy)
+    moved = run(Tracker(careful()), [centres + shift_xy for centres in frames])
+    assert_same_tracks(moved, run(Tracker(careful()), frames), shift_xy=shift_xy)
 
 
 @given(seed=st.integers(0, 10_000))
@@ -330,8 +350,8 @@ def test_order_of_equal_detections_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed + 1)
     orders = [rng.permutation(len(centres)) for centres in frames]
     shuffled = [centres[order] for centres, order in zip(frames, orders, strict=True)]
-    tracks = run(Tracker(TrackerConfig()), frames)
-    other = run(Tracker(TrackerConfig()), shuffled)
+    tracks = run(Tracker(careful()), frames)
+    other = run(Tracker(careful()), shuffled)
     assert_same_tracks(other, tracks)
     for frame, row, other_row in zip(
         tracks.frame_indices, tracks.detection_indices, other.detection_indices, strict=True
@@ -362,7 +382,7 @@ def test_rows_are_always_sound(frames: list[list[tuple[int, int]]]) -> None:
 def test_fifty_targets_take_less_than_five_milliseconds_a_frame() -> None:
     rng = np.random.default_rng(0)
     start, speed = rng.uniform(0, 500, (50, 2)), rng.normal(0, 3, (50, 2))
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(careful())
     durations = []
     for i in range(30):
         detections = detections_at(i, start + speed * i)
