@@ -6,8 +6,8 @@
 Each target of the test split is seen in every frame, 0.4 px off; in a share of the frames, drawn
 one by one, its score is weak (0.3 to 0.6, else 0.6 to 0.9). False alarms lie anywhere, a mean of
 0.05 or 0.5 strong and four times as many weak ones per frame. The operating point is 0.6. These
-are scores of frames, so that three hits in five frames confirm a track; where the scores are those
-of paths, one does (docs/decisions/0015).
+are scores of frames, with many false alarms, so that three hits in five frames confirm a track;
+where the scores are those of paths, one does (docs/decisions/0015).
 """
 
 from __future__ import annotations

@@ -232,17 +232,19 @@ def test_score_of_a_path_has_confirmed_already() -> None:
     assert Tracker(TrackerConfig()).update(detections_at(0, [[9, 9]])).track_ids.tolist() == [1]
     lookahead = TrackerConfig().lookahead
     assert lookahead is not None
-    reached = {}
-    for num_hits in range(1, 6):
+
+    def best(num_hits: int, score: float) -> float:
         scores = PathScores(lookahead)
         frames = [[[50, 50]] if 10 <= frame < 10 + num_hits else [] for frame in range(25)]
         found = [
             scored
             for frame, centres in enumerate(frames)
-            for scored in scores.push(detections_at(frame, centres, score=0.999))
+            for scored in scores.push(detections_at(frame, centres, score=score))
         ]
-        reached[num_hits] = max(scored.scores.max() for scored in found if len(scored))
-    assert reached[3] < 0.5 < reached[4]
+        return float(max(scored.scores.max() for scored in found if len(scored)))
+
+    assert best(3, 0.999) < 0.5 < best(4, 0.999)
+    assert best(6, 0.9) < 0.5 < best(7, 0.9)
 
 
 def test_detection_without_area_gives_a_box_with_area() -> None:
@@ -336,22 +338,26 @@ def assert_same_tracks(
     seed=st.integers(0, 10_000),
     shift_xy=st.tuples(st.floats(-500, 500), st.floats(-500, 500)),
 )
+@pytest.mark.parametrize("config", [TrackerConfig(), careful()])
 @settings(max_examples=15, deadline=None)
-def test_shifting_the_scene_shifts_the_boxes(seed: int, shift_xy: tuple[float, float]) -> None:
+def test_shifting_the_scene_shifts_the_boxes(
+    config: TrackerConfig, seed: int, shift_xy: tuple[float, float]
+) -> None:
     frames = random_scene(seed)
-    moved = run(Tracker(careful()), [centres + shift_xy for centres in frames])
-    assert_same_tracks(moved, run(Tracker(careful()), frames), shift_xy=shift_xy)
+    moved = run(Tracker(config), [centres + shift_xy for centres in frames])
+    assert_same_tracks(moved, run(Tracker(config), frames), shift_xy=shift_xy)
 
 
 @given(seed=st.integers(0, 10_000))
+@pytest.mark.parametrize("config", [TrackerConfig(), careful()])
 @settings(max_examples=15, deadline=None)
-def test_order_of_equal_detections_does_not_matter(seed: int) -> None:
+def test_order_of_equal_detections_does_not_matter(config: TrackerConfig, seed: int) -> None:
     frames = random_scene(seed)
     rng = np.random.default_rng(seed + 1)
     orders = [rng.permutation(len(centres)) for centres in frames]
     shuffled = [centres[order] for centres, order in zip(frames, orders, strict=True)]
-    tracks = run(Tracker(careful()), frames)
-    other = run(Tracker(careful()), shuffled)
+    tracks = run(Tracker(config), frames)
+    other = run(Tracker(config), shuffled)
     assert_same_tracks(other, tracks)
     for frame, row, other_row in zip(
         tracks.frame_indices, tracks.detection_indices, other.detection_indices, strict=True
