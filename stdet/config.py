@@ -397,6 +397,9 @@ class TrackerConfig:
     """N: ... within N frames. The score of a path has counted hits already: 0.5 takes four in a
     row of score 0.999, or seven of 0.9. With ``lookahead`` None and a loose operating point, 3
     within 5 keeps clutter out (docs/decisions/0015)."""
+    backtrack: int = Field(default=5, ge=0)
+    """A new track is followed back through this many frames, by detections that were too weak to
+    begin it, which delays the output by as many. 0 reports it from where it began."""
     max_coast: int = Field(default=2, ge=0)
     """Frames that a confirmed track goes on without a detection, on its prediction."""
     max_lost: int = Field(default=20, ge=0)

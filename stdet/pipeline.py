@@ -35,8 +35,8 @@ from stdet.errors import IncompleteInputError
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.detector import ClipDetector
 from stdet.postprocess import postprocess
+from stdet.tracking.backtracking import BacktrackingTracker
 from stdet.tracking.path_scores import PathScores
-from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, FloatArray, Tracks
 
 
@@ -226,22 +226,20 @@ def score_paths(
 
 
 def track_detections(
-    tracker: Tracker, detections: AbstractSequence[Detections], *, confidence: float
+    detections: AbstractSequence[Detections], config: TrackerConfig, *, confidence: float
 ) -> Tracks:
     """Track one sequence's detections at an operating point."""
-    tracker.reset()
-    return Tracks.concatenate(
-        [tracker.update(found, confidence=confidence) for found in detections]
-    )
+    tracker = BacktrackingTracker(config)
+    done = [out for found in detections for out in tracker.push(found, confidence=confidence)]
+    return Tracks.concatenate([tracks for _, tracks in (*done, *tracker.flush())])
 
 
 def track_results(
     results: AbstractSequence[SequenceResult], config: TrackerConfig, *, confidence: float
 ) -> list[SequenceResult]:
     """Return the results with the tracks that their detections give at an operating point."""
-    tracker = Tracker(config)
     return [
-        replace(result, tracks=track_detections(tracker, result.detections, confidence=confidence))
+        replace(result, tracks=track_detections(result.detections, config, confidence=confidence))
         for result in results
     ]
 
@@ -278,7 +276,7 @@ class StreamingTracker:
         if config.lookahead is not None:
             streaming = PathScoredDetector(streaming, config.lookahead)
         self.streaming = streaming
-        self.tracker = Tracker(config)
+        self.tracker = BacktrackingTracker(config)
         self.confidence = confidence
 
     @classmethod
@@ -315,7 +313,8 @@ class StreamingTracker:
         Where frames are missing the detector's memory starts anew, since a clip must not span a
         gap, and so do the paths that score detections. At a gap in the numbering of an image
         folder, whose length nobody knows, all tracks end; over a frame that could not be read they
-        are predicted. Frames come late, by the detector's future frames and ``lookahead``.
+        are predicted. No track reaches back over either. Frames come late, by the detector's
+        future frames, ``lookahead`` and ``backtrack``.
 
         Args:
             source: Frames.
@@ -334,24 +333,32 @@ class StreamingTracker:
             for frame in source.frames(start, stop):
                 missing = range(previous + 1, frame.index + 1)
                 if previous >= 0 and (len(missing) > 1 or frame.index in source.gaps):
-                    yield from self._tracked(waiting, self.streaming.flush())
+                    yield from self._rest(waiting)
                     if not source.gaps.isdisjoint(missing):
                         self.tracker.end_tracks()
                 previous = frame.index
                 waiting.append(frame)
                 found = self.streaming.push(frame.index, source.scale.apply(frame.pixels))
-                yield from self._tracked(waiting, found)
+                for detections in found:
+                    done = self.tracker.push(detections, confidence=self.confidence)
+                    yield from self._frames(waiting, done)
         except IncompleteInputError as error:
             incomplete = error
-        yield from self._tracked(waiting, self.streaming.flush())
+        yield from self._rest(waiting)
         if incomplete is not None:
             raise incomplete
 
-    def _tracked(
-        self, waiting: deque[Frame], detections: list[Detections]
+    def _rest(self, waiting: deque[Frame]) -> Iterator[TrackedFrame]:
+        """Decide what waits for later frames, in detector, scores and tracker."""
+        for detections in self.streaming.flush():
+            done = self.tracker.push(detections, confidence=self.confidence)
+            yield from self._frames(waiting, done)
+        yield from self._frames(waiting, self.tracker.flush())
+
+    def _frames(
+        self, waiting: deque[Frame], done: list[tuple[Detections, Tracks]]
     ) -> Iterator[TrackedFrame]:
-        for found in detections:
-            tracks = self.tracker.update(found, confidence=self.confidence)
+        for found, tracks in done:
             is_kept = found.scores >= self.confidence
             is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
             # Rows among all become rows among the kept; a coasted track's -1 stays.

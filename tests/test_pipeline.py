@@ -25,7 +25,6 @@ from stdet.pipeline import (
 )
 from stdet.postprocess import postprocess
 from stdet.scoring import score_sequences
-from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
 ALL_CELLS = PostprocessConfig(score_floor=0.0, nms_iou=1.0, max_detections=1000)
@@ -193,13 +192,15 @@ class _KnownTarget(StreamingDetector):
 
 @pytest.fixture
 def tracker_of(tiny_model, lively):
-    def build(num_future_frames=0, lookahead=None):
+    def build(num_future_frames=0, lookahead=None, backtrack=0):
         model = tiny_model(temporal={"num_future_frames": num_future_frames})
         streaming = _KnownTarget(
             lively(build_detector(model)), model=model, config=ALL_CELLS, device=CPU
         )
         streaming.seen = []
-        config = TrackerConfig(confirm_hits=2, confirm_window=2, lookahead=lookahead)
+        config = TrackerConfig(
+            confirm_hits=2, confirm_window=2, lookahead=lookahead, backtrack=backtrack
+        )
         tracker = StreamingTracker(streaming, config, confidence=0.5)
         tracker.seen = streaming.seen
         return tracker
@@ -246,6 +247,17 @@ def test_tracks_are_predicted_over_an_unreadable_frame(tracker_of, num_future_fr
     assert [pushed for _, pushed in tracker.seen] == (
         [1, 2, 3, 1, 2] if num_future_frames == 0 else [3, 3, 3, 2, 2]
     )
+
+
+@pytest.mark.parametrize("lookahead", [None, 3])
+@pytest.mark.parametrize("backtrack", [1, 5])
+def test_tracks_reach_back_but_not_over_a_gap(tracker_of, lookahead, backtrack):
+    tracker = tracker_of(lookahead=lookahead, backtrack=backtrack)
+    tracked = list(tracker.run(_StubSource(range(6), gaps=[3])))
+    assert [t.frame.index for t in tracked] == list(range(6))
+    assert [t.detections.frame_index for t in tracked] == list(range(6))
+    assert [t.tracks.track_ids.tolist() for t in tracked] == [[1]] * 3 + [[2]] * 3
+    assert [t.tracks.detection_indices.tolist() for t in tracked] == [[0]] * 6
 
 
 def test_gap_at_an_unreadable_frame_still_ends_tracks(tracker_of):
@@ -310,7 +322,7 @@ def test_scoring_scores_what_the_stream_says(
     assert not detector.training
     if confidence is not None:
         assert scored.confidence == confidence
-    tracks = track_detections(Tracker(config.tracker), detections, confidence=scored.confidence)
+    tracks = track_detections(detections, config.tracker, confidence=scored.confidence)
     result = SequenceResult(annotation=sequence.annotation, detections=detections, tracks=tracks)
     wanted = evaluate_sequences([result], config.evaluation, confidence=scored.confidence)
     # As text, because undefined scores are NaN.
