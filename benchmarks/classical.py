@@ -1,14 +1,16 @@
 """Compare the classical detectors, and networks, on one set of sequences.
 
-    python benchmarks/classical.py DATA [--set KEY=VALUE ...] [--detectors NAME ...]
-        [--weights WEIGHTS ...]
+    python benchmarks/classical.py DATA [--set KEY=VALUE ...] [--source NAME]
+        [--detectors NAME ...] [--weights WEIGHTS ...] [--radius-px 3]
 
-DATA is a configuration (its validation split is taken), a `centroids.csv` beside folders of
-frames, or the `boxes.json` of drone_ir (the clips and the rule of `drone_ir.py`). Hits by centre
-distance below 3 px but for drone_ir; mAP50 only where boxes are tight. Frames per second are of
-the detector alone, without reading, by CPU time of one thread. The score of the best F1 is an
-operating point for those who choose on this set, never a result. Every table comes twice: with the
-detector's own scores, frame by frame, and with those of paths, as `stdet track` has them.
+DATA is a configuration (its validation split is taken, or all of its further source in a folder
+NAME), a `centroids.csv` beside folders of frames, or the `boxes.json` of drone_ir (the clips of
+`drone_ir.py`). Hits by centre distance below `--radius-px`, but where boxes are loose (drone_ir,
+a source without `boxes: point`) by the rule of `drone_ir.py`; mAP50 only where boxes are tight.
+Frames per second are of the detector alone, without reading, by CPU time of one thread. The score
+of the best F1 is an operating point for those who choose on this set, never a result. Every table
+comes twice: with the detector's own scores, frame by frame, and with those of paths, as
+`stdet track` has them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import drone_ir
@@ -68,21 +71,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="configuration, centroids.csv or boxes.json")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
+    parser.add_argument("--source", metavar="NAME", help="further source of the configuration")
+    parser.add_argument("--radius-px", type=float, default=EvaluationConfig().pd_radius_px)
     parser.add_argument("--detectors", nargs="*", choices=METHODS, default=METHODS)
     parser.add_argument("--weights", nargs="*", default=[])
     args = parser.parse_args()
     torch.set_num_threads(1)
-    loose = args.data.suffix == ".json"
-    rule = Rule(growth=drone_ir.loose_growth if loose else near_growth, has_tight_boxes=not loose)
-    footage = read_footage(args.data, args.overrides)
+    if args.source is not None:
+        config = load_config(args.data, args.overrides)
+        source = next(s for s in config.data.extra_sources if s.root.name == args.source)
+        loose = source.boxes != "point"
+        footage = [Footage(annotation=s.annotation, read=s.read) for s in load_source(source)]
+    else:
+        loose = args.data.suffix == ".json"
+        footage = read_footage(args.data, args.overrides)
+    near = partial(hit_growth, radius_px=args.radius_px)
+    rule = Rule(growth=drone_ir.loose_growth if loose else near, has_tight_boxes=not loose)
     for name in args.detectors:
         compare(name, build_classical(name, PostprocessConfig()), footage, rule)
     for name in args.weights:
         compare(name, drone_ir.network(name), footage, rule)
-
-
-def near_growth(result: SequenceResult) -> HitGrowth:
-    return hit_growth(result, radius_px=EvaluationConfig().pd_radius_px)
 
 
 def read_footage(data: Path, overrides: list[str]) -> list[Footage]:

@@ -1,7 +1,7 @@
 """Train a recipe with each segment left out in turn, and score it on what it never saw.
 
     python benchmarks/leave_one_out.py RECIPE [--seeds 0 1 2] [--folds data5 data13 ...]
-        [--run-dir runs/leave_one_out] [--set KEY=VALUE ...]
+        [--run-dir runs/leave_one_out] [--radius-px 3] [--set KEY=VALUE ...]
 
 A fold leaves out one segment of the recipe's training file and, beside it, every fifth sequence of
 each further source (of drone_ir, of each class): fold 0 the sequences 0, 5, 10, ... and so on; a
@@ -10,18 +10,20 @@ out: the weights are those of the last epoch, and the operating point of a fold 
 which the *other* folds' segments give 0.05 false alarms per frame. Killed, it goes on where it
 was; a fold that is done is read from its folder.
 
-Segments, and sources with `boxes: point`: hit within 3 px of the centre. Other sources: within
-half the longer side of the box. As many frames of a sequence are looked at as the recipe takes
-(its middle `max_frames`). All false alarms count. What the recipe excludes from training is scored
-too, with its part; a second line leaves it out. Every table comes twice: with scores of frames,
-those of the network, and with those of paths, as `stdet track` has them.
+Segments, and sources with `boxes: point`: hit within `--radius-px` of the centre. Other sources:
+within half the longer side of the box. As many frames of a sequence are looked at as the recipe
+takes (its middle `max_frames`). All false alarms count. What the recipe excludes from training is
+scored too, with its part; a second line leaves it out. Every table comes twice: with scores of
+frames, those of the network, and with those of paths, as `stdet track` has them.
 """
 
 from __future__ import annotations
 
 import argparse
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--folds", nargs="+", help="segments to leave out (all)")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/leave_one_out"))
+    parser.add_argument("--radius-px", type=float, default=EvaluationConfig().pd_radius_px)
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     args = parser.parse_args()
     config = load_config(args.recipe, args.overrides)
@@ -72,12 +75,13 @@ def main() -> None:
         folds = [fold for fold in folds if fold.segment in args.folds]
     for seed in args.seeds:
         found = [held_out(config, fold, seed, args.run_dir) for fold in folds]
-        report(folds, found, f"seed {seed}, scores of frames", config)
+        near = partial(hit_growth, radius_px=args.radius_px)
+        report(folds, found, f"seed {seed}, scores of frames", config, near)
         scored = [
             {kind: score_paths(results, config.tracker) for kind, results in part.items()}
             for part in found
         ]
-        report(folds, scored, f"seed {seed}, scores of paths", config)
+        report(folds, scored, f"seed {seed}, scores of paths", config, near)
 
 
 def make_folds(config: StdetConfig) -> list[Fold]:
@@ -167,9 +171,10 @@ def report(
     found: list[dict[str, list[SequenceResult]]],
     title: str,
     config: StdetConfig,
+    near: Callable[[SequenceResult], HitGrowth],
 ) -> None:
     """Print a line per segment and the means, then the other sources."""
-    growths = [[near_growth(result) for result in part[SEGMENT]] for part in found]
+    growths = [[near(result) for result in part[SEGMENT]] for part in found]
     print(f"\n{config.model.name}, {title}, last epoch, left-out segments")
     titles = [*(f"Pd@{rate}" for rate in RATES), "mAP50", "score", "Pd", "Fa/frame", "IDF1"]
     print(f"{'segment':<10}{'frames':>7}", *(f"{title:>9}" for title in titles))
@@ -186,7 +191,7 @@ def report(
     print_rates("all frames", pooled)
     for source in config.data.extra_sources:
         name = source.root.name
-        grow = near_growth if source.boxes == "point" else loose_growth
+        grow = near if source.boxes == "point" else loose_growth
         grown = {r.annotation.name: grow(r) for part in found for r in part.get(name, ())}
         if not grown:
             continue
@@ -197,11 +202,6 @@ def report(
         kept = [growth for key, growth in grown.items() if key not in source.excluded_sequences]
         if len(kept) < len(grown):
             print_rates(f"{name}, {len(kept)} that the recipe does not exclude", join_growth(kept))
-
-
-def near_growth(result: SequenceResult) -> HitGrowth:
-    """Match the detections of one sequence by the distance of centres."""
-    return hit_growth(result, radius_px=EvaluationConfig().pd_radius_px)
 
 
 def segment_values(
