@@ -6,8 +6,8 @@ last frames wait, and a tracker with the same filter, gates and thresholds runs 
 reverse, from the track's first detection, on what no other track has taken.
 
 Source:
-    Ours; that a track may be started late and reported from its first plot is common in radar
-    (retrodiction, Drummond 1993). Evidence: docs/decisions/0016.
+    Ours. What later frames say about earlier states is called retrodiction in tracking (Koch 2000,
+    IEEE Trans. AES 36); here it also adds detections. Evidence: docs/decisions/0016.
 """
 
 from __future__ import annotations
@@ -28,6 +28,25 @@ class _Waiting:
 
     detections: Detections
     tracks: Tracks
+
+
+@dataclass(kw_only=True, slots=True)
+class _Followed:
+    """A track on its way back.
+
+    Attributes:
+        latest: Its earliest row (1) that has a detection.
+        missed: Frames before that in which none was found, with its rows (1) there.
+    """
+
+    latest: Tracks
+    missed: list[tuple[_Waiting, Tracks]]
+
+    def fill(self, found: Tracks) -> None:
+        """Add its row with a detection and those that lie between."""
+        for frame, row in self.missed:
+            frame.tracks = _with_row(frame.tracks, _between(found, self.latest, row))
+        self.latest, self.missed = found, []
 
 
 class BacktrackingTracker:
@@ -74,8 +93,8 @@ class BacktrackingTracker:
         tracks = self._tracker.update(detections, confidence=confidence)
         if self._waiting:
             is_new = ~np.isin(tracks.track_ids, self._waiting[-1].tracks.track_ids)
-            for row in np.flatnonzero(is_new):
-                self._follow_back(tracks[row : row + 1], detections, confidence)
+            if is_new.any():
+                self._follow_back(tracks[is_new], detections, confidence)
         self._waiting.append(_Waiting(detections=detections, tracks=tracks))
         return [self._pop()] if len(self._waiting) > self._config.backtrack else []
 
@@ -91,44 +110,44 @@ class BacktrackingTracker:
         oldest = self._waiting.popleft()
         return oldest.detections, oldest.tracks
 
-    def _follow_back(self, first: Tracks, detections: Detections, confidence: float) -> None:
-        """Add rows of a track that begins in the newest frame to those that wait.
+    def _follow_back(self, new: Tracks, detections: Detections, confidence: float) -> None:
+        """Add rows of tracks that begin in the newest frame to those that wait.
 
         Args:
-            first: Its row (1) in the newest frame.
+            new: Their rows in the newest frame, each with a detection.
             detections: Of the newest frame.
             confidence: Operating point.
         """
-        (track_id,) = first.track_ids
-        newest = detections.frame_index
         backward = Tracker(replace(self._config, confirm_hits=1, confirm_window=1))
-        backward.update(replace(detections[first.detection_indices], frame_index=0))
-        latest = first
-        missed: list[tuple[_Waiting, Tracks]] = []
+        rows = np.sort(new.detection_indices)
+        started = backward.update(replace(detections[rows], frame_index=0))
+        followed = {
+            int(backward_id): _Followed(latest=new[new.detection_indices == rows[row]], missed=[])
+            for backward_id, row in zip(started.track_ids, started.detection_indices, strict=True)
+        }
         for frame in reversed(self._waiting):
-            if track_id in frame.tracks.track_ids:
-                return
+            index, tracks = frame.detections.frame_index, frame.tracks
             is_free = np.ones(len(frame.detections), np.bool_)
-            is_free[frame.tracks.detection_indices[frame.tracks.detection_indices >= 0]] = False
+            is_free[tracks.detection_indices[tracks.detection_indices >= 0]] = False
             free = np.append(np.flatnonzero(is_free), -1)
-            elapsed = newest - frame.detections.frame_index
+            elapsed = detections.frame_index - index
             found = backward.update(
                 replace(frame.detections[is_free], frame_index=elapsed), confidence=confidence
             )
-            row = found[found.track_ids == 1]
-            if not len(row):
-                return
-            row = replace(
-                row,
-                frame_indices=np.array([frame.detections.frame_index]),
-                track_ids=np.array([track_id]),
-                detection_indices=free[row.detection_indices],
-            )
-            missed.append((frame, row))
-            if row.detection_indices[0] >= 0:
-                for each, its_row in missed:
-                    each.tracks = _with_row(each.tracks, _between(row, latest, its_row))
-                latest, missed = row, []
+            for backward_id, track in list(followed.items()):
+                row = found[found.track_ids == backward_id]
+                if not len(row) or track.latest.track_ids[0] in tracks.track_ids:
+                    del followed[backward_id]
+                    continue
+                row = replace(
+                    row,
+                    frame_indices=np.array([index]),
+                    track_ids=track.latest.track_ids,
+                    detection_indices=free[row.detection_indices],
+                )
+                track.missed.append((frame, row))
+                if row.detection_indices[0] >= 0:
+                    track.fill(row)
 
 
 def _between(earlier: Tracks, later: Tracks, row: Tracks) -> Tracks:
