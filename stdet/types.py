@@ -247,7 +247,8 @@ class Tracks:
         frame_indices: int64 (M,), counted from 0.
         track_ids: int64 (M,), at least 1; one id at most once per frame.
         boxes_xyxy: float32 (M, 4) in original-frame pixels.
-        scores: float32 (M,) in [0, 1]; the last detection's score where the track coasted.
+        scores: float32 (M,) in [0, 1]; that of a neighbouring detection where
+            the track coasted.
         class_ids: int64 (M,).
         detection_indices: int64 (M,), the row in that frame's ``Detections``, -1 where the track
             coasted.

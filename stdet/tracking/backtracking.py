@@ -103,7 +103,10 @@ class BacktrackingTracker:
         return [self._pop() for _ in range(len(self._waiting))]
 
     def end_tracks(self) -> None:
-        """End every track, at a cut in the stream; ids and frame indices go on counting."""
+        """End every track, at a cut in the stream; ids and frame indices go on counting.
+
+        Call ``flush`` first: tracks reach back over frames that still wait.
+        """
         self._tracker.end_tracks()
 
     def _pop(self) -> tuple[Detections, Tracks]:
@@ -148,6 +151,8 @@ class BacktrackingTracker:
                 track.missed.append((frame, row))
                 if row.detection_indices[0] >= 0:
                     track.fill(row)
+            if not followed:
+                return
 
 
 def _between(earlier: Tracks, later: Tracks, row: Tracks) -> Tracks:
