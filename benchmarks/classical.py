@@ -79,7 +79,10 @@ def main() -> None:
     torch.set_num_threads(1)
     if args.source is not None:
         config = load_config(args.data, args.overrides)
-        source = next(s for s in config.data.extra_sources if s.root.name == args.source)
+        sources = {source.root.name: source for source in config.data.extra_sources}
+        if args.source not in sources:
+            parser.error(f"--source {args.source}: {args.data} has {', '.join(sources)}")
+        source = sources[args.source]
         loose = source.boxes != "point"
         footage = [Footage(annotation=s.annotation, read=s.read) for s in load_source(source)]
     else:

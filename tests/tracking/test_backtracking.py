@@ -89,6 +89,16 @@ def test_two_that_begin_together_share_no_detection():
     assert sorted(len(frames_of(tracks, i)) for i in (1, 2)) == [1, 2]
 
 
+def test_two_that_begin_together_keep_their_own_pasts():
+    rows = [(20, 50, 0.36), (150, 150, 0.4)]
+    frames = [frame(0, *rows), frame(1, *rows), frame(2, (20, 50, 0.9), (150, 150, 0.8))]
+    tracks, _ = tracked(frames)
+    for track_id, x in ((1, 20), (2, 150)):
+        mine = tracks.track_ids == track_id
+        assert tracks.frame_indices[mine].tolist() == [0, 1, 2]
+        np.testing.assert_allclose(centres_xy(tracks.boxes_xyxy[mine])[:, 0], x, atol=0.5)
+
+
 def test_later_confirmation_is_reported_from_the_first_hit():
     tracks, _ = tracked(moving([0.9] * 5), confirm_hits=3, confirm_window=5)
     assert frames_of(tracks) == [0, 1, 2, 3, 4]
