@@ -35,7 +35,7 @@ from stdet.errors import IncompleteInputError
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.detector import ClipDetector
 from stdet.postprocess import postprocess
-from stdet.tracking.backtracking import BacktrackingTracker
+from stdet.tracking.backtracking import BacktrackingTracker, TrackedDetections
 from stdet.tracking.path_scores import PathScores
 from stdet.types import Detections, FloatArray, Tracks
 
@@ -231,7 +231,7 @@ def track_detections(
     """Track one sequence's detections at an operating point."""
     tracker = BacktrackingTracker(config)
     done = [out for found in detections for out in tracker.push(found, confidence=confidence)]
-    return Tracks.concatenate([tracks for _, tracks in (*done, *tracker.flush())])
+    return Tracks.concatenate([frame.tracks for frame in (*done, *tracker.flush())])
 
 
 def track_results(
@@ -250,8 +250,8 @@ class TrackedFrame:
 
     Attributes:
         frame: Its index and pixels as stored.
-        detections: At or above the operating point, and weaker ones that continue a track; their
-            scores are those of paths.
+        detections: At or above the operating point, and weaker ones that belong to a track; their
+            scores are those of paths, where ``tracker.lookahead`` is not None.
         tracks: Confirmed tracks on this frame.
     """
 
@@ -356,9 +356,10 @@ class StreamingTracker:
         yield from self._frames(waiting, self.tracker.flush())
 
     def _frames(
-        self, waiting: deque[Frame], done: list[tuple[Detections, Tracks]]
+        self, waiting: deque[Frame], done: list[TrackedDetections]
     ) -> Iterator[TrackedFrame]:
-        for found, tracks in done:
+        for tracked in done:
+            found, tracks = tracked.detections, tracked.tracks
             is_kept = found.scores >= self.confidence
             is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
             # Rows among all become rows among the kept; a coasted track's -1 stays.

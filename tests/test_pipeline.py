@@ -251,13 +251,25 @@ def test_tracks_are_predicted_over_an_unreadable_frame(tracker_of, num_future_fr
 
 @pytest.mark.parametrize("lookahead", [None, 3])
 @pytest.mark.parametrize("backtrack", [1, 5])
-def test_tracks_reach_back_but_not_over_a_gap(tracker_of, lookahead, backtrack):
-    tracker = tracker_of(lookahead=lookahead, backtrack=backtrack)
-    tracked = list(tracker.run(_StubSource(range(6), gaps=[3])))
-    assert [t.frame.index for t in tracked] == list(range(6))
-    assert [t.detections.frame_index for t in tracked] == list(range(6))
-    assert [t.tracks.track_ids.tolist() for t in tracked] == [[1]] * 3 + [[2]] * 3
-    assert [t.tracks.detection_indices.tolist() for t in tracked] == [[0]] * 6
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (_StubSource(range(6)), [1, 1, 1, 1, 1, 1]),
+        (_StubSource(range(6), gaps=[3]), [1, 1, 1, 2, 2, 2]),
+        # A first part too short to confirm a track leaves a detection that is free.
+        (_StubSource(range(2, 6), gaps=[3]), [None, 1, 1, 1]),
+        (_StubSource([2, 4, 5, 6]), [None, 1, 1, 1]),
+    ],
+)
+def test_tracks_reach_back_but_not_over_missing_frames(
+    tracker_of, lookahead, backtrack, source, expected
+):
+    tracked = list(tracker_of(lookahead=lookahead, backtrack=backtrack).run(source))
+    assert [t.frame.index for t in tracked] == source.indices
+    assert [t.detections.frame_index for t in tracked] == source.indices
+    rows = [[] if track_id is None else [track_id] for track_id in expected]
+    assert [t.tracks.track_ids.tolist() for t in tracked] == rows
+    assert [t.tracks.detection_indices.tolist() for t in tracked] == [[0] * len(r) for r in rows]
 
 
 def test_gap_at_an_unreadable_frame_still_ends_tracks(tracker_of):

@@ -13,7 +13,7 @@ Source:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,9 +22,9 @@ from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, Tracks
 
 
-@dataclass(kw_only=True, slots=True)
-class _Waiting:
-    """A frame to which rows may still be added."""
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class TrackedDetections:
+    """One frame: its detections, all that were given, and its tracks."""
 
     detections: Detections
     tracks: Tracks
@@ -35,27 +35,29 @@ class _Followed:
     """A track on its way back.
 
     Attributes:
-        latest: Its earliest row (1) that has a detection.
-        missed: Frames before that in which none was found, with its rows (1) there.
+        earliest: Its earliest row (1) with a detection.
+        missed: Frames before that in which it was followed without a detection, by their place
+            among those that wait, with its rows (1) there.
     """
 
-    latest: Tracks
-    missed: list[tuple[_Waiting, Tracks]]
+    earliest: Tracks
+    missed: list[tuple[int, Tracks]] = field(default_factory=list)
 
-    def fill(self, found: Tracks) -> None:
-        """Add its row with a detection and those that lie between."""
-        for frame, row in self.missed:
-            frame.tracks = _with_row(frame.tracks, _between(found, self.latest, row))
-        self.latest, self.missed = found, []
+    @property
+    def track_id(self) -> int:
+        return int(self.earliest.track_ids[0])
 
 
 class BacktrackingTracker:
     """A ``Tracker`` whose tracks reach back; its output comes ``backtrack`` frames late.
 
-    An id that was not shown in the frame before is followed back until it is shown, until it has
-    no detection for more than ``max_coast`` frames in a row, or for ``backtrack`` frames. Between
-    detections rows are interpolated, where ``Tracker`` would coast. All other rows, and the ids,
-    are those of ``Tracker``.
+    An id that was not shown in the frame before, new or found again, is followed back for
+    ``backtrack`` frames, or until it is shown, or until more than ``max_coast`` frames in a row
+    have no detection of it, or over a jump in frame indices that leaves its place unknown.
+    Between two detections boxes are interpolated, where ``Tracker`` would coast; score and class
+    are those of the later one. What lies between the last row of a track that was lost and the
+    first detection found on the way back stays empty. All other rows, and the ids, are those of
+    ``Tracker``.
 
     Args:
         config: Settings of the tracker; ``backtrack`` is how far back tracks may reach.
@@ -67,7 +69,7 @@ class BacktrackingTracker:
         ...     box = np.array([[10 + index, 20, 15 + index, 25]])
         ...     found += tracker.push(Detections.from_unsorted(
         ...         box, np.array([score]), frame_index=index, image_hw=(99, 99)), confidence=0.5)
-        >>> [tracks.track_ids.tolist() for _, tracks in found + tracker.flush()]
+        >>> [frame.tracks.track_ids.tolist() for frame in found + tracker.flush()]
         [[], [1], [1]]
     """
 
@@ -75,32 +77,32 @@ class BacktrackingTracker:
         """Start without tracks."""
         self._config = config
         self._tracker = Tracker(config)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[TrackedDetections] = deque()
 
     def reset(self) -> None:
         """Forget everything, for a new sequence; ids begin at 1 again."""
         self._tracker.reset()
         self._waiting.clear()
 
-    def push(
-        self, detections: Detections, *, confidence: float
-    ) -> list[tuple[Detections, Tracks]]:
+    def push(self, detections: Detections, *, confidence: float) -> list[TrackedDetections]:
         """Take in one frame; arguments and errors as of ``Tracker.update``.
 
         Returns:
-            The frame that is complete now, if any, as a list: its detections and its tracks.
+            The frame that is complete now, if any.
         """
         tracks = self._tracker.update(detections, confidence=confidence)
         if self._waiting:
             is_new = ~np.isin(tracks.track_ids, self._waiting[-1].tracks.track_ids)
             if is_new.any():
                 self._follow_back(tracks[is_new], detections, confidence)
-        self._waiting.append(_Waiting(detections=detections, tracks=tracks))
-        return [self._pop()] if len(self._waiting) > self._config.backtrack else []
+        self._waiting.append(TrackedDetections(detections=detections, tracks=tracks))
+        return [self._waiting.popleft()] if len(self._waiting) > self._config.backtrack else []
 
-    def flush(self) -> list[tuple[Detections, Tracks]]:
+    def flush(self) -> list[TrackedDetections]:
         """Return the frames that still wait; later tracks will not reach back beyond here."""
-        return [self._pop() for _ in range(len(self._waiting))]
+        done = list(self._waiting)
+        self._waiting.clear()
+        return done
 
     def end_tracks(self) -> None:
         """End every track, at a cut in the stream; ids and frame indices go on counting.
@@ -108,10 +110,6 @@ class BacktrackingTracker:
         Call ``flush`` first: tracks reach back over frames that still wait.
         """
         self._tracker.end_tracks()
-
-    def _pop(self) -> tuple[Detections, Tracks]:
-        oldest = self._waiting.popleft()
-        return oldest.detections, oldest.tracks
 
     def _follow_back(self, new: Tracks, detections: Detections, confidence: float) -> None:
         """Add rows of tracks that begin in the newest frame to those that wait.
@@ -125,34 +123,58 @@ class BacktrackingTracker:
         rows = np.sort(new.detection_indices)
         started = backward.update(replace(detections[rows], frame_index=0))
         followed = {
-            int(backward_id): _Followed(latest=new[new.detection_indices == rows[row]], missed=[])
+            int(backward_id): _Followed(earliest=new[new.detection_indices == rows[row]])
             for backward_id, row in zip(started.track_ids, started.detection_indices, strict=True)
         }
-        for frame in reversed(self._waiting):
-            index, tracks = frame.detections.frame_index, frame.tracks
-            is_free = np.ones(len(frame.detections), np.bool_)
-            is_free[tracks.detection_indices[tracks.detection_indices >= 0]] = False
-            free = np.append(np.flatnonzero(is_free), -1)
-            elapsed = detections.frame_index - index
-            found = backward.update(
-                replace(frame.detections[is_free], frame_index=elapsed), confidence=confidence
-            )
-            for backward_id, track in list(followed.items()):
-                row = found[found.track_ids == backward_id]
-                if not len(row) or track.latest.track_ids[0] in tracks.track_ids:
-                    del followed[backward_id]
-                    continue
-                row = replace(
-                    row,
-                    frame_indices=np.array([index]),
-                    track_ids=track.latest.track_ids,
-                    detection_indices=free[row.detection_indices],
-                )
-                track.missed.append((frame, row))
-                if row.detection_indices[0] >= 0:
-                    track.fill(row)
+        for place in reversed(range(len(self._waiting))):
+            frame = self._waiting[place]
+            is_shown = set(frame.tracks.track_ids.tolist())
+            followed = {
+                i: track for i, track in followed.items() if track.track_id not in is_shown
+            }
             if not followed:
                 return
+            # What is no longer followed, or began on the way, must not take others' detections.
+            backward.end_tracks(but=followed)
+            found = _update_with_free(frame, backward, detections.frame_index, confidence)
+            followed = {i: track for i, track in followed.items() if i in found.track_ids}
+            for backward_id, track in followed.items():
+                row = found[found.track_ids == backward_id]
+                self._add(track, place, replace(row, track_ids=track.earliest.track_ids))
+
+    def _add(self, track: _Followed, place: int, row: Tracks) -> None:
+        """Put a row with a detection, and those between it and the one before, into the frames."""
+        track.missed.append((place, row))
+        if row.detection_indices[0] < 0:
+            return
+        for at, missed in track.missed:
+            frame = self._waiting[at]
+            between = _between(row, track.earliest, missed)
+            self._waiting[at] = replace(frame, tracks=_with_row(frame.tracks, between))
+        track.earliest, track.missed = row, []
+
+
+def _update_with_free(
+    frame: TrackedDetections, backward: Tracker, newest_index: int, confidence: float
+) -> Tracks:
+    """Update a tracker that runs backwards with what no track has of a frame.
+
+    Returns:
+        Its tracks, with the frame's index and rows of all its detections.
+    """
+    taken = frame.tracks.detection_indices
+    is_free = np.ones(len(frame.detections), np.bool_)
+    is_free[taken[taken >= 0]] = False
+    index = frame.detections.frame_index
+    free = replace(frame.detections[is_free], frame_index=newest_index - index)
+    found = backward.update(free, confidence=confidence)
+    # A coasted track's -1 stays.
+    rows = np.append(np.flatnonzero(is_free), -1)
+    return replace(
+        found,
+        frame_indices=np.full(len(found), index),
+        detection_indices=rows[found.detection_indices],
+    )
 
 
 def _between(earlier: Tracks, later: Tracks, row: Tracks) -> Tracks:
@@ -164,6 +186,6 @@ def _between(earlier: Tracks, later: Tracks, row: Tracks) -> Tracks:
 
 
 def _with_row(tracks: Tracks, row: Tracks) -> Tracks:
-    """Return the rows of a frame with one more; the newest ids come last."""
+    """Return the rows of a frame with one more, in order of ids."""
     at = int(np.searchsorted(tracks.track_ids, row.track_ids[0]))
     return Tracks.concatenate([tracks[:at], row, tracks[at:]])
