@@ -3,8 +3,9 @@
     python benchmarks/classical.py DATA [--set KEY=VALUE ...] [--source NAME]
         [--detectors NAME ...] [--weights WEIGHTS ...] [--radius-px 3]
 
-DATA is a configuration (its validation split is taken, or all of its further source in a folder
-NAME), a `centroids.csv` beside folders of frames, or the `boxes.json` of drone_ir (the clips of
+DATA is a configuration (its validation split is taken, or its further source in a folder NAME, as
+far as the recipe takes it: without `excluded_sequences`, the middle `max_frames`), a
+`centroids.csv` beside folders of frames, or the `boxes.json` of drone_ir (the clips of
 `drone_ir.py`). Hits by centre distance below `--radius-px`, but where boxes are loose (drone_ir,
 a source without `boxes: point`) by the rule of `drone_ir.py`; mAP50 only where boxes are tight.
 Frames per second are of the detector alone, without reading, by CPU time of one thread. The score
@@ -64,6 +65,7 @@ class Rule:
 
     growth: Callable[[SequenceResult], HitGrowth]
     has_tight_boxes: bool
+    radius_px: float
 
 
 def main() -> None:
@@ -89,7 +91,11 @@ def main() -> None:
         loose = args.data.suffix == ".json"
         footage = read_footage(args.data, args.overrides)
     near = partial(hit_growth, radius_px=args.radius_px)
-    rule = Rule(growth=drone_ir.loose_growth if loose else near, has_tight_boxes=not loose)
+    rule = Rule(
+        growth=drone_ir.loose_growth if loose else near,
+        has_tight_boxes=not loose,
+        radius_px=args.radius_px,
+    )
     for name in args.detectors:
         compare(name, build_classical(name, PostprocessConfig()), footage, rule)
     for name in args.weights:
@@ -154,7 +160,8 @@ def print_table(title: str, results: list[SequenceResult], rule: Rule) -> None:
             print_line(result.annotation.name, [result], rule)
     print_line("all", results, rule)
     if rule.has_tight_boxes:
-        print(f"best F1 of this set at score {best_confidence(results, EvaluationConfig()):.3f}")
+        evaluation = EvaluationConfig(pd_radius_px=rule.radius_px)
+        print(f"best F1 of this set at score {best_confidence(results, evaluation):.3f}")
 
 
 def print_line(name: str, results: list[SequenceResult], rule: Rule) -> None:

@@ -14,7 +14,9 @@ Segments, and sources with `boxes: point`: hit within `--radius-px` of the centr
 within half the longer side of the box. As many frames of a sequence are looked at as the recipe
 takes (its middle `max_frames`). All false alarms count. What the recipe excludes from training is
 scored too, with its part; a second line leaves it out. Every table comes twice: with scores of
-frames, those of the network, and with those of paths, as `stdet track` has them.
+frames, those of the network, and with those of paths, as `stdet track` has them. With the latter,
+what the recipe's own operating point gives on all frames of a source is printed below, of what the
+recipe does not exclude. `--set tracker.KEY=VALUE` trains nothing anew.
 """
 
 from __future__ import annotations
@@ -75,13 +77,13 @@ def main() -> None:
         folds = [fold for fold in folds if fold.segment in args.folds]
     for seed in args.seeds:
         found = [held_out(config, fold, seed, args.run_dir) for fold in folds]
-        near = partial(hit_growth, radius_px=args.radius_px)
-        report(folds, found, f"seed {seed}, scores of frames", config, near)
+        report(folds, found, f"seed {seed}, scores of frames", config, args.radius_px)
         scored = [
             {kind: score_paths(results, config.tracker) for kind, results in part.items()}
             for part in found
         ]
-        report(folds, scored, f"seed {seed}, scores of paths", config, near)
+        report(folds, scored, f"seed {seed}, scores of paths", config, args.radius_px)
+        report_points(scored, config, args.radius_px)
 
 
 def make_folds(config: StdetConfig) -> list[Fold]:
@@ -138,6 +140,7 @@ def held_out(
         config,
         data=replace(config.data, validation_sequences=(fold.segment,), extra_sources=sources),
         train=replace(config.train, seed=seed, validate_every=config.train.epochs),
+        tracker=TrackerConfig(),  # Detections do not depend on it.
     )
     check_same_run(chosen, run_dir)
     if not kept.exists():
@@ -171,9 +174,10 @@ def report(
     found: list[dict[str, list[SequenceResult]]],
     title: str,
     config: StdetConfig,
-    near: Callable[[SequenceResult], HitGrowth],
+    radius_px: float,
 ) -> None:
     """Print a line per segment and the means, then the other sources."""
+    near = partial(hit_growth, radius_px=radius_px)
     growths = [[near(result) for result in part[SEGMENT]] for part in found]
     print(f"\n{config.model.name}, {title}, last epoch, left-out segments")
     titles = [*(f"Pd@{rate}" for rate in RATES), "mAP50", "score", "Pd", "Fa/frame", "IDF1"]
@@ -182,7 +186,7 @@ def report(
     for number, (fold, part) in enumerate(zip(folds, found, strict=True)):
         others = [g for other, parts in enumerate(growths) if other != number for g in parts]
         threshold = score_at(join_growth(others), TARGET_RATE) if others else 0.5
-        values = segment_values(part[SEGMENT], growths[number], threshold, config.tracker)
+        values = segment_values(part[SEGMENT], growths[number], threshold, config, radius_px)
         table.append(values)
         frames = sum(r.annotation.num_frames for r in part[SEGMENT])
         print(f"{fold.segment:<10}{frames:7}", *(f"{value:9.3f}" for value in values))
@@ -191,7 +195,7 @@ def report(
     print_rates("all frames", pooled)
     for source in config.data.extra_sources:
         name = source.root.name
-        grow = near if source.boxes == "point" else loose_growth
+        grow = growth_of(source, radius_px)
         grown = {r.annotation.name: grow(r) for part in found for r in part.get(name, ())}
         if not grown:
             continue
@@ -204,17 +208,24 @@ def report(
             print_rates(f"{name}, {len(kept)} that the recipe does not exclude", join_growth(kept))
 
 
+def growth_of(source: SourceConfig, radius_px: float) -> Callable[[SequenceResult], HitGrowth]:
+    """Return the rule by which a source's detections hit."""
+    return partial(hit_growth, radius_px=radius_px) if source.boxes == "point" else loose_growth
+
+
 def segment_values(
     results: list[SequenceResult],
     growths: list[HitGrowth],
     threshold: float,
-    tracker_config: TrackerConfig,
+    config: StdetConfig,
+    radius_px: float,
 ) -> list[float]:
     """Return Pd at the rates, mAP50, and what the operating point gives."""
     curve = join_growth(growths)
     rates = [pd_at(curve, false_alarms=rate * curve.num_frames) for rate in RATES]
-    tracked = track_results(results, tracker_config, confidence=threshold)
-    scores = evaluate_sequences(tracked, EvaluationConfig(), confidence=threshold).overall
+    tracked = track_results(results, config.tracker, confidence=threshold)
+    evaluation = EvaluationConfig(pd_radius_px=radius_px)
+    scores = evaluate_sequences(tracked, evaluation, confidence=threshold).overall
     map50 = average_precision([class_hits(flatten(result)) for result in results]).map50
     point = scores.pd_fa
     return [
@@ -225,6 +236,51 @@ def segment_values(
         point.false_alarms_per_frame,
         scores.tracking.idf1,
     ]
+
+
+def report_points(
+    scored: list[dict[str, list[SequenceResult]]], config: StdetConfig, radius_px: float
+) -> None:
+    """Print what the recipe's operating point gives on all that was left out of a source."""
+    confidence = config.postprocess.confidence
+    if confidence is None:
+        return
+    segments = [result for part in scored for result in part[SEGMENT]]
+    print_point(SEGMENT + "s", segments, partial(hit_growth, radius_px=radius_px), config)
+    for source in config.data.extra_sources:
+        name = source.root.name
+        results = [
+            result
+            for part in scored
+            for result in part.get(name, ())
+            if result.annotation.name not in source.excluded_sequences
+        ]
+        if results:
+            print_point(name, results, growth_of(source, radius_px), config)
+
+
+def print_point(
+    title: str,
+    results: list[SequenceResult],
+    grow: Callable[[SequenceResult], HitGrowth],
+    config: StdetConfig,
+) -> None:
+    """Print one line: detection by the rule of the source, tracking by an 8 px gate."""
+    curve = join_growth([grow(result) for result in results])
+    confidence = config.postprocess.confidence
+    assert confidence is not None
+    last = np.flatnonzero(curve.scores >= confidence)[-1:]
+    hits, false = curve.num_hits[last].sum(), curve.num_false_alarms[last].sum()
+    tracked = track_results(results, config.tracker, confidence=confidence)
+    scores = evaluate_sequences(tracked, EvaluationConfig(), confidence=confidence)
+    tracking = scores.overall.tracking
+    print(
+        f"{title}, {len(results)} sequences, at score {confidence}: "
+        f"Pd {hits / curve.num_targets:.3f}, {false / curve.num_frames:.3f} false alarms per "
+        f"frame, IDF1 {tracking.idf1:.3f}, MOTA {tracking.mota:.3f}, HOTA {tracking.hota:.3f}; "
+        f"{TARGET_RATE} per frame at score {score_at(curve, TARGET_RATE):.3f}",
+        flush=True,
+    )
 
 
 def score_at(curve: ScoreCurve, rate: float) -> float:
