@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, load_config
+from stdet.data.background import LAGS
 from stdet.data.dataset import clip_shape
 from stdet.info import PYRAMIDS, describe_model
 from stdet.models.build import build_consistency, build_detector, num_input_channels
@@ -129,6 +130,9 @@ def inference_job(model: ModelConfig) -> Callable[[], None]:
     def run() -> None:
         streaming.push(next(count), frame)
 
+    # The first frames of a stream wait for later ones where there are background maps.
+    for _ in range(LAGS[-1] + LAGS[0]):
+        run()
     return run
 
 

@@ -4,7 +4,7 @@
     for frame in stdet.track("video.mp4"):
         print(frame.frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
 
-Memory does not grow with the length of the stream: a ring of per-frame features, the last 21
+Memory does not grow with the length of the stream: a ring of per-frame features, the last 24
 frames for background maps, the frames and detections that wait for later ones, live paths and
 tracks, counts of bad pixels, and nothing else.
 """
@@ -25,10 +25,11 @@ from torch import Tensor
 from stdet.checkpoint import DEFAULT_WEIGHTS, load_detector, operating_point
 from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
 from stdet.config import ModelConfig, PostprocessConfig, TrackerConfig
-from stdet.data.background import BackgroundResidual
+from stdet.data.background import LAGS, background_maps
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.frame_source import Frame, FrameSource, open_source
 from stdet.data.input_geometry import InputGeometry, detector_input
+from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
 from stdet.data.sequences import Sequence
 from stdet.device import choose_device
 from stdet.errors import IncompleteInputError
@@ -64,7 +65,8 @@ class StreamingDetector:
     """Detect on a stream of frames of one size with the network; a ``FrameDetector``.
 
     Equal to running the detector on every clip of T frames, with the sampler's padding rule at the
-    start and at the end; tested.
+    start and at the end; tested. With background maps the first frames wait for later ones, up to
+    23 frames after the start of the stream.
 
     Args:
         detector: In eval mode.
@@ -101,8 +103,8 @@ class StreamingDetector:
     def reset(self) -> None:
         """Forget the past: the next frame begins a new sequence."""
         self._ring.clear()
-        self._background = BackgroundResidual() if self.model.background else None
-        self._num_pushed = 0
+        self._registered = RegisteredStream(LAGS) if self.model.background else None
+        self._num_taken = 0
         self._num_emitted = 0
         self._pending: deque[int] = deque()
 
@@ -111,19 +113,39 @@ class StreamingDetector:
         """Take the next frame, float32 (H, W) in [0, 1].
 
         Returns:
-            Detections of the frames that can be decided now: this one for a causal detector.
+            Detections of the frames that can be decided now.
         """
         hw = (frame.shape[0], frame.shape[1])
         if self._geometry is None or self._geometry.source_hw != hw:
-            if self._num_pushed:
+            if self._pending or self._num_taken:
                 raise ValueError(f"frame is {hw}; the stream began otherwise. Call reset().")
             self._geometry = InputGeometry.fit(
                 hw, input_hw=self.model.input_hw, size_divisor=self.detector.size_divisor
             )
-        maps = None
-        if self._background is not None:
-            maps = self._background.push(frame)
-            frame = self._background.frame
+        self._pending.append(frame_index)
+        if self._registered is None:
+            return self._take(frame, None)
+        return self._take_registered(self._registered.push(frame))
+
+    @torch.inference_mode()
+    def flush(self) -> list[Detections]:
+        """Decide the frames still waiting for future ones, and forget the past."""
+        waiting = [] if self._registered is None else self._registered.flush()
+        found = [*self._take_registered(waiting), *self._emit(self._num_taken)]
+        self.reset()
+        return found
+
+    def _take_registered(self, registered: list[RegisteredFrame]) -> list[Detections]:
+        """Take frames with their background maps into the ring."""
+        found = []
+        for frame in registered:
+            maps = background_maps(frame.image, frame.others, frame.shifts_xy)
+            found += self._take(frame.image, maps)
+        return found
+
+    def _take(self, frame: FloatArray, maps: FloatArray | None) -> list[Detections]:
+        """Take a frame into the ring, and decide what can be decided."""
+        assert self._geometry is not None
         frames = detector_input(
             _on(self.device, frame[None]),
             None if maps is None else _on(self.device, maps),
@@ -131,16 +153,8 @@ class StreamingDetector:
             in_channels=self.model.in_channels,
         )
         self._ring.append(self.detector.frame_features(frames))
-        self._num_pushed += 1
-        self._pending.append(frame_index)
-        return self._emit(self._num_pushed - self.delay)
-
-    @torch.inference_mode()
-    def flush(self) -> list[Detections]:
-        """Decide the frames still waiting for future ones, and forget the past."""
-        found = self._emit(self._num_pushed)
-        self.reset()
-        return found
+        self._num_taken += 1
+        return self._emit(self._num_taken - self.delay)
 
     def _emit(self, num_decidable: int) -> list[Detections]:
         """Decide keys up to ``num_decidable``, counted from the start of the sequence."""
@@ -153,8 +167,8 @@ class StreamingDetector:
     def _decide(self, key: int, frame_index: int) -> Detections:
         """Detect on the frame at position ``key`` of the sequence."""
         assert self._geometry is not None
-        oldest = self._num_pushed - len(self._ring)
-        last = self._num_pushed - 1
+        oldest = self._num_taken - len(self._ring)
+        last = self._num_taken - 1
         steps = self.shape.reference_steps * self.shape.frame_stride
         positions = [min(max(key + int(step), 0), last) - oldest for step in steps]
         references = torch.stack([self._ring[position] for position in positions], dim=1)

@@ -8,9 +8,11 @@ from scenes import SyntheticConfig
 
 from stdet.checkpoint import save_weights
 from stdet.config import PostprocessConfig, StdetConfig, TrackerConfig
+from stdet.data.background import LAGS, background_maps
 from stdet.data.clip_sampler import ClipShape, window_at
 from stdet.data.frame_source import EIGHT_BIT_SCALE, ClosesOnExit, Frame
-from stdet.data.input_geometry import InputGeometry
+from stdet.data.input_geometry import InputGeometry, detector_input
+from stdet.data.registered_stream import RegisteredStream
 from stdet.data.sequences import load_sequences
 from stdet.errors import IncompleteInputError
 from stdet.evaluation.report import SequenceResult, evaluate_sequences
@@ -46,7 +48,7 @@ def _run(streaming, frames):
     return found + streaming.flush()
 
 
-def _clip_by_clip(detector, model, frames):
+def _clip_by_clip(detector, model, frames, maps=None):
     """The detector on every clip that the training sampler would cut, nothing shared."""
     shape = ClipShape(
         num_frames=model.temporal.num_frames,
@@ -58,10 +60,16 @@ def _clip_by_clip(detector, model, frames):
     )
     found = []
     for key in range(len(frames)):
-        clip = torch.from_numpy(frames[window_at(shape, key, len(frames)).frame_indices])[:, None]
+        indices = window_at(shape, key, len(frames)).frame_indices
+        clip = detector_input(
+            torch.from_numpy(frames[indices])[:, None],
+            None if maps is None else torch.from_numpy(maps[indices]),
+            geometry=geometry,
+            in_channels=1,
+        )
         with torch.no_grad():
             outputs = detector(
-                geometry.apply(clip)[None],
+                clip[None],
                 torch.from_numpy(shape.references),
                 torch.from_numpy(shape.keys),
             )
@@ -94,6 +102,40 @@ def test_streaming_equals_the_detector_on_every_clip(
     frames = _frames(num_frames)
     streaming = _streaming(detector, model)
     _assert_equal(_run(streaming, frames), _clip_by_clip(detector, model, frames))
+
+
+@pytest.mark.parametrize("num_frames", [1, 3, 30])
+@pytest.mark.parametrize("num_future_frames", [0, 2])
+def test_streaming_with_background_maps_equals_the_detector_on_every_clip(
+    tiny_model, lively, num_frames, num_future_frames
+):
+    temporal = {"num_frames": 4, "num_future_frames": num_future_frames}
+    model = tiny_model(temporal=temporal, background=True)
+    detector = lively(build_detector(model)).double()
+    frames = _frames(num_frames, (24, 32))
+    stream = RegisteredStream(LAGS)
+    registered = [f for frame in frames for f in stream.push(frame)] + stream.flush()
+    maps = np.stack([background_maps(f.image, f.others, f.shifts_xy) for f in registered])
+    _assert_equal(
+        _run(_streaming(detector, model), frames), _clip_by_clip(detector, model, frames, maps)
+    )
+
+
+def test_background_maps_wait_at_the_start_of_a_stream_alone(tiny_model, lively):
+    model = tiny_model(temporal={"num_frames": 3, "num_future_frames": 1}, background=True)
+    streaming = _streaming(lively(build_detector(model)), model)
+    counts = [len(streaming.push(10 + i, frame)) for i, frame in enumerate(_frames(27, (24, 32)))]
+    # Twenty frames for the maps of the first, one for the future of its clip.
+    assert counts == [0] * 21 + [1, 1] + [21] + [1] * 3
+    assert [d.frame_index for d in streaming.flush()] == [36]
+
+
+def test_change_of_the_frame_size_is_refused_while_frames_wait(tiny_model, lively):
+    model = tiny_model(background=True)
+    streaming = _streaming(lively(build_detector(model)), model)
+    assert streaming.push(0, _frames(1, (16, 16))[0]) == []
+    with pytest.raises(ValueError, match=r"frame is \(16, 24\).*Call reset\(\)"):
+        streaming.push(1, _frames(1, (16, 24))[0])
 
 
 def test_streaming_equals_the_detector_on_letterboxed_frames(tiny_model, lively):
@@ -179,8 +221,8 @@ class _KnownTarget(StreamingDetector):
     """A streaming detector with the real ring and delay that knows where the target is."""
 
     def _decide(self, key, frame_index):
-        assert key - (self._num_pushed - len(self._ring)) >= 0
-        self.seen.append((frame_index, self._num_pushed))
+        assert key - (self._num_taken - len(self._ring)) >= 0
+        self.seen.append((frame_index, self._num_taken))
         x = 4.0 + frame_index % 8
         return Detections.from_unsorted(
             np.array([[x, 8, x + 1, 9], [0, 0, 1, 1]], np.float32),

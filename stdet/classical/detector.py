@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from stdet.classical.peaks import find_peaks
@@ -10,15 +11,19 @@ from stdet.types import Detections, FloatArray
 
 
 class ResponseMap(Protocol):
-    """What differs between the methods: frames in, response maps out, of the same frames."""
+    """What differs between the methods: frames in, response maps out, in order."""
 
-    def push(self, frame: FloatArray) -> FloatArray:
+    def push(self, frame: FloatArray) -> list[FloatArray]:
         """Take the next frame, float32 (H, W) in [0, 1].
 
         Returns:
-            float32 (H, W), high where a target may be, in units of its local RMS; zeros where
-            there is no past yet that the method needs.
+            Those that can be decided now: float32 (H, W), high where a target may be, in units of
+            its local RMS; zeros where there are too few other frames for the method.
         """
+        ...
+
+    def flush(self) -> list[FloatArray]:
+        """Decide the frames still waiting for later ones, and forget the past."""
         ...
 
     def reset(self) -> None:
@@ -29,7 +34,7 @@ class ResponseMap(Protocol):
 class ClassicalDetector:
     """Detect on a stream of frames of one size without a network; a ``FrameDetector``.
 
-    Causal: a frame is decided as soon as it comes. Memory is that of the response map.
+    Frames come out when the response map has decided them. Memory is that of the response map.
 
     Args:
         response_map: The method.
@@ -42,17 +47,19 @@ class ClassicalDetector:
         self.response_map = response_map
         self.config = config
         self._image_hw: tuple[int, int] | None = None
+        self._pending: deque[int] = deque()
 
     def reset(self) -> None:
         """Forget the past: the next frame begins a new sequence."""
         self.response_map.reset()
         self._image_hw = None
+        self._pending.clear()
 
     def push(self, frame_index: int, frame: FloatArray) -> list[Detections]:
         """Take the next frame, float32 (H, W) in [0, 1].
 
         Returns:
-            The detections of this frame, as a list of one.
+            Detections of the frames that can be decided now.
 
         Raises:
             ValueError: If the size of the frames changes without ``reset``.
@@ -61,14 +68,20 @@ class ClassicalDetector:
         if self._image_hw not in (None, image_hw):
             raise ValueError(f"frame is {image_hw}; the stream began otherwise. Call reset().")
         self._image_hw = image_hw
-        found = find_peaks(
-            self.response_map.push(frame),
-            max_detections=self.config.max_detections,
-            frame_index=frame_index,
-        )
-        return [found[found.scores >= self.config.score_floor]]
+        self._pending.append(frame_index)
+        return [self._peaks(response) for response in self.response_map.push(frame)]
 
     def flush(self) -> list[Detections]:
-        """Forget the past; no frame waits for a decision."""
+        """Decide the frames still waiting for later ones, and forget the past."""
+        found = [self._peaks(response) for response in self.response_map.flush()]
         self.reset()
-        return []
+        return found
+
+    def _peaks(self, response: FloatArray) -> Detections:
+        """Return the detections of the oldest frame that waits."""
+        found = find_peaks(
+            response,
+            max_detections=self.config.max_detections,
+            frame_index=self._pending.popleft(),
+        )
+        return found[found.scores >= self.config.score_floor]

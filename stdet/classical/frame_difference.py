@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from stdet.data.background import LAGS, registered_residual, residual_contrast
-from stdet.data.registered_past import RegisteredPast
+from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
 from stdet.types import FloatArray
 
 
 class FrameDifference:
-    """How far the median of the differences to five earlier, registered frames stands out.
+    """How far the median of the differences to five other, registered frames stands out.
 
     The magnitude of the contrast map of ``data/background.py``, which the network sees as well;
     equations and lags stand there. The place that a target has left shows in one of the five
     differences at most, so it is not in their median; where the target is now, it is in all.
-    Bad pixels are replaced (``data/bad_pixels.py``). Before the first frame the first one stands,
-    so that a target leaves a ghost at its first place for about twelve frames.
+    Bad pixels are replaced (``data/bad_pixels.py``). At the start of a sequence later frames stand
+    in for earlier ones (``data/registered_stream.py``).
 
     Source:
         Differences to several frames are as old as the field; the lags, the median and the
@@ -25,15 +25,23 @@ class FrameDifference:
 
     def __init__(self) -> None:
         """Start without a past."""
-        self._past = RegisteredPast(LAGS[-1])
+        self._stream = RegisteredStream(LAGS)
 
     def reset(self) -> None:
         """Forget the past."""
-        self._past.reset()
+        self._stream.reset()
 
-    def push(self, frame: FloatArray) -> FloatArray:
-        """Return the response of a frame, float32 (H, W), at least 0; zeros for the first one."""
-        frame = self._past.push(frame)
-        residual = registered_residual(frame, *self._past.before(LAGS))
-        response: FloatArray = np.abs(residual_contrast(residual, frame))
-        return response
+    def push(self, frame: FloatArray) -> list[FloatArray]:
+        """Return the responses that can be decided now, float32 (H, W), at least 0."""
+        return [_response(registered) for registered in self._stream.push(frame)]
+
+    def flush(self) -> list[FloatArray]:
+        """Decide the frames that wait, and forget the past; a frame alone gives zeros."""
+        return [_response(registered) for registered in self._stream.flush()]
+
+
+def _response(registered: RegisteredFrame) -> FloatArray:
+    """Return the response of a frame."""
+    residual = registered_residual(registered.image, registered.others, registered.shifts_xy)
+    response: FloatArray = np.abs(residual_contrast(residual, registered.image))
+    return response

@@ -35,12 +35,16 @@ class LocalContrast:
         and measure each scale against its neighbourhood before the maximum.
     """
 
-    def push(self, frame: FloatArray) -> FloatArray:
-        """Return the response of a frame, float32 (H, W); it has both signs."""
+    def push(self, frame: FloatArray) -> list[FloatArray]:
+        """Return the response of a frame, float32 (H, W), as a list of one; it has both signs."""
         response: FloatArray = np.maximum.reduce(
             [over_local_rms(_contrast(frame, side), sigma_px=RMS_SIGMA_PX) for side in SIDES_PX]
         )
-        return response
+        return [response]
+
+    def flush(self) -> list[FloatArray]:
+        """Return nothing: no frame waits."""
+        return []
 
     def reset(self) -> None:
         """Do nothing: each frame stands alone."""

@@ -1,4 +1,4 @@
-"""Temporal low rank plus sparse: what the registered past does not explain.
+"""Temporal low rank plus sparse: what registered frames of other times do not explain.
 
 Letters: D (P, n) the matrix of n registered frames of P pixels, the newest first; L its low-rank
 part, the background; S its sparse part, what moves.
@@ -11,11 +11,11 @@ import math
 import numpy as np
 
 from stdet.classical.local_rms import finish_residual
-from stdet.data.registered_past import RegisteredPast
+from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
 from stdet.types import FloatArray
 
 NUM_FRAMES = 6
-"""n: the frame itself and five before it."""
+"""n: the frame itself and five others."""
 
 FRAME_STRIDE = 4
 """Frames between two columns; a target must have left its place in between."""
@@ -38,17 +38,18 @@ _MIN_COLUMNS = 3
 
 
 class LowRank:
-    """Residual of a frame against the low-rank part of its registered past.
+    """Residual of a frame against the low-rank part of it and others, registered.
 
     The columns of D are the frames t, t - 4, ..., t - 20, each without bad pixels, translated by
-    the displacement of the background and less its median. With s the standard deviation of their
-    noise, taken from successive differences, L and S minimise
+    the displacement of the background and less its median; at the start of a sequence later frames
+    stand in for earlier ones (``data/registered_stream.py``), and a short one gives fewer. With s
+    the standard deviation of their noise, taken from successive differences, L and S minimise
 
         1/2 |D - L - S|_F^2 + mu |L|_* + lambda |S|_1,     mu = s sqrt(P) / 2,  lambda = 3 s,
 
     by alternating the two exact steps: L shrinks the singular values of D - S by mu (from the
     n x n Gram matrix, which is small), S shrinks the entries of D - L by lambda. How the newest
-    column of D - L becomes the response is said in ``finish_residual``.
+    column of D - L, that of the frame itself, becomes the response is said in ``finish_residual``.
 
     Source:
         Gao et al. 2013, "Infrared patch-image model for small target detection in a single image",
@@ -60,22 +61,31 @@ class LowRank:
 
     def __init__(self) -> None:
         """Start without a past."""
-        self._past = RegisteredPast((NUM_FRAMES - 1) * FRAME_STRIDE)
+        self._stream = RegisteredStream([FRAME_STRIDE * k for k in range(1, NUM_FRAMES)])
 
     def reset(self) -> None:
         """Forget the past."""
-        self._past.reset()
+        self._stream.reset()
 
-    def push(self, frame: FloatArray) -> FloatArray:
-        """Return the response of a frame, float32 (H, W); zeros for the first eight frames."""
-        frame = self._past.push(frame)
-        lags = range(FRAME_STRIDE, self._past.lag + 1, FRAME_STRIDE)
-        columns = [frame, *(self._past.earlier(lag) for lag in lags)]
-        if len(columns) < _MIN_COLUMNS:
-            return np.zeros_like(frame)
-        matrix = np.stack([column.ravel() - np.median(column) for column in columns], axis=1)
-        residual = matrix[:, 0] - low_rank_part(matrix)[:, 0]
-        return finish_residual(residual.reshape(frame.shape))
+    def push(self, frame: FloatArray) -> list[FloatArray]:
+        """Return the responses that can be decided now, float32 (H, W)."""
+        return [_response(registered) for registered in self._stream.push(frame)]
+
+    def flush(self) -> list[FloatArray]:
+        """Decide the frames that wait, and forget the past; two frames alone give zeros."""
+        return [_response(registered) for registered in self._stream.flush()]
+
+
+def _response(registered: RegisteredFrame) -> FloatArray:
+    """Return the response of a frame."""
+    # One frame may stand for several, and for none but itself.
+    number_of = {step: number for number, step in enumerate(registered.steps) if step}
+    columns = [registered.image, *map(registered.overlaid, number_of.values())]
+    if len(columns) < _MIN_COLUMNS:
+        return np.zeros_like(registered.image)
+    matrix = np.stack([column.ravel() - np.median(column) for column in columns], axis=1)
+    residual = matrix[:, 0] - low_rank_part(matrix)[:, 0]
+    return finish_residual(residual.reshape(registered.image.shape))
 
 
 def low_rank_part(matrix: FloatArray) -> FloatArray:

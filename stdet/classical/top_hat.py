@@ -27,11 +27,15 @@ class TopHat:
         in infrared backgrounds". Dark targets and the local RMS are ours.
     """
 
-    def push(self, frame: FloatArray) -> FloatArray:
-        """Return the response of a frame, float32 (H, W)."""
+    def push(self, frame: FloatArray) -> list[FloatArray]:
+        """Return the response of a frame, float32 (H, W), as a list of one."""
         white = frame - ndimage.grey_opening(frame, size=(SIDE_PX, SIDE_PX))
         black = ndimage.grey_closing(frame, size=(SIDE_PX, SIDE_PX)) - frame
-        return over_local_rms(np.maximum(white, black), sigma_px=RMS_SIGMA_PX)
+        return [over_local_rms(np.maximum(white, black), sigma_px=RMS_SIGMA_PX)]
+
+    def flush(self) -> list[FloatArray]:
+        """Return nothing: no frame waits."""
+        return []
 
     def reset(self) -> None:
         """Do nothing: each frame stands alone."""

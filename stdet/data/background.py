@@ -1,4 +1,4 @@
-"""What moves against the background: each frame minus the registered frames before it.
+"""What moves against the background: each frame minus registered frames of other times.
 
 In clutter a small target is rarely the brightest spot of its frame: on DAUB's data13, data17 and
 data22 tens to hundreds of spots have more local contrast (``docs/decisions/0007``). Against the
@@ -7,8 +7,9 @@ little else. Where a target hovers, contrast in the frame itself is all there is
 stands out depends on what is around. Three maps per frame, of the frame's size:
 
 residual
-    median over the lags k of  I_t - translate(I_{t-k}, shift from t-k to t) - offset_k,
-    offset_k being the spatial median of that difference (a gain step of the camera).
+    median over five other frames s of  I_t - translate(I_s, shift from s to t) - offset_s,
+    offset_s being the spatial median of that difference (a gain step of the camera). They are
+    the frames ``LAGS`` before t; ``RegisteredStream`` has what stands in for them at the start.
 contrast
     the residual smoothed, minus its local mean, over the root of its local mean square and of what
     an error of registration leaves, (0.1 px)^2 times the local mean square of the gradient of
@@ -17,10 +18,13 @@ contrast
 still contrast
     the frame itself smoothed, minus its local mean, over its local root mean square.
 
-The median over five lags needs a spot to be absent from three of the five earlier frames at its
-present place, so that a target leaves no ghosts where it has been, and a spot that blinks for one
-frame does not spoil five. All maps depend on a frame and on its past alone: in a stream each
-frame's are computed once.
+The median over five frames needs a spot to be absent from three of them at its present place, so
+that a target leaves no ghosts where it has been, and a spot that blinks for one frame does not
+spoil five. All maps depend on a frame and on these alone: in a stream each frame's are computed
+once.
+
+In training the frames before a sequence are its first frame, as they were for the weights that
+ship; maps without a past are part of what they have seen.
 """
 
 from __future__ import annotations
@@ -32,11 +36,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from stdet.data.camera_motion import translate
-from stdet.data.registered_past import RegisteredPast
 from stdet.types import FloatArray
 
 LAGS = (4, 8, 12, 16, 20)
-"""Earlier frames, in frames before the present one. At half a pixel per frame, DAUB's slow half, a
+"""Frames from the present one to the others. At half a pixel per frame, DAUB's slow half, a
 target of 3 px has left its place after about six frames."""
 _SMOOTHING_SIGMA_PX = 0.7
 _MEAN_SIDE_PX = 17
@@ -48,66 +51,44 @@ _REGISTRATION_ERROR_PX = 0.1
 _GRADIENT_SIDE_PX = 5
 
 
-class BackgroundResidual:
-    """Compute the maps of one frame after the other.
-
-    Example:
-        >>> maps = BackgroundResidual()
-        >>> maps.push(np.zeros((24, 32), np.float32)).shape
-        (3, 24, 32)
-    """
-
-    def __init__(self) -> None:
-        """Start without a frame."""
-        self._past = RegisteredPast(LAGS[-1])
-        self.frame: FloatArray = np.zeros((0, 0), np.float32)
-        """The newest frame without bad pixels, float32 (H, W); the maps are of it."""
-
-    def push(self, frame: FloatArray) -> FloatArray:
-        """Take the next frame, float32 (H, W) in [0, 1].
-
-        Returns:
-            float32 (3, H, W): residual, in units of full scale, and the two contrasts, without
-            unit. The first two are zero on the first frame; until frame 20 the lags that reach
-            back too far end at the first one.
-
-        Raises:
-            ValueError: If the frame's size differs from the one before.
-        """
-        self.frame = self._past.push(frame)
-        return background_maps(self.frame, *self._past.before(LAGS))
-
-
 def background_maps(
     frame: FloatArray,
-    earlier: Sequence[FloatArray],
+    others: Sequence[FloatArray],
     shifts_xy: Sequence[NDArray[np.float64]] | NDArray[np.float64],
 ) -> FloatArray:
     """Compute the maps of one frame.
 
     Args:
         frame: float32 (H, W) in [0, 1].
-        earlier: Five frames, float32 (H, W), those ``LAGS`` before this one. Near the start of a
-            sequence its first frame stands in for what came before, and may be this frame itself.
+        others: Five frames of other times, float32 (H, W). One may stand for several, or be this
+            frame itself, which shows no motion.
         shifts_xy: (2,) each: displacement of the background from each to this frame, pixels.
 
     Returns:
-        float32 (3, H, W); see ``BackgroundResidual.push``.
+        float32 (3, H, W): residual, in units of full scale, and the two contrasts, without unit.
+
+    Example:
+        >>> from stdet.data.registered_stream import RegisteredStream
+        >>> stream = RegisteredStream(LAGS)
+        >>> waiting = [stream.push(np.zeros((24, 32), np.float32)) for _ in range(3)]
+        >>> first, *_ = stream.flush()
+        >>> background_maps(first.image, first.others, first.shifts_xy).shape
+        (3, 24, 32)
     """
-    residual = registered_residual(frame, earlier, shifts_xy)
+    residual = registered_residual(frame, others, shifts_xy)
     maps = np.stack([residual, residual_contrast(residual, frame), local_contrast(frame)])
     return maps.astype(np.float32, copy=False)
 
 
 def registered_residual(
     frame: FloatArray,
-    earlier: Sequence[FloatArray],
+    others: Sequence[FloatArray],
     shifts_xy: Sequence[NDArray[np.float64]] | NDArray[np.float64],
 ) -> FloatArray:
     """Return the residual map, float32 (H, W); arguments as in ``background_maps``."""
     differences = []
-    for past, shift_xy in zip(earlier, shifts_xy, strict=True):
-        difference = frame - translate(past, shift_xy)
+    for other, shift_xy in zip(others, shifts_xy, strict=True):
+        difference = frame - translate(other, shift_xy)
         # A quarter of a quarter of the pixels tells the median well enough.
         difference -= np.median(difference[::4, ::4])
         _clear_uncovered(difference, shift_xy)
@@ -116,7 +97,7 @@ def registered_residual(
 
 
 def _clear_uncovered(difference: FloatArray, shift_xy: NDArray[np.float64]) -> None:
-    """Set to zero what has come into view: nobody can say that a place without a past changed."""
+    """Set to zero what the other frame does not show: nobody can say that it changed."""
     for image, shift in ((difference.T, shift_xy[0]), (difference, shift_xy[1])):
         if shift > 0:
             image[: int(np.ceil(shift))] = 0

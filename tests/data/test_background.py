@@ -5,12 +5,13 @@ from scipy.ndimage import gaussian_filter
 
 from stdet.data.background import (
     LAGS,
-    BackgroundResidual,
     _median_of_five,
+    background_maps,
     local_contrast,
     residual_contrast,
 )
 from stdet.data.camera_motion import translate
+from stdet.data.registered_stream import RegisteredStream
 
 
 def _scene(side: int = 120) -> np.ndarray:
@@ -19,8 +20,9 @@ def _scene(side: int = 120) -> np.ndarray:
 
 
 def _push_all(frames: list[np.ndarray]) -> np.ndarray:
-    maps = BackgroundResidual()
-    return np.stack([maps.push(frame) for frame in frames])
+    stream = RegisteredStream(LAGS)
+    registered = [found for frame in frames for found in stream.push(frame)] + stream.flush()
+    return np.stack([background_maps(f.image, f.others, f.shifts_xy) for f in registered])
 
 
 def test_still_bright_spot_vanishes_and_a_moving_dim_one_stands_out():
@@ -67,9 +69,26 @@ def test_gain_step_of_the_whole_frame_does_not_show():
     assert np.abs(_push_all([f.astype(np.float32) for f in frames])[-1][0]).max() < 1e-3
 
 
-def test_first_frame_and_constant_frames_give_zero():
-    maps = _push_all([np.full((24, 24), 0.7, np.float32)] * 3)
-    assert np.abs(maps).max() == 0
+def test_a_frame_alone_shows_no_motion_and_constant_frames_nothing():
+    alone = _push_all([_scene()[:24, :24]])
+    assert np.abs(alone[0, :2]).max() == 0
+    assert np.abs(_push_all([np.full((24, 24), 0.7, np.float32)] * 3)).max() == 0
+
+
+def test_a_moving_target_stands_out_from_the_first_frame_on():
+    scene = _scene()[:64, :80] * 0.3
+    frames = []
+    for index in range(40):
+        frame = scene.copy()
+        frame[30:33, 20 + index : 23 + index] += 0.1
+        frames.append(frame)
+    for index, (residual, contrast, _) in enumerate(_push_all(frames)):
+        row, column = np.unravel_index(contrast.argmax(), contrast.shape)
+        assert 30 <= row < 33
+        assert 20 + index <= column < 23 + index
+        np.testing.assert_allclose(residual[31, 21 + index], 0.1, atol=1e-5)
+        # Nor are there ghosts where it will be.
+        assert contrast.min() > -0.25 * contrast.max()
 
 
 def test_edge_out_of_register_stands_out_less_than_as_dim_a_target():

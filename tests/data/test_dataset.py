@@ -9,12 +9,12 @@ from scipy.ndimage import gaussian_filter
 from torch.utils.data import DataLoader
 
 from stdet.config import AugmentConfig, DataConfig
-from stdet.data.background import LAGS, BackgroundResidual
+from stdet.data.background import LAGS, background_maps
 from stdet.data.camera_motion import translate
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.dataset import ClipDataset, clip_shape, collate
 from stdet.data.frame_cache import BackgroundMotions, CleanFrames, FrameCache, Measurements
-from stdet.data.registered_past import RegisteredPast
+from stdet.data.registered_stream import RegisteredStream
 from stdet.data.sequences import load_sequences
 from stdet.errors import ConfigError
 from stdet.synthesis.injection import inject_targets
@@ -189,13 +189,34 @@ def test_weighted_sources_share_the_windows_by_weight_and_root_of_length(make):
     assert ratio.item() == pytest.approx((7 / 4) ** 0.5)
 
 
-def test_background_maps_of_a_window_equal_those_of_the_stream(make, tiny_model, sequences):
-    clip = make(None, model=dataclasses.replace(tiny_model(), background=True))[0, 2]
-    assert clip.frames.shape[1] == 4
-    stream = BackgroundResidual()
-    maps = [stream.push(sequences[0].read(index)) for index in range(len(sequences[0]))]
-    for frame, index in zip(clip.frames, clip.frame_indices.tolist(), strict=True):
-        np.testing.assert_allclose(frame[1:, : HW[0], : HW[1]], maps[index], atol=1e-5)
+def test_background_maps_of_a_window_equal_those_of_the_stream(
+    tiny_model, tmp_path, write_coco_split
+):
+    config = SyntheticConfig(name="a", num_frames=28, hw=HW, num_targets=2, box_min_px=5)
+    (sequence,) = load_sequences(write_coco_split(tmp_path, [config]), "train")
+    dataset = ClipDataset(
+        [sequence],
+        shape=SHAPE,
+        model=dataclasses.replace(tiny_model(), background=True),
+        size_divisor=8,
+        augment=None,
+        seed=3,
+        cache_megabytes=8,
+    )
+    stream = RegisteredStream(LAGS)
+    frames = [f for index in range(28) for f in stream.push(sequence.read(index))]
+    frames += stream.flush()
+    maps = [background_maps(frame.image, frame.others, frame.shifts_xy) for frame in frames]
+    compared = 0
+    for key in range(len(dataset)):
+        clip = dataset[0, key]
+        assert clip.frames.shape[1] == 4
+        for frame, index in zip(clip.frames, clip.frame_indices.tolist(), strict=True):
+            # Before, training knows no later frames.
+            if index >= LAGS[-1]:
+                np.testing.assert_allclose(frame[1:, : HW[0], : HW[1]], maps[index], atol=1e-5)
+                compared += 1
+    assert compared >= 8
 
 
 class _Panning:
@@ -221,24 +242,24 @@ class _Panning:
 
 
 def test_frames_and_displacements_of_the_loader_are_those_of_the_stream():
-    sequence, stream = _Panning(), RegisteredPast(LAGS[-1])
+    sequence, stream = _Panning(), RegisteredStream(LAGS)
     measured = Measurements([sequence], reach=LAGS[-1])
     clean = CleanFrames(FrameCache(8), measured)
     motions = BackgroundMotions(clean, measured)
-    for index in range(40):
-        frame = stream.push(sequence.read_raw(index))
-        np.testing.assert_array_equal(clean.read(sequence, index), frame)
-        pairs = np.array([[max(index - lag, 0), index] for lag in LAGS])
-        np.testing.assert_allclose(
-            motions.shifts(sequence, pairs), stream.before(LAGS)[1], atol=1e-5
-        )
+    frames = [f for index in range(40) for f in stream.push(sequence.read_raw(index))]
+    assert len(frames) == 40
+    for index, frame in enumerate(frames):
+        np.testing.assert_array_equal(clean.read(sequence, index), frame.image)
+        pairs = np.array([[index + step, index] for step in frame.steps])
+        np.testing.assert_allclose(motions.shifts(sequence, pairs), frame.shifts_xy, atol=1e-5)
     assert clean.read(sequence, 39)[20, 30] < 0.9
     # Backwards in time the background moves the other way.
     there, back = (motions.shifts(sequence, np.array([pair])) for pair in ([19, 39], [39, 19]))
     np.testing.assert_array_equal(back, -there)
     assert np.abs(there - [[-26.0, -8.0]]).max() < 0.5
     stream.reset()
-    assert stream.push(sequence.read_raw(39))[20, 30] == 1.0
+    stream.push(sequence.read_raw(39))
+    assert stream.flush()[0].image[20, 30] == 1.0
 
 
 def test_ignored_targets_are_no_targets(make):
