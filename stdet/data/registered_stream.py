@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.data.bad_pixels import BadPixels
+from stdet.data.bad_pixels import BadPixels, replace_pixels
 from stdet.data.camera_motion import Registrable, background_shift, translate
-from stdet.types import FloatArray
+from stdet.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,9 +63,10 @@ class RegisteredFrame:
 class RegisteredStream:
     """Set each frame of a stream beside others, as ``reference_steps`` has them.
 
-    Frames come out in order. The first ones wait for later frames, the longest for
-    ``lags[-1]`` of them; from frame ``lags[-1]`` on each comes out as soon as it comes in. No
-    more frames than ``lags[-1]`` and those that wait are kept.
+    Frames come out in order. The first ones wait for later frames, up to frame ``lags[-1] +
+    lags[0]``, if lags are multiples of the first; from there on each comes out as soon as it comes
+    in. No more frames than that are kept. Bad pixels are replaced: in a frame that comes out as it
+    comes in those known before it, in one that waits those that become known meanwhile, too.
 
     Args:
         lags: Frames from one to another, increasing.
@@ -93,12 +94,15 @@ class RegisteredStream:
         Raises:
             ValueError: If the frame's size differs from the one before.
         """
+        known = self._bad_pixels.indices
         cleaned = self._bad_pixels.push(frame)
         position_xy = np.zeros(2)
         if self._frames:
             previous, previous_xy = self._frames[-1]
             position_xy = previous_xy + background_shift(previous, cleaned)
         self._frames.append((cleaned, position_xy))
+        if self._next < self._last:
+            self._clean(np.setdiff1d(self._bad_pixels.indices, known))
         found = []
         while self._next + _wait(self._next, self._lags) <= self._last:
             found.append(self._decide())
@@ -111,6 +115,18 @@ class RegisteredStream:
             found.append(self._decide())
         self.reset()
         return found
+
+    def _clean(self, indices: IntArray) -> None:
+        """Replace pixels, found to be bad while frames wait, in all that are kept.
+
+        Else they would seem to appear with the first frame, and to vanish when they are known.
+        """
+        if not len(indices):
+            return
+        for at, (frame, position_xy) in enumerate(self._frames):
+            # What is computed of a frame for its registration is without single pixels already.
+            cleaned = replace(frame, image=replace_pixels(frame.image, indices))
+            self._frames[at] = (cleaned, position_xy)
 
     @property
     def _last(self) -> int:

@@ -248,8 +248,11 @@ def test_frames_and_displacements_of_the_loader_are_those_of_the_stream():
     motions = BackgroundMotions(clean, measured)
     frames = [f for index in range(40) for f in stream.push(sequence.read_raw(index))]
     assert len(frames) == 40
+    assert frames[0].image[20, 30] < 0.9 < clean.read(sequence, 0)[20, 30]
     for index, frame in enumerate(frames):
-        np.testing.assert_array_equal(clean.read(sequence, index), frame.image)
+        # Frames that wait are rid of what is found to be bad meanwhile.
+        if index >= LAGS[-1] + LAGS[0]:
+            np.testing.assert_array_equal(clean.read(sequence, index), frame.image)
         pairs = np.array([[index + step, index] for step in frame.steps])
         np.testing.assert_allclose(motions.shifts(sequence, pairs), frame.shifts_xy, atol=1e-5)
     assert clean.read(sequence, 39)[20, 30] < 0.9

@@ -110,3 +110,19 @@ def test_displacements_and_overlaid_frames_are_right_in_both_directions():
             assert error.max() < 0.05
             # Beside what the other does not show, nothing is as far off as without registration.
             assert error.mean() < 0.2 * np.abs(found.others[number] - found.image).mean()
+
+
+def test_bad_pixel_found_while_frames_wait_is_replaced_in_all_of_them():
+    scene = gaussian_filter(np.random.default_rng(0).random((120, 200)), 1.5)
+    scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
+    frames = []
+    for at in range(40):
+        # At rest until frame 5; then two pixels per frame.
+        moved = 20 + 2 * max(at - 5, 0)
+        frame = scene[20:84, moved : moved + 80].copy()
+        frame[30, 40] = 1.0
+        frames.append(frame)
+    for found in run(frames):
+        assert found.image[30, 40] < 0.9
+        assert all(other[30, 40] < 0.9 for other in found.others)
+    assert frames[0][30, 40] == 1.0
