@@ -28,7 +28,7 @@ from stdet.types import Detections, SequenceAnnotation, Tracks
 CONFIDENCE = 0.6
 SCENES = ((0.1, 0.05), (0.3, 0.05), (0.3, 0.5))
 """Share of weak frames, strong false alarms per frame."""
-SLOW = {"confirm_hits": 3, "confirm_window": 5, "backtrack": 0}
+SLOW = {"confirm_hits": 3, "confirm_window": 5}
 SETTINGS = {
     "no memory, one threshold": TrackerConfig(**SLOW, max_lost=2, continue_share=1.0),
     "memory of 20 frames": TrackerConfig(**SLOW, continue_share=1.0),

@@ -117,10 +117,8 @@ def load_weights(path: Path) -> Weights:
             "use weights written by this version of `stdet train`."
         )
     settings = json.loads(metadata["config"])
-    # Weights from before there were scores of paths have an operating point of single frames, and
-    # on those nobody has looked at tracks that reach back.
-    if "lookahead" not in settings.get("tracker", {"lookahead": None}):
-        settings["tracker"] |= {"lookahead": None, "backtrack": 0}
+    # Weights from before there were scores of paths have an operating point of single frames.
+    settings.get("tracker", {}).setdefault("lookahead", None)
     return Weights(
         state=state,
         config=config_from_dict(settings, where=str(path)),

@@ -397,18 +397,14 @@ class TrackerConfig:
     """N: ... within N frames. The score of a path has counted hits already: 0.5 takes four in a
     row of score 0.999, or seven of 0.9. With ``lookahead`` None and a loose operating point, 3
     within 5 keeps clutter out (docs/decisions/0015)."""
-    backtrack: int = Field(default=5, ge=0)
-    """A track that begins, or is found again, is followed back through this many frames, by
-    detections that were too weak for that, which delays the output by as many. 0 reports it from
-    where it began."""
     max_coast: int = Field(default=2, ge=0)
     """Frames that a confirmed track goes on without a detection, on its prediction."""
     max_lost: int = Field(default=20, ge=0)
     """Frames without a detection after which a confirmed track is forgotten. Beyond ``max_coast``
     it is not shown; found again, it has its id back."""
     continue_share: float = Field(default=0.7, gt=0, le=1)
-    """Detections from this share of the operating point on continue a track that is shown, or one
-    that is followed back; those below the operating point start none."""
+    """Detections from this share of the operating point on continue a track that is shown; those
+    below the operating point start none."""
     measurement_std_px: float = Field(default=1.0, gt=0)
     """Standard deviation of a detected centre, pixels."""
     acceleration_std_px: float = Field(default=1.0, gt=0)

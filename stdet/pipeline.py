@@ -36,8 +36,8 @@ from stdet.errors import IncompleteInputError
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.models.detector import ClipDetector
 from stdet.postprocess import postprocess
-from stdet.tracking.backtracking import BacktrackingTracker, TrackedDetections
 from stdet.tracking.path_scores import PathScores
+from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, FloatArray, Tracks
 
 
@@ -243,9 +243,10 @@ def track_detections(
     detections: AbstractSequence[Detections], config: TrackerConfig, *, confidence: float
 ) -> Tracks:
     """Track one sequence's detections at an operating point."""
-    tracker = BacktrackingTracker(config)
-    done = [out for found in detections for out in tracker.push(found, confidence=confidence)]
-    return Tracks.concatenate([frame.tracks for frame in (*done, *tracker.flush())])
+    tracker = Tracker(config)
+    return Tracks.concatenate(
+        [tracker.update(found, confidence=confidence) for found in detections]
+    )
 
 
 def track_results(
@@ -290,7 +291,7 @@ class StreamingTracker:
         if config.lookahead is not None:
             streaming = PathScoredDetector(streaming, config.lookahead)
         self.streaming = streaming
-        self.tracker = BacktrackingTracker(config)
+        self.tracker = Tracker(config)
         self.confidence = confidence
 
     @classmethod
@@ -327,8 +328,7 @@ class StreamingTracker:
         Where frames are missing the detector's memory starts anew, since a clip must not span a
         gap, and so do the paths that score detections. At a gap in the numbering of an image
         folder, whose length nobody knows, all tracks end; over a frame that could not be read they
-        are predicted. No track reaches back over either. Frames come late, by the detector's
-        future frames, ``lookahead`` and ``backtrack``.
+        are predicted. Frames come late, by what the detector waits for and by ``lookahead``.
 
         Args:
             source: Frames.
@@ -347,33 +347,24 @@ class StreamingTracker:
             for frame in source.frames(start, stop):
                 missing = range(previous + 1, frame.index + 1)
                 if previous >= 0 and (len(missing) > 1 or frame.index in source.gaps):
-                    yield from self._rest(waiting)
+                    yield from self._tracked(waiting, self.streaming.flush())
                     if not source.gaps.isdisjoint(missing):
                         self.tracker.end_tracks()
                 previous = frame.index
                 waiting.append(frame)
                 found = self.streaming.push(frame.index, source.scale.apply(frame.pixels))
-                for detections in found:
-                    done = self.tracker.push(detections, confidence=self.confidence)
-                    yield from self._frames(waiting, done)
+                yield from self._tracked(waiting, found)
         except IncompleteInputError as error:
             incomplete = error
-        yield from self._rest(waiting)
+        yield from self._tracked(waiting, self.streaming.flush())
         if incomplete is not None:
             raise incomplete
 
-    def _rest(self, waiting: deque[Frame]) -> Iterator[TrackedFrame]:
-        """Decide what waits for later frames, in detector, scores and tracker."""
-        for detections in self.streaming.flush():
-            done = self.tracker.push(detections, confidence=self.confidence)
-            yield from self._frames(waiting, done)
-        yield from self._frames(waiting, self.tracker.flush())
-
-    def _frames(
-        self, waiting: deque[Frame], done: list[TrackedDetections]
+    def _tracked(
+        self, waiting: deque[Frame], detections: list[Detections]
     ) -> Iterator[TrackedFrame]:
-        for tracked in done:
-            found, tracks = tracked.detections, tracked.tracks
+        for found in detections:
+            tracks = self.tracker.update(found, confidence=self.confidence)
             is_kept = found.scores >= self.confidence
             is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
             # Rows among all become rows among the kept; a coasted track's -1 stays.

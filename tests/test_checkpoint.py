@@ -87,17 +87,10 @@ def test_operating_point_from_before_scores_of_paths_is_of_single_frames(weights
         metadata, tensors = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
     settings = json.loads(metadata["config"])
     assert load_weights(weights_path).config.tracker.lookahead == 5
-    del settings["tracker"]["backtrack"]
-    save_file(
-        tensors, with_paths := tmp_path / "w.st", metadata | {"config": json.dumps(settings)}
-    )
-    assert load_weights(with_paths).config.tracker.backtrack == 5
     del settings["tracker"]["lookahead"]
     old = tmp_path / "old.safetensors"
     save_file(tensors, old, metadata | {"config": json.dumps(settings)})
-    tracker = load_weights(old).config.tracker
-    assert tracker.lookahead is None
-    assert tracker.backtrack == 0
+    assert load_weights(old).config.tracker.lookahead is None
 
 
 def test_weights_that_share_storage_or_are_not_contiguous_can_be_saved(tmp_path, config):

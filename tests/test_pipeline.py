@@ -234,15 +234,13 @@ class _KnownTarget(StreamingDetector):
 
 @pytest.fixture
 def tracker_of(tiny_model, lively):
-    def build(num_future_frames=0, lookahead=None, backtrack=0):
+    def build(num_future_frames=0, lookahead=None):
         model = tiny_model(temporal={"num_future_frames": num_future_frames})
         streaming = _KnownTarget(
             lively(build_detector(model)), model=model, config=ALL_CELLS, device=CPU
         )
         streaming.seen = []
-        config = TrackerConfig(
-            confirm_hits=2, confirm_window=2, lookahead=lookahead, backtrack=backtrack
-        )
+        config = TrackerConfig(confirm_hits=2, confirm_window=2, lookahead=lookahead)
         tracker = StreamingTracker(streaming, config, confidence=0.5)
         tracker.seen = streaming.seen
         return tracker
@@ -289,29 +287,6 @@ def test_tracks_are_predicted_over_an_unreadable_frame(tracker_of, num_future_fr
     assert [pushed for _, pushed in tracker.seen] == (
         [1, 2, 3, 1, 2] if num_future_frames == 0 else [3, 3, 3, 2, 2]
     )
-
-
-@pytest.mark.parametrize("lookahead", [None, 3])
-@pytest.mark.parametrize("backtrack", [1, 5])
-@pytest.mark.parametrize(
-    ("source", "expected"),
-    [
-        (_StubSource(range(6)), [1, 1, 1, 1, 1, 1]),
-        (_StubSource(range(6), gaps=[3]), [1, 1, 1, 2, 2, 2]),
-        # A first part too short to confirm a track leaves a detection that is free.
-        (_StubSource(range(2, 6), gaps=[3]), [None, 1, 1, 1]),
-        (_StubSource([2, 4, 5, 6]), [None, 1, 1, 1]),
-    ],
-)
-def test_tracks_reach_back_but_not_over_missing_frames(
-    tracker_of, lookahead, backtrack, source, expected
-):
-    tracked = list(tracker_of(lookahead=lookahead, backtrack=backtrack).run(source))
-    assert [t.frame.index for t in tracked] == source.indices
-    assert [t.detections.frame_index for t in tracked] == source.indices
-    rows = [[] if track_id is None else [track_id] for track_id in expected]
-    assert [t.tracks.track_ids.tolist() for t in tracked] == rows
-    assert [t.tracks.detection_indices.tolist() for t in tracked] == [[0] * len(r) for r in rows]
 
 
 def test_gap_at_an_unreadable_frame_still_ends_tracks(tracker_of):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,13 +100,10 @@ class Tracker:
         self._num_confirmed = 0
         self._last_frame_index: int | None = None
 
-    def end_tracks(self, *, but: Collection[int] = ()) -> None:
-        """End every track, at a cut in the stream; ids and frame indices go on counting.
-
-        Args:
-            but: Ids of tracks that live on.
-        """
-        self._keep(np.array([life.track_id in but for life in self._lives], np.bool_))
+    def end_tracks(self) -> None:
+        """End every track, at a cut in the stream; ids and frame indices go on counting."""
+        self._states = MotionStates.empty()
+        self._lives = []
 
     def update(self, detections: Detections, *, confidence: float = 0.0) -> Tracks:
         """Take in one frame.
