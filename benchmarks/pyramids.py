@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, load_config
-from stdet.data.background import LAGS
+from stdet.data.background import STEADY_FROM
 from stdet.data.dataset import clip_shape
 from stdet.info import PYRAMIDS, describe_model
 from stdet.models.build import build_consistency, build_detector, num_input_channels
@@ -131,7 +131,7 @@ def inference_job(model: ModelConfig) -> Callable[[], None]:
         streaming.push(next(count), frame)
 
     # The first frames of a stream wait for later ones where there are background maps.
-    for _ in range(LAGS[-1] + LAGS[0]):
+    for _ in range(STEADY_FROM):
         run()
     return run
 

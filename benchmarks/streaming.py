@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from stdet.config import ModelConfig, PostprocessConfig, load_config
-from stdet.data.background import LAGS, background_maps
+from stdet.data.background import LAGS, STEADY_FROM, background_maps
 from stdet.data.clip_sampler import window_at
 from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.registered_stream import RegisteredStream
@@ -28,8 +28,7 @@ from stdet.synthesis import SceneConfig, generate
 from stdet.types import FloatArray
 
 DEFAULT_CONFIGS = (Path("configs/models/stdet_n.yaml"), Path("configs/models/yolo_bp_s.yaml"))
-NUM_WARM_UP = 26
-"""At the start of a stream frames wait for later ones, and then come out together."""
+NUM_WARM_UP = STEADY_FROM + 2
 
 
 def main() -> None:

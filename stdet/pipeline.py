@@ -65,8 +65,8 @@ class StreamingDetector:
     """Detect on a stream of frames of one size with the network; a ``FrameDetector``.
 
     Equal to running the detector on every clip of T frames, with the sampler's padding rule at the
-    start and at the end; tested. With background maps the first frames wait for later ones, up to
-    23 frames after the start of the stream.
+    start and at the end; tested. With background maps the first frames wait for later ones:
+    those up to frame 23 are decided by then, most of them with frame 23.
 
     Args:
         detector: In eval mode.

@@ -130,6 +130,37 @@ def test_background_maps_wait_at_the_start_of_a_stream_alone(tiny_model, lively)
     assert [d.frame_index for d in streaming.flush()] == [36]
 
 
+def test_output_is_five_frames_late_from_frame_23_on(tiny_model, lively):
+    model = tiny_model(temporal={"num_frames": 3}, background=True)
+    streaming = _streaming(lively(build_detector(model)), model, PostprocessConfig())
+    tracker = StreamingTracker(streaming, TrackerConfig(), confidence=0.5)
+    given = []
+
+    class Source(_StubSource):
+        def frames(self, start=0, stop=None):
+            for frame in super().frames(start, stop):
+                given.append(frame.index)
+                yield frame
+
+    late = [given[-1] - t.frame.index for t in tracker.run(Source(range(30)))]
+    assert late == [*range(23, 4, -1), *[5] * 6, 4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("indices", "gaps"),
+    [(range(40), [10]), (range(60), [30]), ([*range(12), *range(13, 40)], [])],
+)
+def test_every_frame_comes_out_once_where_a_gap_cuts_the_wait(tiny_model, lively, indices, gaps):
+    model = tiny_model(background=True)
+    streaming = _streaming(lively(build_detector(model)), model, PostprocessConfig())
+    tracker = StreamingTracker(streaming, TrackerConfig(), confidence=0.5)
+    source = _StubSource(indices, gaps=gaps)
+    tracked = list(tracker.run(source))
+    assert [t.frame.index for t in tracked] == source.indices
+    assert [t.detections.frame_index for t in tracked] == source.indices
+    assert all(t.frame.pixels[8, 4 + t.frame.index % 8] == 250 for t in tracked)
+
+
 def test_change_of_the_frame_size_is_refused_while_frames_wait(tiny_model, lively):
     model = tiny_model(background=True)
     streaming = _streaming(lively(build_detector(model)), model)

@@ -14,7 +14,8 @@ class FrameDifference:
 
     The magnitude of the contrast map of ``data/background.py``, which the network sees as well;
     equations and lags stand there. The place that a target has left shows in one of the five
-    differences at most, so it is not in their median; where the target is now, it is in all.
+    differences at most, so it is not in their median; where the target is now, it is in all. (In a
+    sequence of fewer than six frames one stands for several, and there are ghosts.)
     Bad pixels are replaced (``data/bad_pixels.py``). At the start of a sequence later frames stand
     in for earlier ones (``data/registered_stream.py``).
 

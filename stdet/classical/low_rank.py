@@ -1,7 +1,7 @@
 """Temporal low rank plus sparse: what registered frames of other times do not explain.
 
-Letters: D (P, n) the matrix of n registered frames of P pixels, the newest first; L its low-rank
-part, the background; S its sparse part, what moves.
+Letters: D (P, n) the matrix of n registered frames of P pixels, the frame itself first; L its
+low-rank part, the background; S its sparse part, what moves.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class LowRank:
         1/2 |D - L - S|_F^2 + mu |L|_* + lambda |S|_1,     mu = s sqrt(P) / 2,  lambda = 3 s,
 
     by alternating the two exact steps: L shrinks the singular values of D - S by mu (from the
-    n x n Gram matrix, which is small), S shrinks the entries of D - L by lambda. How the newest
-    column of D - L, that of the frame itself, becomes the response is said in ``finish_residual``.
+    n x n Gram matrix, which is small), S shrinks the entries of D - L by lambda. How the column of
+    the frame itself of D - L becomes the response is said in ``finish_residual``.
 
     Source:
         Gao et al. 2013, "Infrared patch-image model for small target detection in a single image",

@@ -20,8 +20,8 @@ still contrast
 
 The median over five frames needs a spot to be absent from three of them at its present place, so
 that a target leaves no ghosts where it has been, and a spot that blinks for one frame does not
-spoil five. All maps depend on a frame and on these alone: in a stream each frame's are computed
-once.
+spoil five. (In a sequence of fewer than six frames one stands for several, and there are ghosts.)
+All maps depend on a frame and on these alone: in a stream each frame's are computed once.
 
 In training the frames before a sequence are its first frame, as they were for the weights that
 ship; maps without a past are part of what they have seen.
@@ -41,6 +41,9 @@ from stdet.types import FloatArray
 LAGS = (4, 8, 12, 16, 20)
 """Frames from the present one to the others. At half a pixel per frame, DAUB's slow half, a
 target of 3 px has left its place after about six frames."""
+STEADY_FROM = LAGS[-1] + LAGS[0]
+"""From this frame on a stream has the maps of each frame as it comes in; none before waits longer
+than until the one before it."""
 _SMOOTHING_SIGMA_PX = 0.7
 _MEAN_SIDE_PX = 17
 _RMS_SIDE_PX = 21

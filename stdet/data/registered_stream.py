@@ -7,6 +7,7 @@ that look at motion are blind there, for up to twenty frames (``docs/decisions/0
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -137,7 +138,7 @@ class RegisteredStream:
         """Set the next frame beside others, and forget what no later one needs."""
         index = self._next
         steps = reference_steps(index, self._last, self._lags)
-        # Near the ends of a short sequence one frame stands for several.
+        # In a sequence of few frames one may stand for several.
         shifts_xy = {step: self._shift(index + step, index) for step in set(steps)}
         found = RegisteredFrame(
             image=self._frames[index - self._first][0].image,
@@ -164,7 +165,8 @@ def reference_steps(index: int, last: int, lags: Sequence[int]) -> list[int]:
     """Return which frames stand beside a frame.
 
     Those ``lags`` before it; for those that would lie before the sequence, as many after it, by
-    the shortest lags; and for those that would lie behind it, the end that is farther away.
+    the shortest lags; and where that is beyond the end, too, the farthest frames that there are,
+    so that none stands for several while there are others.
 
     Args:
         index: The frame, counted from the start of the sequence.
@@ -182,10 +184,14 @@ def reference_steps(index: int, last: int, lags: Sequence[int]) -> list[int]:
         >>> reference_steps(5, 11, (4, 8, 12))
         [-4, 4, 6]
     """
-    before = [-lag for lag in lags if lag <= index]
-    after = list(lags[: len(lags) - len(before)])
-    farther_end = -index if 2 * index > last else last - index
-    return before + [step if index + step <= last else farther_end for step in after]
+    chosen = [-lag for lag in lags if lag <= index]
+    chosen += [lag for lag in lags[: len(lags) - len(chosen)] if index + lag <= last]
+    if len(chosen) < len(lags):
+        others = set(range(-index, last - index + 1)) - {0, *chosen}
+        chosen += sorted(others, key=lambda step: (-abs(step), step))
+    # A sequence may have fewer other frames than lags, or none.
+    repeated = itertools.cycle(chosen or [0])
+    return list(itertools.islice(repeated, len(lags)))
 
 
 def _wait(index: int, lags: Sequence[int]) -> int:

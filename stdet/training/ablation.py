@@ -24,6 +24,7 @@ import torch
 import torch.distributed as dist
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
+from stdet.data.background import STEADY_FROM
 from stdet.data.part_file import PartFile
 from stdet.data.sequences import load_sequences
 from stdet.device import choose_device
@@ -52,7 +53,7 @@ from stdet.training.run import check_same_run, train
 log = logging.getLogger(__name__)
 
 NUM_TIMED_FRAMES = 30
-NUM_WARM_UP = 5
+NUM_WARM_UP = STEADY_FROM + 2
 
 PLOTS = {
     "parameters": ("parameters", "parameters at inference (million)", 1e-6),

@@ -139,6 +139,17 @@ def test_a_frame_alone_has_no_detections(method):
     assert len(found) == 0
 
 
+@pytest.mark.parametrize("num_frames", [6, 9, 14])
+@pytest.mark.parametrize("method", TEMPORAL)
+def test_a_spot_that_moves_is_found_in_a_short_sequence(method, num_frames):
+    for index, found in enumerate(run(method, moving(num_frames, step=4))):
+        np.testing.assert_allclose(
+            centres_xy(found.boxes_xyxy[:1]), [[11 + 4 * index, 31]], atol=0.6
+        )
+        # No ghosts where it is in other frames.
+        assert not (found.scores[1:] > 0.5).any()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_flush_and_reset_forget_everything(method):
     frames = moving(24)
@@ -156,10 +167,7 @@ def test_flush_and_reset_forget_everything(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_frame_depends_on_at_most_twenty_frames_before_it(method):
-    """Memory is bounded and nothing looks ahead: the end of a stream is the stream of its end.
-
-    (At the start of a stream some look ahead.)
-    """
+    """Memory is bounded, and after the start nothing looks ahead."""
     frames = moving(45)
     whole = run(method, frames)
     end = run(method, frames[20:])

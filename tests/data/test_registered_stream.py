@@ -30,10 +30,14 @@ def run(frames, lags=LAGS):
         (4, 99, [-4, 4, 8, 12, 16]),
         (3, 99, [4, 8, 12, 16, 20]),
         (0, 99, [4, 8, 12, 16, 20]),
-        # Too short: the farther end.
-        (0, 9, [4, 8, 9, 9, 9]),
-        (9, 9, [-4, -8, -9, -9, -9]),
-        (5, 9, [-4, 4, -5, -5, -5]),
+        # Too short: the farthest there are.
+        (0, 9, [4, 8, 9, 7, 6]),
+        (9, 9, [-4, -8, -9, -7, -6]),
+        (5, 9, [-4, 4, -5, -3, 3]),
+        (12, 19, [-4, -8, -12, 4, -11]),
+        # Still fewer: one stands for several.
+        (1, 3, [2, -1, 1, 2, -1]),
+        (1, 1, [-1, -1, -1, -1, -1]),
         (0, 0, [0, 0, 0, 0, 0]),
     ],
 )
@@ -47,8 +51,10 @@ def test_others_lie_in_the_sequence_and_are_no_nearer_than_they_must_be(num_fram
     steps = reference_steps(index, num_frames - 1, LAGS)
     assert len(steps) == len(LAGS)
     assert all(0 <= index + step < num_frames for step in steps)
-    far = [abs(step) for step in steps]
-    assert min(far) >= min(LAGS[0], max(index, num_frames - 1 - index))
+    assert len(set(steps)) == min(len(LAGS), max(num_frames - 1, 1))
+    assert (0 in steps) == (num_frames == 1)
+    if num_frames > 24:
+        assert min(abs(step) for step in steps) == LAGS[0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 19, 21, 24, 50])

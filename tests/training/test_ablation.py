@@ -11,8 +11,9 @@ from scenes import SyntheticConfig
 from stdet.cli import main
 from stdet.config import PostprocessConfig, StdetConfig, TrainConfig, save_config
 from stdet.errors import ConfigError
+from stdet.pipeline import StreamingDetector
 from stdet.training import ablation
-from stdet.training.ablation import measure_speed, run_ablation
+from stdet.training.ablation import NUM_TIMED_FRAMES, measure_speed, run_ablation
 from stdet.training.grid import read_grid
 from stdet.training.run import train
 from stdet.training.trainer import Trainer
@@ -213,3 +214,23 @@ def test_two_processes_share_the_cells_and_find_what_one_finds(grid_path, tmp_pa
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("fpn") >= 2
     assert _table(tmp_path / "one") == _table(tmp_path / "two")
+
+
+def test_timed_frames_of_a_model_with_background_maps_are_decided_one_by_one(
+    tiny_model, monkeypatch
+):
+    counts = []
+    push = StreamingDetector.push
+
+    def counted(self, frame_index, frame):
+        found = push(self, frame_index, frame)
+        counts.append(len(found))
+        return found
+
+    monkeypatch.setattr(StreamingDetector, "push", counted)
+    measure_speed(
+        {"a": StdetConfig(model=tiny_model(background=True), train=TrainConfig(device="cpu"))},
+        frame_hw=(32, 32),
+    )
+    assert counts[0] == 0
+    assert counts[-NUM_TIMED_FRAMES:] == [1] * NUM_TIMED_FRAMES
