@@ -8,7 +8,8 @@ each further source (of drone_ir, of each class): fold 0 the sequences 0, 5, 10,
 sixth segment repeats fold 0 and leaves those out of the scores. Nothing is chosen on what is left
 out: the weights are those of the last epoch, and the operating point of a fold is the score at
 which the *other* folds' segments give 0.05 false alarms per frame. Killed, it goes on where it
-was; a fold that is done is read from its folder.
+was; a fold that is done is read from its folder (delete `held_out.pickle` there, its detections,
+where streams have changed since).
 
 Segments, and sources with `boxes: point`: hit within `--radius-px` of the centre. Other sources:
 within half the longer side of the box. As many frames of a sequence are looked at as the recipe
