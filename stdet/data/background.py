@@ -36,14 +36,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 from stdet.data.camera_motion import translate
+from stdet.data.registered_stream import steady_from
 from stdet.types import FloatArray
 
 LAGS = (4, 8, 12, 16, 20)
 """Frames from the present one to the others. At half a pixel per frame, DAUB's slow half, a
 target of 3 px has left its place after about six frames."""
-STEADY_FROM = LAGS[-1] + LAGS[0]
-"""From this frame on a stream has the maps of each frame as it comes in; none before waits longer
-than until the one before it."""
+STEADY_FROM = steady_from(LAGS)
+"""From this frame on a stream has the maps of each frame as it comes in."""
 _SMOOTHING_SIGMA_PX = 0.7
 _MEAN_SIDE_PX = 17
 _RMS_SIDE_PX = 21

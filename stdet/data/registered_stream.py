@@ -64,10 +64,10 @@ class RegisteredFrame:
 class RegisteredStream:
     """Set each frame of a stream beside others, as ``reference_steps`` has them.
 
-    Frames come out in order. The first ones wait for later frames, up to frame ``lags[-1] +
-    lags[0]``, if lags are multiples of the first; from there on each comes out as soon as it comes
-    in. No more frames than that are kept. Bad pixels are replaced: in a frame that comes out as it
-    comes in those known before it, in one that waits those that become known meanwhile, too.
+    Frames come out in order. The first ones wait for later frames; from ``steady_from`` on each
+    comes out as soon as it comes in. No more frames than that are kept. Bad pixels are replaced:
+    in a frame that comes out as it comes in those known before it, in one that waits those that
+    become known meanwhile, too.
 
     Args:
         lags: Frames from one to another, increasing.
@@ -83,6 +83,8 @@ class RegisteredStream:
         """Forget all frames."""
         self._frames.clear()
         self._bad_pixels = BadPixels()
+        # Of pairs of frames, measured while frames wait: both frames of a pair may ask for it.
+        self._shifts: dict[tuple[int, int], NDArray[np.float64]] = {}
         self._first = 0
         self._next = 0
 
@@ -107,6 +109,8 @@ class RegisteredStream:
         found = []
         while self._next + _wait(self._next, self._lags) <= self._last:
             found.append(self._decide())
+        if self._next > self._last:
+            self._shifts.clear()
         return found
 
     def flush(self) -> list[RegisteredFrame]:
@@ -156,9 +160,13 @@ class RegisteredStream:
         """Return the displacement of the background from one frame to another, (2,) pixels."""
         if one > other:
             return -self._shift(other, one)
-        before, before_xy = self._frames[one - self._first]
-        after, after_xy = self._frames[other - self._first]
-        return background_shift(before, after, guess_xy=after_xy - before_xy)
+        if (one, other) not in self._shifts:
+            before, before_xy = self._frames[one - self._first]
+            after, after_xy = self._frames[other - self._first]
+            self._shifts[one, other] = background_shift(
+                before, after, guess_xy=after_xy - before_xy
+            )
+        return self._shifts[one, other]
 
 
 def reference_steps(index: int, last: int, lags: Sequence[int]) -> list[int]:
@@ -192,6 +200,16 @@ def reference_steps(index: int, last: int, lags: Sequence[int]) -> list[int]:
     # A sequence may have fewer other frames than lags, or none.
     repeated = itertools.cycle(chosen or [0])
     return list(itertools.islice(repeated, len(lags)))
+
+
+def steady_from(lags: Sequence[int]) -> int:
+    """Return the first frame before which none waits for it or a later one.
+
+    Example:
+        >>> steady_from((4, 8, 12, 16, 20))
+        24
+    """
+    return 1 + max(index + _wait(index, lags) for index in range(lags[-1]))
 
 
 def _wait(index: int, lags: Sequence[int]) -> int:

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from torch.utils.data import DataLoader
 
 from stdet.config import AugmentConfig, DataConfig
-from stdet.data.background import LAGS, background_maps
+from stdet.data.background import LAGS, STEADY_FROM, background_maps
 from stdet.data.camera_motion import translate
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.dataset import ClipDataset, clip_shape, collate
@@ -251,7 +251,7 @@ def test_frames_and_displacements_of_the_loader_are_those_of_the_stream():
     assert frames[0].image[20, 30] < 0.9 < clean.read(sequence, 0)[20, 30]
     for index, frame in enumerate(frames):
         # Frames that wait are rid of what is found to be bad meanwhile.
-        if index >= LAGS[-1] + LAGS[0]:
+        if index >= STEADY_FROM:
             np.testing.assert_array_equal(clean.read(sequence, index), frame.image)
         pairs = np.array([[index + step, index] for step in frame.steps])
         np.testing.assert_allclose(motions.shifts(sequence, pairs), frame.shifts_xy, atol=1e-5)
