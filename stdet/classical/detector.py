@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from stdet.classical.peaks import find_peaks
 from stdet.config import PostprocessConfig
+from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
 from stdet.types import Detections, FloatArray
 
 
@@ -29,6 +31,57 @@ class ResponseMap(Protocol):
     def reset(self) -> None:
         """Forget the past."""
         ...
+
+
+class SingleFrames:
+    """Responses of frames that stand alone.
+
+    Args:
+        respond: Response map of a frame, both float32 (H, W).
+    """
+
+    def __init__(self, respond: Callable[[FloatArray], FloatArray]) -> None:
+        """Keep the method."""
+        self._respond = respond
+
+    def push(self, frame: FloatArray) -> list[FloatArray]:
+        """Return the response of a frame, as a list of one."""
+        return [self._respond(frame)]
+
+    def flush(self) -> list[FloatArray]:
+        """Return nothing: no frame waits."""
+        return []
+
+    def reset(self) -> None:
+        """Do nothing: there is no past."""
+
+
+class RegisteredFrames:
+    """Responses of frames beside others of their stream.
+
+    Args:
+        respond: Response map of a registered frame, float32 (H, W).
+        lags: See ``RegisteredStream``.
+    """
+
+    def __init__(
+        self, respond: Callable[[RegisteredFrame], FloatArray], lags: Sequence[int]
+    ) -> None:
+        """Start without a past."""
+        self._respond = respond
+        self._stream = RegisteredStream(lags)
+
+    def push(self, frame: FloatArray) -> list[FloatArray]:
+        """Return the responses of the frames that have all their others now."""
+        return [self._respond(registered) for registered in self._stream.push(frame)]
+
+    def flush(self) -> list[FloatArray]:
+        """Decide the frames that wait, and forget the past."""
+        return [self._respond(registered) for registered in self._stream.flush()]
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._stream.reset()
 
 
 class ClassicalDetector:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from stdet.data.background import LAGS, registered_residual, residual_contrast
-from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
+from stdet.data.background import registered_residual, residual_contrast
+from stdet.data.registered_stream import RegisteredFrame
 from stdet.types import FloatArray
 
 
-class FrameDifference:
-    """How far the median of the differences to five other, registered frames stands out.
+def frame_difference(registered: RegisteredFrame) -> FloatArray:
+    """Return how far the median of the differences to five other frames stands out.
 
     The magnitude of the contrast map of ``data/background.py``, which the network sees as well;
     equations and lags stand there. The place that a target has left shows in one of the five
@@ -19,30 +19,16 @@ class FrameDifference:
     Bad pixels are replaced (``data/bad_pixels.py``). At the start of a sequence later frames stand
     in for earlier ones (``data/registered_stream.py``).
 
+    Args:
+        registered: Beside the frames of ``LAGS``.
+
+    Returns:
+        float32 (H, W), at least 0; a frame alone gives zeros.
+
     Source:
         Differences to several frames are as old as the field; the lags, the median and the
         registration were chosen here.
     """
-
-    def __init__(self) -> None:
-        """Start without a past."""
-        self._stream = RegisteredStream(LAGS)
-
-    def reset(self) -> None:
-        """Forget the past."""
-        self._stream.reset()
-
-    def push(self, frame: FloatArray) -> list[FloatArray]:
-        """Return the responses that can be decided now, float32 (H, W), at least 0."""
-        return [_response(registered) for registered in self._stream.push(frame)]
-
-    def flush(self) -> list[FloatArray]:
-        """Decide the frames that wait, and forget the past; a frame alone gives zeros."""
-        return [_response(registered) for registered in self._stream.flush()]
-
-
-def _response(registered: RegisteredFrame) -> FloatArray:
-    """Return the response of a frame."""
     residual = registered_residual(registered.image, registered.others, registered.shifts_xy)
     response: FloatArray = np.abs(residual_contrast(residual, registered.image))
     return response

@@ -15,8 +15,8 @@ RMS_SIGMA_PX = 8.0
 """Neighbourhood that each scale is measured against, pixels."""
 
 
-class LocalContrast:
-    """Multiscale patch-based contrast measure (MPCM) of single frames.
+def patch_contrast(frame: FloatArray) -> FloatArray:
+    """Return the multiscale patch-based contrast measure (MPCM) of a single frame.
 
     For each side N, m is the mean of the N x N patch about a pixel, and m_i, i = 1 .. 8, are those
     of its eight neighbours at distance N. With d_i = m - m_i, and i and i + 4 opposite,
@@ -28,26 +28,22 @@ class LocalContrast:
     At an edge one pair has opposite signs or a zero, so that only spots remain, bright and dark
     alike.
 
+    Args:
+        frame: float32 (H, W) in [0, 1].
+
+    Returns:
+        float32 (H, W); it has both signs.
+
     Source:
         Wei, You and Li 2016, "Multiscale patch-based contrast measure for small infrared target
         detection", there the maximum of c_N itself over N = 3, 5, 7, 9. On frames with texture
         larger patches find little but texture, so we have fewer, take in single pixels (N = 1)
         and measure each scale against its neighbourhood before the maximum.
     """
-
-    def push(self, frame: FloatArray) -> list[FloatArray]:
-        """Return the response of a frame, float32 (H, W), as a list of one; it has both signs."""
-        response: FloatArray = np.maximum.reduce(
-            [over_local_rms(_contrast(frame, side), sigma_px=RMS_SIGMA_PX) for side in SIDES_PX]
-        )
-        return [response]
-
-    def flush(self) -> list[FloatArray]:
-        """Return nothing: no frame waits."""
-        return []
-
-    def reset(self) -> None:
-        """Do nothing: each frame stands alone."""
+    response: FloatArray = np.maximum.reduce(
+        [over_local_rms(_contrast(frame, side), sigma_px=RMS_SIGMA_PX) for side in SIDES_PX]
+    )
+    return response
 
 
 def _contrast(frame: FloatArray, side: int) -> FloatArray:

@@ -11,14 +11,8 @@ import math
 import numpy as np
 
 from stdet.classical.local_rms import finish_residual
-from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
+from stdet.data.registered_stream import RegisteredFrame
 from stdet.types import FloatArray
-
-NUM_FRAMES = 6
-"""n: the frame itself and five others."""
-
-FRAME_STRIDE = 4
-"""Frames between two columns; a target must have left its place in between."""
 
 RANK_WEIGHT = 0.5
 """mu in units of s sqrt(P), about the singular values of noise alone."""
@@ -37,8 +31,8 @@ _MIN_COLUMNS = 3
 """With two, a target and the place that it left explain the difference equally well."""
 
 
-class LowRank:
-    """Residual of a frame against the low-rank part of it and others, registered.
+def low_rank_residual(registered: RegisteredFrame) -> FloatArray:
+    """Return the residual of a frame against the low-rank part of it and others.
 
     The columns of D are the frames t, t - 4, ..., t - 20, each without bad pixels, translated by
     the displacement of the background and less its median; at the start of a sequence later frames
@@ -51,6 +45,12 @@ class LowRank:
     n x n Gram matrix, which is small), S shrinks the entries of D - L by lambda. How the column of
     the frame itself of D - L becomes the response is said in ``finish_residual``.
 
+    Args:
+        registered: Beside the frames of ``LAGS``.
+
+    Returns:
+        float32 (H, W); fewer than three frames give zeros.
+
     Source:
         Gao et al. 2013, "Infrared patch-image model for small target detection in a single image",
         for the functional; Candes et al. 2011 and Zhou et al. 2010 (stable principal component
@@ -58,26 +58,6 @@ class LowRank:
         frame; ours is of successive frames, as a target that moves is what the past does not show,
         and its n x n decompositions cost nothing.
     """
-
-    def __init__(self) -> None:
-        """Start without a past."""
-        self._stream = RegisteredStream([FRAME_STRIDE * k for k in range(1, NUM_FRAMES)])
-
-    def reset(self) -> None:
-        """Forget the past."""
-        self._stream.reset()
-
-    def push(self, frame: FloatArray) -> list[FloatArray]:
-        """Return the responses that can be decided now, float32 (H, W)."""
-        return [_response(registered) for registered in self._stream.push(frame)]
-
-    def flush(self) -> list[FloatArray]:
-        """Decide the frames that wait, and forget the past; two frames alone give zeros."""
-        return [_response(registered) for registered in self._stream.flush()]
-
-
-def _response(registered: RegisteredFrame) -> FloatArray:
-    """Return the response of a frame."""
     # One frame may stand for several, and for none but itself.
     number_of = {step: number for number, step in enumerate(registered.steps) if step}
     columns = [registered.image, *map(registered.overlaid, number_of.values())]
@@ -89,7 +69,7 @@ def _response(registered: RegisteredFrame) -> FloatArray:
 
 
 def low_rank_part(matrix: FloatArray) -> FloatArray:
-    """Return L of D; see ``LowRank``.
+    """Return L of D; see ``low_rank_residual``.
 
     Args:
         matrix: D, float32 (P, n), n at least 2.

@@ -40,15 +40,17 @@ def build_classical(method: Method, config: PostprocessConfig) -> ClassicalDetec
 
 
 def _response_map(method: Method) -> ResponseMap:
-    from stdet.classical.frame_difference import FrameDifference
-    from stdet.classical.local_contrast import LocalContrast
-    from stdet.classical.low_rank import LowRank
-    from stdet.classical.top_hat import TopHat
+    from stdet.classical.detector import RegisteredFrames, SingleFrames
+    from stdet.classical.frame_difference import frame_difference
+    from stdet.classical.local_contrast import patch_contrast
+    from stdet.classical.low_rank import low_rank_residual
+    from stdet.classical.top_hat import top_hat
+    from stdet.data.background import LAGS
 
     if method == "tophat":
-        return TopHat()
+        return SingleFrames(top_hat)
     if method == "lcm":
-        return LocalContrast()
+        return SingleFrames(patch_contrast)
     if method == "framediff":
-        return FrameDifference()
-    return LowRank()
+        return RegisteredFrames(frame_difference, LAGS)
+    return RegisteredFrames(low_rank_residual, LAGS)
