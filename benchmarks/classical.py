@@ -20,7 +20,6 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import drone_ir
@@ -40,7 +39,7 @@ from stdet.data.formats.video_boxes import read_video_boxes
 from stdet.data.sequences import load_sequences, load_source
 from stdet.evaluation.average_precision import average_precision, class_hits
 from stdet.evaluation.pairs import flatten
-from stdet.evaluation.pd_fa import HitGrowth, hit_growth, join_growth
+from stdet.evaluation.pd_fa import HitGrowth, join_growth
 from stdet.evaluation.report import best_confidence
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
@@ -61,11 +60,14 @@ class Footage:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What a hit is, and whether boxes are tight enough for mAP."""
+    """What a hit is: boxes may be too loose for a radius, and for mAP."""
 
-    growth: Callable[[SequenceResult], HitGrowth]
-    has_tight_boxes: bool
+    is_loose: bool
     radius_px: float
+
+    def growth(self, result: SequenceResult) -> HitGrowth:
+        """Match the detections of one sequence."""
+        return drone_ir.growth_rule(is_loose=self.is_loose, radius_px=self.radius_px)(result)
 
 
 def main() -> None:
@@ -90,12 +92,7 @@ def main() -> None:
     else:
         loose = args.data.suffix == ".json"
         footage = read_footage(args.data, args.overrides)
-    near = partial(hit_growth, radius_px=args.radius_px)
-    rule = Rule(
-        growth=drone_ir.loose_growth if loose else near,
-        has_tight_boxes=not loose,
-        radius_px=args.radius_px,
-    )
+    rule = Rule(is_loose=loose, radius_px=args.radius_px)
     for name in args.detectors:
         compare(name, build_classical(name, PostprocessConfig()), footage, rule)
     for name in args.weights:
@@ -159,7 +156,7 @@ def print_table(title: str, results: list[SequenceResult], rule: Rule) -> None:
         for result in results:
             print_line(result.annotation.name, [result], rule)
     print_line("all", results, rule)
-    if rule.has_tight_boxes:
+    if not rule.is_loose:
         evaluation = EvaluationConfig(pd_radius_px=rule.radius_px)
         print(f"best F1 of this set at score {best_confidence(results, evaluation):.3f}")
 
@@ -168,7 +165,7 @@ def print_line(name: str, results: list[SequenceResult], rule: Rule) -> None:
     curve = join_growth([rule.growth(result) for result in results])
     pds = [pd_at(curve, false_alarms=rate * curve.num_frames) for rate in RATES]
     precision = average_precision([class_hits(flatten(result)) for result in results])
-    shown = f"{precision.map50:8.3f}" if rule.has_tight_boxes else f"{'-':>8}"
+    shown = f"{'-':>8}" if rule.is_loose else f"{precision.map50:8.3f}"
     print(f"{name:<24}{curve.num_frames:7}", *(f"{pd:8.3f}" for pd in pds), shown, flush=True)
 
 

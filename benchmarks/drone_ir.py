@@ -12,6 +12,8 @@ from the box's centre; further detections within it count neither way. Scores ar
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from stdet.checkpoint import load_detector
 from stdet.config import TrackerConfig
 from stdet.data.formats.video_boxes import LabelledVideo, read_video_boxes
 from stdet.device import choose_device
-from stdet.evaluation.pd_fa import HitGrowth, join_growth
+from stdet.evaluation.pd_fa import HitGrowth, hit_growth, join_growth
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.pipeline import StreamingDetector, score_paths
 from stdet.types import SequenceAnnotation, Tracks
@@ -89,6 +91,11 @@ def loose_growth(result: SequenceResult) -> HitGrowth:
         num_frames=truth.num_frames,
         num_pixels=truth.num_frames * int(np.prod(truth.image_hw)),
     )
+
+
+def growth_rule(*, is_loose: bool, radius_px: float) -> Callable[[SequenceResult], HitGrowth]:
+    """Return the rule by which detections hit: loose boxes, or centres within a radius."""
+    return loose_growth if is_loose else partial(hit_growth, radius_px=radius_px)
 
 
 def report(weights: str, videos: list[LabelledVideo]) -> None:

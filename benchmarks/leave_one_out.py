@@ -26,17 +26,16 @@ import argparse
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from drone_ir import CLASSES, loose_growth, network
+from drone_ir import CLASSES, growth_rule, network
 
 from stdet.config import EvaluationConfig, SourceConfig, StdetConfig, TrackerConfig, load_config
 from stdet.data.sequences import Sequence, load_sequences, load_source
 from stdet.evaluation.average_precision import average_precision, class_hits
 from stdet.evaluation.pairs import flatten
-from stdet.evaluation.pd_fa import HitGrowth, ScoreCurve, hit_growth, join_growth
+from stdet.evaluation.pd_fa import HitGrowth, ScoreCurve, join_growth
 from stdet.evaluation.report import evaluate_sequences
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
@@ -178,7 +177,7 @@ def report(
     radius_px: float,
 ) -> None:
     """Print a line per segment and the means, then the other sources."""
-    near = partial(hit_growth, radius_px=radius_px)
+    near = growth_rule(is_loose=False, radius_px=radius_px)
     growths = [[near(result) for result in part[SEGMENT]] for part in found]
     print(f"\n{config.model.name}, {title}, last epoch, left-out segments")
     titles = [*(f"Pd@{rate}" for rate in RATES), "mAP50", "score", "Pd", "Fa/frame", "IDF1"]
@@ -197,7 +196,7 @@ def report(
     for source in config.data.extra_sources:
         name = source.root.name
         grow = growth_of(source, radius_px)
-        grown = {r.annotation.name: grow(r) for part in found for r in part.get(name, ())}
+        grown = {r.annotation.name: grow(r) for r in results_of(name, found)}
         if not grown:
             continue
         if len(grown) <= MAX_LINES:
@@ -211,7 +210,12 @@ def report(
 
 def growth_of(source: SourceConfig, radius_px: float) -> Callable[[SequenceResult], HitGrowth]:
     """Return the rule by which a source's detections hit."""
-    return partial(hit_growth, radius_px=radius_px) if source.boxes == "point" else loose_growth
+    return growth_rule(is_loose=source.boxes != "point", radius_px=radius_px)
+
+
+def results_of(kind: str, found: list[dict[str, list[SequenceResult]]]) -> list[SequenceResult]:
+    """Return what all folds left out of a source, or of the segments."""
+    return [result for part in found for result in part.get(kind, ())]
 
 
 def segment_values(
@@ -246,33 +250,28 @@ def report_points(
     confidence = config.postprocess.confidence
     if confidence is None:
         return
-    segments = [result for part in scored for result in part[SEGMENT]]
-    print_point(SEGMENT + "s", segments, partial(hit_growth, radius_px=radius_px), config)
+    near = growth_rule(is_loose=False, radius_px=radius_px)
+    print_point(SEGMENT + "s", results_of(SEGMENT, scored), near, confidence, config.tracker)
     for source in config.data.extra_sources:
-        name = source.root.name
-        results = [
-            result
-            for part in scored
-            for result in part.get(name, ())
-            if result.annotation.name not in source.excluded_sequences
-        ]
-        if results:
-            print_point(name, results, growth_of(source, radius_px), config)
+        name, excluded = source.root.name, source.excluded_sequences
+        kept = [r for r in results_of(name, scored) if r.annotation.name not in excluded]
+        if kept:
+            grow = growth_of(source, radius_px)
+            print_point(name, kept, grow, confidence, config.tracker)
 
 
 def print_point(
     title: str,
     results: list[SequenceResult],
     grow: Callable[[SequenceResult], HitGrowth],
-    config: StdetConfig,
+    confidence: float,
+    tracker_config: TrackerConfig,
 ) -> None:
     """Print one line: detection by the rule of the source, tracking by an 8 px gate."""
     curve = join_growth([grow(result) for result in results])
-    confidence = config.postprocess.confidence
-    assert confidence is not None
     last = np.flatnonzero(curve.scores >= confidence)[-1:]
     hits, false = curve.num_hits[last].sum(), curve.num_false_alarms[last].sum()
-    tracked = track_results(results, config.tracker, confidence=confidence)
+    tracked = track_results(results, tracker_config, confidence=confidence)
     scores = evaluate_sequences(tracked, EvaluationConfig(), confidence=confidence)
     tracking = scores.overall.tracking
     print(
