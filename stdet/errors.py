@@ -2,7 +2,19 @@
 
 The command line prints any ``StdetError`` as one line on stderr and exits with its ``exit_code``.
 Wrong calls from Python raise ``ValueError``; everything else is a bug and shows a traceback.
+
+What a file makes a library raise is turned into a ``StdetError`` at one boundary,
+``foreign_errors``, which encloses calls of libraries and none of ours.
 """
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+_MAX_SHOWN = 300
+"""Characters of a foreign text that a message repeats."""
 
 
 class StdetError(Exception):
@@ -34,3 +46,75 @@ class IncompleteInputError(DataError):
     """
 
     exit_code = 3
+
+
+def printable(text: object) -> str:
+    r"""Return a text on one line that is safe to print on any terminal and in any encoding.
+
+    Control characters (an ANSI escape in a file name), line separators and bytes that are no
+    UTF-8 are escaped; whatever else can be printed stays.
+
+    Example:
+        >>> print(printable("caf\udce9\x1b[31m.mp4"))
+        caf\xe9\x1b[31m.mp4
+    """
+    return "".join(_shown(char) for char in str(text))
+
+
+def _shown(char: str) -> str:
+    if char.isprintable():
+        return char
+    if "\udc80" <= char <= "\udcff":  # A byte that `os.fsdecode` could not decode.
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def reason_of(error: BaseException) -> str:
+    """Say in one line why a library failed: the system's reason, or its message, cut.
+
+    Example:
+        >>> reason_of(KeyError())
+        'KeyError'
+    """
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    text = text or type(error).__name__
+    return printable(text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...")
+
+
+@contextlib.contextmanager
+def foreign_errors(
+    path: Path | str,
+    *,
+    advice: str,
+    problem: str = "cannot be read",
+    kind: type[StdetError] = DataError,
+) -> Iterator[None]:
+    """Turn whatever a library raises on a file's content into one of our errors.
+
+    Put library calls inside, and nothing of ours: a bug of ours must show its traceback.
+
+    Args:
+        path: What was read, and the place in it.
+        advice: What to do.
+        problem: What is wrong; the library's reason follows in brackets.
+        kind: The error to raise.
+
+    Raises:
+        StdetError: Of ``kind``, ``{path}: {problem} ({reason}); {advice}.``
+
+    Example:
+        >>> with foreign_errors("a.json", advice="export it again"):
+        ...     {}["images"]
+        Traceback (most recent call last):
+            ...
+        stdet.errors.DataError: a.json: cannot be read (KeyError: 'images'); export it again.
+    """
+    try:
+        yield
+    except StdetError:
+        raise
+    except Exception as error:  # Libraries raise of every kind: this is the boundary.
+        reason = reason_of(error)
+        if isinstance(error, KeyError | IndexError | AttributeError | TypeError):
+            reason = f"{type(error).__name__}: {reason}"  # Their messages say nothing alone.
+        raise kind(f"{path}: {problem} ({reason}); {advice}.") from error
