@@ -11,8 +11,9 @@ import stdet
 
 PACKAGE = Path(stdet.__file__).parent
 
-BASE = {"types", "boxes", "errors", "config", "settings_file", "data.part_file"}
-"""Modules that every room may import; ``data.part_file`` is how any room writes a text file."""
+BASE = {"types", "boxes", "errors", "regular_file", "config", "settings_file", "data.part_file"}
+"""Modules that every room may import; ``data.part_file`` is how any room writes a text file, and
+``regular_file`` what it asks before it opens one."""
 
 ROOMS = {
     # What each room may import besides itself and BASE.
@@ -50,9 +51,10 @@ BASE_ARROWS = {
     "types": set(),
     "errors": set(),
     "boxes": {"types"},
+    "regular_file": {"errors"},
     "config": {"errors", "settings_file"},
-    "settings_file": {"errors"},
-    "data.part_file": {"errors"},
+    "settings_file": {"errors", "regular_file"},
+    "data.part_file": {"errors", "regular_file"},
 }
 
 FILE_MODULES = {"glob", "io", "json", "os", "pathlib", "safetensors", "shutil", "tempfile", "yaml"}

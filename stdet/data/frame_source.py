@@ -11,6 +11,7 @@ when they are needed.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ from typing import Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.errors import DataError
+from stdet.regular_file import file_mode, require_regular_file
 from stdet.types import FloatArray
 
 RawImage = NDArray[np.uint8] | NDArray[np.uint16]
@@ -203,28 +206,27 @@ class ClosesOnExit:
         self.close()
 
 
-def open_source(path: Path) -> FrameSource:
+def open_source(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> FrameSource:
     """Open a video, a folder of images or a multi-page TIFF.
 
     Args:
         path: What to read.
+        max_megapixels: Largest area of a frame, 10^6 pixels; see ``frame_area.py``.
 
     Returns:
         A source that suits the path.
 
     Raises:
-        DataError: If the path is missing, empty, or holds no frames that can be read.
+        DataError: If the path is missing, empty, no regular file, or holds no frames that can be
+            read, or frames above the limit.
     """
-    if path.is_dir():
+    advice = "pass a video file or a folder of images"
+    mode = file_mode(path)
+    if mode is not None and stat.S_ISDIR(mode):
         from stdet.data.image_folder import ImageFolder
 
         return ImageFolder(path)
-    if not path.exists():
-        raise DataError(f"{path}: does not exist; pass a video file or a folder of images.")
-    if not path.is_file():
-        raise DataError(
-            f"{path}: neither a file nor a folder; pass a video or a folder of images."
-        )
+    require_regular_file(path, advice=advice)
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty (0 bytes); copy or export it again.")
     suffix = path.suffix.lower()

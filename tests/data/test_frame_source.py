@@ -217,7 +217,7 @@ def test_single_image_asks_for_its_folder(tmp_path: Path, name: str):
 
 def test_special_file_is_refused(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(DataError, match="neither a file nor a folder"):
+    with pytest.raises(DataError, match="is a named pipe; pass a video"):
         open_source(tmp_path / "pipe.mp4")
 
 

@@ -1,0 +1,45 @@
+"""The limit on the area of a frame, one for images and videos.
+
+A file of a few kilobytes may declare a frame of gigabytes. The size in its header is compared with
+the limit before a pixel is decoded; who has frames that large raises it (`--max-megapixels`,
+`data.max_megapixels`).
+"""
+
+from __future__ import annotations
+
+from stdet.errors import DataError
+
+MAX_MEGAPIXELS = 32.0
+"""Default limit in 10^6 pixels; thermal cameras have at most 20, the largest test footage 12."""
+
+
+def check_area(
+    hw: tuple[int, int], where: object, *, max_megapixels: float = MAX_MEGAPIXELS
+) -> None:
+    """Check the size that a header declares, before anything is decoded.
+
+    Args:
+        hw: Height and width, pixels.
+        where: The file, and the place in it, for the message.
+        max_megapixels: The largest area allowed, 10^6 pixels.
+
+    Raises:
+        DataError: If the frame has no pixels or too many.
+
+    Example:
+        >>> check_area((13300, 13300), "bomb.png")
+        Traceback (most recent call last):
+            ...
+        stdet.errors.DataError: bomb.png: declares frames of 13300x13300 (176.9 megapixels), the
+        limit is 32; if that is right, raise it with --max-megapixels or data.max_megapixels.
+    """
+    height, width = hw
+    if height < 1 or width < 1:
+        raise DataError(f"{where}: declares frames of {width}x{height}; export it again.")
+    megapixels = height * width / 1e6
+    if megapixels > max_megapixels:
+        raise DataError(
+            f"{where}: declares frames of {width}x{height} ({megapixels:.4g} megapixels), the "
+            f"limit is {max_megapixels:g}; if that is right, raise it with --max-megapixels or "
+            "data.max_megapixels."
+        )
