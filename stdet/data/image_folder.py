@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from stdet.data.frame_numbers import image_suffix, natural_key, numbered_gaps
 from stdet.data.frame_source import (
     IMAGE_SUFFIXES,
     ClosesOnExit,
@@ -31,53 +29,6 @@ _UNREADABLE = (OSError, SyntaxError, TypeError, ValueError, EOFError)
 """What Pillow raises for damaged files, depending on the format."""
 
 _NUM_NAMED = 3
-
-
-def natural_key(name: str) -> tuple[tuple[int, str], ...]:
-    """Return a sort key that puts ``2.png`` before ``10.png``, upper and lower case alike.
-
-    Example:
-        >>> sorted(["f10.png", "F9.png", "f1.png"], key=natural_key)
-        ['f1.png', 'F9.png', 'f10.png']
-    """
-    parts = re.split(r"([0-9]+)", name)
-    key = [(int(part), "") if i % 2 else (0, part.lower()) for i, part in enumerate(parts)]
-    return (*key, (0, name))
-
-
-def numbered_gaps(names: Sequence[str]) -> list[int]:
-    """Find where the numbering of frames jumps.
-
-    Where every stem ends in an integer, the base step is the most common positive difference
-    between neighbours (the median one of several equally common), and a difference of more than
-    one and a half base steps starts a gap. The half step keeps names that are jittering time
-    stamps in one piece; for plain numbering it changes nothing. Where a stem does not end in an
-    integer there are no gaps. A step backwards is no gap either: the last number of
-    ``10-59-59.966`` and ``11-00-00.000`` says nothing about missing frames.
-
-    Args:
-        names: File names in frame order, with or without folder and suffix.
-
-    Returns:
-        Positions in ``names`` of the frames that follow a gap.
-
-    Example:
-        >>> numbered_gaps(["1.bmp", "2.bmp", "3.bmp", "2701.bmp", "2702.bmp"])
-        [3]
-        >>> numbered_gaps(["f000.png", "f005.png", "f010.png"])
-        []
-    """
-    stems = [name[: -len(_suffix(name))] if _suffix(name) else name for name in names]
-    matches = [re.search(r"[0-9]+$", stem) for stem in stems]
-    numbers = [int(match.group()) for match in matches if match]
-    if len(numbers) < len(names):
-        return []
-    steps = [after - before for before, after in pairwise(numbers)]
-    forward = [step for step in steps if step > 0]
-    if not forward:
-        return []
-    base = statistics.median_low(sorted(statistics.multimode(forward)))
-    return [position for position, step in enumerate(steps, start=1) if step > 1.5 * base]
 
 
 def read_image(path: Path) -> RawImage:
@@ -241,7 +192,8 @@ class ImageFolder(_ImageSource):
         if not self._files:
             raise DataError(f"{path}: no frames were listed; expected at least one.")
         super().__init__(path, path.resolve().name, len(self._files))
-        self.gaps = frozenset(numbered_gaps([file.name for file in self._files]))
+        if files is None:  # Listed frames follow one another: whoever lists them has cut them.
+            self.gaps = frozenset(numbered_gaps([file.name for file in self._files]))
         self._reject_stack()
 
     def _reject_stack(self) -> None:
@@ -329,19 +281,13 @@ def _count_pages(image: Image.Image) -> int:
         num_pages += 1
 
 
-def _suffix(name: str) -> str:
-    """Return the image suffix of a name, "" where it has none."""
-    suffix = Path(name).suffix
-    return suffix if suffix.lower() in IMAGE_SUFFIXES else ""
-
-
 def _list_images(folder: Path) -> list[Path]:
     """Return the images of a folder in natural order."""
     try:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}).") from error
-    images = [entry for entry in entries if _suffix(entry.name) and entry.is_file()]
+    images = [entry for entry in entries if image_suffix(entry.name) and entry.is_file()]
     if not images:
         hint = (
             "pass one of its subfolders"

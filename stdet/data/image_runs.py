@@ -1,7 +1,7 @@
 """Cut the images of a label file into contiguous runs, and name them.
 
 Images are ordered naturally by file name within their folder. A run ends where the numbering jumps
-(``numbered_gaps`` of ``image_folder.py``), whether the files or only their labels are missing:
+(``numbered_gaps`` of ``frame_numbers.py``), whether the files or only their labels are missing:
 frames that a label file leaves out are not known to be free of targets.
 
 Names. A folder's name is the shortest end of its path that no other folder of the label file
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from stdet.data.formats.image_labels import ImageLabels
-from stdet.data.image_folder import natural_key, numbered_gaps
+from stdet.data.frame_numbers import natural_key, numbered_gaps
 from stdet.errors import DataError
 from stdet.types import SequenceAnnotation
 

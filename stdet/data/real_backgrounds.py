@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from stdet.data.camera_motion import CameraMotion
+from stdet.data.frame_numbers import natural_key
 from stdet.data.frame_source import IMAGE_SUFFIXES, measure_intensity, open_source
-from stdet.data.image_folder import natural_key, read_image
+from stdet.data.image_folder import read_image
 from stdet.errors import DataError
 from stdet.synthesis import RealBackground, SceneConfig, resolve_scene
 from stdet.types import FloatArray

@@ -22,8 +22,9 @@ from stdet.data.formats.image_labels import ImageLabels
 from stdet.data.formats.mot import read_mot_folder
 from stdet.data.formats.text_list import read_text_list
 from stdet.data.formats.video_boxes import read_video_boxes
+from stdet.data.frame_numbers import natural_key
 from stdet.data.frame_source import IMAGE_SUFFIXES, FrameSource, RawImage
-from stdet.data.image_folder import ImageFolder, natural_key
+from stdet.data.image_folder import ImageFolder
 from stdet.data.image_runs import MOT_IMAGE_FOLDER, cut_into_runs
 from stdet.data.memory_source import MemorySource
 from stdet.errors import ConfigError, DataError

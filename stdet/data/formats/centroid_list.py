@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from stdet.data.formats.image_labels import ImageLabels, image_hw, names_in, usable_boxes
+from stdet.data.frame_numbers import natural_key
 from stdet.data.frame_source import IMAGE_SUFFIXES
-from stdet.data.image_folder import natural_key
 from stdet.errors import DataError
 from stdet.types import UNKNOWN_TRACK_ID
 

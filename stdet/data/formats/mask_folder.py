@@ -34,8 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stdet.data.frame_numbers import natural_key
 from stdet.data.frame_source import IMAGE_SUFFIXES
-from stdet.data.image_folder import natural_key
 from stdet.errors import DataError
 from stdet.types import BoolArray
 
