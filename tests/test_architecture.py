@@ -11,7 +11,17 @@ import stdet
 
 PACKAGE = Path(stdet.__file__).parent
 
-BASE = {"types", "boxes", "errors", "regular_file", "config", "settings_file", "data.part_file"}
+BASE = {
+    "types",
+    "boxes",
+    "errors",
+    "regular_file",
+    "config",
+    "settings_file",
+    "data.part_file",
+    "locks",
+    "workers",
+}
 """Modules that every room may import; ``data.part_file`` is how any room writes a text file, and
 ``regular_file`` what it asks before it opens one."""
 
@@ -55,6 +65,8 @@ BASE_ARROWS = {
     "config": {"errors", "settings_file"},
     "settings_file": {"errors", "regular_file"},
     "data.part_file": {"errors", "regular_file"},
+    "locks": {"errors", "data.part_file"},
+    "workers": {"errors"},
 }
 
 FILE_MODULES = {"glob", "io", "json", "os", "pathlib", "safetensors", "shutil", "tempfile", "yaml"}
