@@ -358,6 +358,11 @@ class TrainConfig:
     """Weight of the loss of ``model.pyramid.dgr.type`` `consistency`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    letterbox_on_device: bool = False
+    """Send frames to the device at their own size and bring them to ``model.input_hw`` there,
+    which spares loader and bus where that size is larger; all frames then need one size."""
+    channels_last: bool = False
+    """Keep the channels of a pixel together in memory, which convolutions of GPUs prefer."""
     num_threads: int = Field(default=0, ge=0)
     """CPU threads; 0 leaves PyTorch's choice."""
     validate_every: int = Field(default=1, ge=1)

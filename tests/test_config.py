@@ -295,7 +295,7 @@ def test_shipped_configuration_loads_builds_and_runs(path):
         outputs = detector(
             frames, torch.from_numpy(shape.references), torch.from_numpy(shape.keys)
         )
-    cells = side // config.model.pyramid.output_stride
+    cells = side // config.model.pyramid.feature_stride
     assert outputs.obj_logits.shape == (len(shape.keys), 1, cells, cells)
     assert torch.isfinite(outputs.box_offsets).all()
     assert torch.isfinite(outputs.obj_logits).all()

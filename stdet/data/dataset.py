@@ -49,6 +49,8 @@ class ClipDataset(Dataset[Clip]):
         augment: Augmentation, None for none.
         seed: Of the augmentation.
         cache_megabytes: Memory for decoded frames, in each worker.
+        at_own_size: Leave frames at their own size, for ``to_input`` to bring whole batches to
+            the detector's; boxes are those of the detector's size either way.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class ClipDataset(Dataset[Clip]):
         seed: int,
         cache_megabytes: int,
         sources: AbstractSequence[tuple[float, int]] = (),
+        at_own_size: bool = False,
     ) -> None:
         """List the windows; no frame is read yet."""
         self.sequences = list(sequences)
@@ -70,6 +73,7 @@ class ClipDataset(Dataset[Clip]):
         self.size_divisor = size_divisor
         self.augment = augment
         self.seed = seed
+        self.at_own_size = at_own_size
         cache = FrameCache(cache_megabytes)
         # Of the background; without need of any the tables are empty.
         is_measured = model.background or (augment is not None and augment.inject_targets_max > 0)
@@ -118,18 +122,13 @@ class ClipDataset(Dataset[Clip]):
             times = clip.frame_indices / playback.frame_step
             sample = self._inject(augmentation.geometric(sample), times, key_rows)
             sample = replace(sample, frames=augmentation.photometric(sample.frames))
-        hw = (int(sample.frames.shape[-2]), int(sample.frames.shape[-1]))
-        geometry = InputGeometry.fit(
-            hw, input_hw=self.model.input_hw, size_divisor=self.size_divisor
-        )
+        frames = sample.frames[clip.window_rows]
+        if self.model.background:
+            frames = torch.cat([frames, _background_maps(sample, clip)], dim=1)
+        geometry = self._geometry(frames)
         boxes = geometry.boxes_to_input(sample.boxes_xyxy)
         return Clip(
-            frames=detector_input(
-                sample.frames[clip.window_rows],
-                _background_maps(sample, clip) if self.model.background else None,
-                geometry=geometry,
-                in_channels=self.model.in_channels,
-            ),
+            frames=frames if self.at_own_size else self._fitted(frames),
             frame_indices=torch.from_numpy(clip.frame_indices[clip.window_rows]),
             is_padding=torch.from_numpy(clip.is_padding[clip.window_rows]),
             key_indices=torch.from_numpy(shape.keys),
@@ -145,6 +144,27 @@ class ClipDataset(Dataset[Clip]):
             original_hw=sequence.annotation.image_hw,
             to_original=torch.from_numpy(geometry.to_source),
         )
+
+    def to_input(self, frames: torch.Tensor) -> torch.Tensor:
+        """Bring a batch's frames (B, W, C, H, W) to the detector, on the device they are on."""
+        if not self.at_own_size:
+            return frames
+        fitted = self._fitted(frames.flatten(0, 1))
+        return fitted.reshape(*frames.shape[:2], *fitted.shape[1:])
+
+    def _fitted(self, frames: torch.Tensor) -> torch.Tensor:
+        """Bring frames (N, 1 + M, H, W), grey and M background maps, to the detector."""
+        return detector_input(
+            frames[:, :1],
+            frames[:, 1:] if self.model.background else None,
+            geometry=self._geometry(frames),
+            in_channels=self.model.in_channels,
+        )
+
+    def _geometry(self, frames: torch.Tensor) -> InputGeometry:
+        """Fit the geometry to frames (..., H, W)."""
+        hw = (int(frames.shape[-2]), int(frames.shape[-1]))
+        return InputGeometry.fit(hw, input_hw=self.model.input_hw, size_divisor=self.size_divisor)
 
     def _draw_playback(self) -> Playback:
         """Draw direction, frame rate and a lost frame."""

@@ -20,6 +20,7 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ class Diagnostics:
             collate_fn=collate,
             generator=torch.Generator().manual_seed(0),  # The global one is the run's.
         )
+        self.dataset = dataset
         self.batch: ClipBatch | None = None
         self.places = (references, keys)
         self.device = device
@@ -98,7 +100,8 @@ class Diagnostics:
             writer: Of the first process, which alone writes; None in others.
         """
         if self.batch is None:
-            (self.batch,) = self.loader
+            (batch,) = self.loader
+            self.batch = replace(batch, frames=self.dataset.to_input(batch.frames))
         record = {"epoch": epoch, **measure_gradients(step_module, self.batch, self.places)}
         if writer is None:
             return

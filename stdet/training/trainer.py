@@ -148,6 +148,7 @@ class Trainer:
             seed=config.train.seed,
             cache_megabytes=config.data.cache_megabytes,
             sources=sources,
+            at_own_size=config.train.letterbox_on_device,
         )
         self.step_module = TrainingStep(
             detector,
@@ -156,6 +157,8 @@ class Trainer:
             motion_weight=config.train.motion_loss_weight,
             consistency_weight=config.train.consistency_loss_weight,
         ).to(self.device)
+        if config.train.channels_last:
+            self.step_module.to(memory_format=torch.channels_last)
         if distributed.num_processes() > 1:
             distributed.join_batch_norms(self.step_module)
         self.average = MovingAverage(self.step_module.detector, config.train.ema_decay)
@@ -262,7 +265,7 @@ class Trainer:
 
     def _train_batch(self, batch: ClipBatch) -> Tensor:
         """Take one optimizer step and return the joint batch's loss terms, (7,) on the CPU."""
-        frames = batch.frames.to(self.device, non_blocking=True)
+        frames = self.dataset.to_input(batch.frames.to(self.device, non_blocking=True))
         targets = [target.to(self.device) for target in batch.targets]
         with torch.autocast(
             self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None

@@ -240,6 +240,39 @@ def test_step_under_bf16_autocast_is_finite_and_near_fp32(tiny_run, tmp_path):
     assert terms["bf16"][0].item() == pytest.approx(terms["fp32"][0].item(), rel=0.05)
 
 
+def test_letterboxing_on_the_device_gives_the_same_run(tiny_run, tmp_path, tiny_model):
+    model = tiny_model(input_hw=(128, 128))
+    runs = {}
+    for is_late in (False, True):
+        run_dir = tmp_path / str(is_late)
+        config = tiny_run(model=model, letterbox_on_device=is_late, diagnostics=True, epochs=2)
+        weights = load_weights(train(config, run_dir=run_dir).last_weights).state
+        runs[is_late] = (_records(run_dir), weights, (run_dir / "diagnostics.jsonl").read_text())
+    assert runs[True][0] == runs[False][0]
+    assert runs[True][2] == runs[False][2]
+    assert all(torch.equal(value, runs[False][1][name]) for name, value in runs[True][1].items())
+
+
+def test_letterboxing_on_the_device_sends_frames_at_their_own_size(tiny_run, tmp_path, tiny_model):
+    config = tiny_run(model=tiny_model(input_hw=(128, 128)), letterbox_on_device=True)
+    trainer = _trainer(config, tmp_path / "run")
+    batch = next(iter(trainer.loader))
+    assert batch.frames.shape[-3:] == (1, 64, 64)
+    assert trainer.dataset.to_input(batch.frames).shape[-2:] == (128, 128)
+
+
+def test_step_with_channels_last_is_near_the_plain_one_and_resumes(tiny_run, tmp_path):
+    terms = {}
+    for is_last in (False, True):
+        trainer = _trainer(tiny_run(channels_last=is_last), tmp_path / str(is_last))
+        terms[is_last] = trainer._train_batch(next(iter(trainer.loader)))
+    torch.testing.assert_close(terms[True], terms[False], rtol=1e-4, atol=1e-4)
+    config = tiny_run(channels_last=True, epochs=1)
+    first = load_weights(train(config, run_dir=tmp_path / "run").last_weights).state
+    again = load_weights(train(config, run_dir=tmp_path / "run").last_weights).state
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_run_under_autocast_on_a_gpu_ends_with_finite_weights(tiny_run, tmp_path, precision):
