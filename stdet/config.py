@@ -81,17 +81,17 @@ class DataConfig:
     subsets: dict[str, str] = Field(default_factory=dict)
     """Further groups of sequences to give scores of: a title and the pattern of their names, such
     as `SCR 1 to 3: "scr1to3_*"`."""
-    num_generated: int = Field(default=0, ge=0)
+    num_generated: int = Field(default=0, ge=0, le=10_000)
     """Generated sequences of 50 frames that are added to the training split."""
     generated_weight: float = Field(default=1.0, gt=0)
     """Share of the generated sequences in the windows of an epoch where there are
     ``extra_sources``."""
-    generated_hot_spots_max: int = Field(default=2, ge=0)
+    generated_hot_spots_max: int = Field(default=2, ge=0, le=1000)
     """Most still hot spots in a generated sequence. They are unlabelled and look like hovering
     targets: many of them cost those (docs/decisions/0005)."""
     drop_invalid_boxes: bool = False
     """Leave out boxes that are NaN, empty or outside the frame instead of stopping."""
-    window_extra: int = Field(default=0, ge=0)
+    window_extra: int = Field(default=0, ge=0, le=256)
     """k: a window of T + k frames trains k + 1 key frames on shared per-frame features."""
     cache_megabytes: int = Field(default=2048, ge=0)
     """Memory for decoded frames in every loader process, in MB."""
@@ -129,9 +129,9 @@ class AugmentConfig:
     """Exponent, drawn log-uniformly."""
     noise_max: float = Field(default=0.0, ge=0)
     """Standard deviation of white noise is drawn from [0, this], in units of the full scale."""
-    inject_targets_max: int = Field(default=0, ge=0)
+    inject_targets_max: int = Field(default=0, ge=0, le=1000)
     """Up to so many synthetic moving targets are drawn into a clip and labelled."""
-    inject_negatives_max: int = Field(default=0, ge=0)
+    inject_negatives_max: int = Field(default=0, ge=0, le=1000)
     """Up to so many still spots, bad pixels and burnt-in texts are drawn beside them, unlabelled.
     Still spots look like hovering targets: many of them cost those (docs/decisions/0005)."""
     min_box_px: float = Field(default=0.0, ge=0)
@@ -155,9 +155,9 @@ class AugmentConfig:
 class BackboneConfig:
     """CSPDarknet: stem, dark2 .. dark5."""
 
-    depth: float = Field(default=0.33, gt=0)
+    depth: float = Field(default=0.33, gt=0, le=8)
     """Multiplies the number of bottlenecks (3, 9, 9, 3)."""
-    width: float = Field(default=0.50, gt=0)
+    width: float = Field(default=0.50, ge=1 / 32, le=8)
     """Multiplies the channels (64, 128, 256, 512, 1024)."""
     num_stages: Literal[3, 4, 5] = 5
     """Stages including the stem; 5 ends at C5 (stride 32), 4 at C4, 3 at C3."""
@@ -212,9 +212,9 @@ class PyramidConfig:
     """Plain top-down FPN, FPN with an output one octave finer, hourglass FPN, or BP-FPN."""
     output_stride: Literal[4, 8, 16] = 8
     """feature_stride of the plain FPN's output in input pixels; `high_resolution` has half."""
-    channels: int | None = Field(default=None, gt=0)
+    channels: int | None = Field(default=None, gt=0, le=8192)
     """Channels of the output level; None keeps those of the backbone level of its stride."""
-    hourglass_repeats: int = Field(default=1, ge=1)
+    hourglass_repeats: int = Field(default=1, ge=1, le=16)
     """Ways down and up again after the first way up; used by `hourglass` only."""
     gils: GilsConfig = GilsConfig()
     """Used by `bp_fpn` only."""
@@ -236,13 +236,13 @@ class PyramidConfig:
 class TemporalConfig:
     """Motion-coupling module over T per-frame feature maps."""
 
-    num_frames: int = Field(default=5, ge=2)
+    num_frames: int = Field(default=5, ge=2, le=64)
     """T."""
     frame_stride: int = Field(default=1, ge=1)
     """Source frames per step of the clip."""
     num_future_frames: int = Field(default=0, ge=0)
     """Frames of the clip after the key frame; 0 is causal, with the key frame last."""
-    expansion: float = Field(default=2.0, gt=0)
+    expansion: float = Field(default=2.0, gt=0, le=16)
     """Hidden channels of each two-convolution block, as a multiple of the channels."""
     residual: bool = False
     """Add the key frame's own features to the fused ones; not part of the published module."""
@@ -260,11 +260,11 @@ class TemporalConfig:
 class HeadConfig:
     """YOLOX decoupled head."""
 
-    channels: int = Field(default=256, gt=0)
+    channels: int = Field(default=256, gt=0, le=8192)
     """Width of the head."""
-    num_convs: int = Field(default=2, ge=1)
+    num_convs: int = Field(default=2, ge=1, le=64)
     """3x3 convolutions in each of the two branches."""
-    num_classes: int = Field(default=1, ge=1)
+    num_classes: int = Field(default=1, ge=1, le=10_000)
     """Classes."""
 
 
@@ -296,7 +296,7 @@ class ModelConfig:
     """Head."""
     motion_loss: bool = False
     """Build the training-only cross-slice ConvLSTM of the motion loss."""
-    motion_channels: int = Field(default=64, gt=0)
+    motion_channels: int = Field(default=64, gt=0, le=1024)
     """Hidden channels of that ConvLSTM."""
 
     def __post_init__(self) -> None:
@@ -324,15 +324,15 @@ class ModelConfig:
 class TrainConfig:
     """Optimisation."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Fixes initial weights, order of clips and augmentation."""
     epochs: int = Field(default=100, ge=1)
     """Passes over the training windows."""
     epoch_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the windows, drawn anew each epoch."""
-    batch_size: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=4, ge=1, le=65_536)
     """Windows per step over all processes together."""
-    num_workers: int = Field(default=0, ge=0)
+    num_workers: int = Field(default=0, ge=0, le=256)
     """Loader processes per training process; 0 loads in the training process."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with Nesterov momentum, or AdamW."""
@@ -363,7 +363,7 @@ class TrainConfig:
     which spares loader and bus where that size is larger; all frames then need one size."""
     channels_last: bool = False
     """Keep the channels of a pixel together in memory, which convolutions of GPUs prefer."""
-    num_threads: int = Field(default=0, ge=0)
+    num_threads: int = Field(default=0, ge=0, le=1024)
     """CPU threads; 0 leaves PyTorch's choice."""
     validate_every: int = Field(default=1, ge=1)
     """Epochs between validations; the last epoch is always validated."""
@@ -385,7 +385,7 @@ class PostprocessConfig:
     """Detections that the detector scores below this are dropped; scores of paths may be lower."""
     nms_iou: float = Field(default=0.4, gt=0, le=1)
     """Overlap above which the weaker of two boxes is dropped."""
-    max_detections: int = Field(default=300, ge=1)
+    max_detections: int = Field(default=300, ge=1, le=100_000)
     """Per frame."""
 
 

@@ -1,8 +1,8 @@
 """Settings files: YAML, ``include`` and ``key=value`` over the defaults of a dataclass.
 
-The only reader of YAML. Values are defaults < YAML < overrides; ``include: [other.yaml, ...]`` at
-the top level names files, relative to this one, that are read first. Every unknown key and wrong
-value is listed, unknown keys with the nearest known one.
+Values are defaults < YAML < overrides; ``include: [other.yaml, ...]`` at the top level names
+files, relative to this one, that are read first. Every unknown key and wrong value is listed,
+unknown keys with the nearest known one.
 """
 
 from __future__ import annotations
@@ -10,17 +10,28 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import reprlib
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from stdet.errors import ConfigError
+from stdet.errors import ConfigError, foreign_errors
+from stdet.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 
 _Settings = TypeVar("_Settings")
+
+MAX_NUMBER = 2**31
+"""No setting means more than this; beyond it, numbers overflow somewhere in the computation."""
+
+_MAX_PROBLEMS = 20
+"""Problems that one message lists."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+_SHORT.maxlist = _SHORT.maxtuple = 8
 
 
 def read_settings(
@@ -36,7 +47,7 @@ def read_settings(
     Raises:
         ConfigError: Listing every unknown key and wrong value.
     """
-    values = {} if path is None else _read_sections(Path(path), ())
+    values = {} if path is None else _read_sections(Path(path), (), {})
     for override in overrides:
         values = merge_settings(values, _parse_override(override))
     return check_settings(kind, values, where="--set" if path is None else str(path))
@@ -48,14 +59,17 @@ def check_settings(kind: type[_Settings], values: dict[str, Any], *, where: str)
     Raises:
         ConfigError: Listing every unknown key and wrong value.
     """
-    problems = list(_unknown_keys(values, kind, (), kind))
     try:
         settings = TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        problems += [_describe(item) for item in error.errors() if item["type"] not in _UNKNOWN]
-    if problems:
-        raise ConfigError(f"{where}: {'; '.join(problems)}.")
-    return settings
+        problems = [_describe(item, kind) for item in error.errors(include_url=False)]
+    else:
+        problems = list(_unusable_values(settings, ""))
+    if not problems:
+        return settings
+    if len(problems) > _MAX_PROBLEMS:
+        problems[_MAX_PROBLEMS:] = [f"and {len(problems) - _MAX_PROBLEMS} more problems"]
+    raise ConfigError(f"{where}: {'; '.join(problems)}.")
 
 
 def settings_to_dict(settings: Any) -> dict[str, Any]:
@@ -64,56 +78,29 @@ def settings_to_dict(settings: Any) -> dict[str, Any]:
     return plain
 
 
-_UNKNOWN = ("unexpected_keyword_argument", "invalid_key")
-"""Pydantic's errors that ``_unknown_keys`` describes."""
+def shown(value: Any) -> str:
+    """Return a wrong value as a message shows it, cut where it is long or deep."""
+    return _SHORT.repr(value)
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, but a key given twice is an error: the first would be lost."""
+def _read_sections(
+    path: Path, above: tuple[Path, ...], known: dict[Path, dict[str, Any]]
+) -> dict[str, Any]:
+    """Read one file and everything it includes.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"key {key.value!r} occurs a second time in line {line}")
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _parse_yaml(text: str) -> Any:
-    """Parse YAML.
-
-    Raises:
-        yaml.YAMLError: If it is none, or gives a key twice. PyYAML leaves ValueError of a date
-            that does not exist.
+    Args:
+        path: The file.
+        above: Files that include it, outermost first.
+        known: What was read before, by file: each is read once, however often it is included.
     """
-    try:
-        return yaml.load(text, _Loader)
-    except ValueError as error:
-        raise yaml.YAMLError(str(error)) from error
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
-
-    Raises:
-        ConfigError: If it cannot be read or is not YAML.
-    """
-    try:
-        return _parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        message = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not valid YAML: {message}.") from error
-
-
-def _read_sections(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """Read one file and everything it includes."""
-    if path.resolve() in seen:
+    with foreign_errors(path, advice="check the path", kind=ConfigError):
+        resolved = path.resolve()
+    if resolved in above:
         raise ConfigError(f"{path}: includes itself; remove it from `include`.")
+    if len(above) == MAX_DEPTH:
+        raise ConfigError(f"{path}: is included over more than {MAX_DEPTH} files; include less.")
+    if resolved in known:
+        return known[resolved]
     values = read_yaml(path)
     if values is None:
         values = {}
@@ -121,13 +108,13 @@ def _read_sections(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise ConfigError(f"{path}: holds a {type(values).__name__}; expected `key: value` lines.")
     includes = values.pop("include", [])
     if not isinstance(includes, list) or not all(isinstance(item, str) for item in includes):
-        raise ConfigError(f"{path}: include is {includes!r}; expected a list of file names.")
+        raise ConfigError(f"{path}: include is {shown(includes)}; expected a list of file names.")
     merged: dict[str, Any] = {}
     for include in includes:
-        merged = merge_settings(
-            merged, _read_sections(path.parent / include, (*seen, path.resolve()))
-        )
-    return merge_settings(merged, values)
+        part = _read_sections(path.parent / include, (*above, resolved), known)
+        merged = merge_settings(merged, part)
+    known[resolved] = merge_settings(merged, values)
+    return known[resolved]
 
 
 def merge_settings(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
@@ -143,58 +130,96 @@ def merge_settings(base: dict[str, Any], update: dict[str, Any]) -> dict[str, An
 def _parse_override(text: str) -> dict[str, Any]:
     """Turn ``a.b=value`` into ``{'a': {'b': value}}``."""
     key, equals, raw = text.partition("=")
+    where = f"--set {shown(text)}"
     if not equals or not key.strip():
-        raise ConfigError(f"--set {text!r}: expected key=value, such as train.epochs=10.")
-    try:
-        value = _parse_yaml(raw)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text!r}: the value is not valid YAML.") from error
-    for part in reversed(key.strip().split(".")):
+        raise ConfigError(f"{where}: expected key=value, such as train.epochs=10.")
+    value = parse_yaml(raw, where=where, advice="write the value as in a YAML file")
+    parts = key.strip().split(".")
+    if len(parts) > MAX_DEPTH:
+        raise ConfigError(f"{where}: the key has {len(parts)} parts; expected such as train.seed.")
+    for part in reversed(parts):
         value = {part: value}
     return typing.cast(dict[str, Any], value)
 
 
-def _unknown_keys(
-    values: dict[str, Any], section: type, path: tuple[str, ...], root: type
-) -> typing.Iterator[str]:
-    """Yield a message for every key that no dataclass field knows, with the nearest one."""
-    fields = typing.get_type_hints(section)
-    known = {field.name for field in dataclasses.fields(section)}
-    for key, value in values.items():
-        dotted = ".".join((*path, str(key)))
-        if key not in known:
-            yield f"unknown key {dotted!r} ({_hint(str(key), known, path, root)})"
-        elif isinstance(value, dict) and dataclasses.is_dataclass(fields[key]):
-            section_type = typing.cast(type, fields[key])
-            yield from _unknown_keys(value, section_type, (*path, str(key)), root)
+def _section_at(root: Any, location: Sequence[int | str]) -> Any:
+    """Return the type of the settings at a place, such as ``("data", "extra_sources", 1)``."""
+    section = root
+    for part in location:
+        if isinstance(part, str) and dataclasses.is_dataclass(section):
+            section = _element(typing.get_type_hints(section)[part])
+    return section
 
 
-def _hint(key: str, known: set[str], path: tuple[str, ...], root: type) -> str:
+def _element(kind: Any) -> Any:
+    """Return the dataclass that a field is or lists, or else its type."""
+    inner = [_element(part) for part in typing.get_args(kind)]
+    return next((part for part in inner if dataclasses.is_dataclass(part)), kind)
+
+
+def _dotted(location: Sequence[int | str]) -> str:
+    """Write a place as ``data.extra_sources[1].weight``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".")
+
+
+def _hint(location: tuple[int | str, ...], root: type) -> str:
     """Name the key that was probably meant: near in this section, or the same in another."""
+    key, section = str(location[-1]), _section_at(root, location[:-1])
+    known = {field.name for field in dataclasses.fields(section)}
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     if near:
-        return f"did you mean {'.'.join((*path, near[0]))!r}?"
+        return f"did you mean {_dotted((*location[:-1], near[0]))!r}?"
     elsewhere = [name for name in _all_keys(root, "") if name.split(".")[-1] == key]
     if elsewhere:
         return f"did you mean {' or '.join(map(repr, elsewhere))}?"
     return f"known here: {', '.join(sorted(known))}"
 
 
-def _all_keys(section: type, prefix: str) -> typing.Iterator[str]:
+def _all_keys(section: type, prefix: str) -> Iterator[str]:
     """Yield the dotted name of every key below a section."""
     for name, kind in typing.get_type_hints(section).items():
         yield prefix + name
-        if dataclasses.is_dataclass(kind):
-            yield from _all_keys(typing.cast(type, kind), f"{prefix}{name}.")
+        element = _element(kind)
+        if dataclasses.is_dataclass(element):
+            index = "" if element is kind else "[0]"
+            yield from _all_keys(typing.cast(type, element), f"{prefix}{name}{index}.")
 
 
-def _describe(item: Any) -> str:
+def _describe(item: Any, root: type) -> str:
     """Say one of pydantic's errors in our words."""
-    dotted = ".".join(str(part) for part in item["loc"]) or "configuration"
+    dotted = _dotted(item["loc"]) or "configuration"
+    if item["type"] in ("unexpected_keyword_argument", "invalid_key"):
+        location = (*item["loc"][:-1], str(item["loc"][-1]))  # A key may be a number.
+        return f"unknown key {shown(_dotted(location))} ({_hint(location, root)})"
     message = item["msg"].removeprefix("Value error, ")
     message = message.replace("tuple", "list").replace("Tuple", "List")  # As YAML calls it.
     if item["type"] == "dataclass_type":
         message = "expected a section of `key: value` lines"
     given = item.get("input")
-    shown = "" if isinstance(given, dict) or "ArgsKwargs" in repr(given) else f", got {given!r}"
-    return f"{dotted}: {message}{shown}"
+    is_section = isinstance(given, dict) or type(given).__name__ == "ArgsKwargs"
+    return f"{dotted}: {message}" + ("" if is_section else f", got {shown(given)}")
+
+
+def _unusable_values(value: Any, path: str) -> Iterator[str]:
+    """Yield a message for every number and text of checked settings that nothing can use."""
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            name = f"{path}.{field.name}".removeprefix(".")
+            yield from _unusable_values(getattr(value, field.name), name)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unusable_values(key, path)
+            yield from _unusable_values(item, f"{path}.{key}")
+    elif isinstance(value, tuple | list):
+        for number, item in enumerate(value):
+            yield from _unusable_values(item, f"{path}[{number}]")
+    elif isinstance(value, int | float) and abs(value) > MAX_NUMBER:
+        yield f"{path}: {shown(value)} is too large; expected at most {MAX_NUMBER}"
+    elif isinstance(value, str | Path) and not _is_text(str(value)):
+        yield f"{path}: {shown(str(value))} holds characters that no name has"
+
+
+def _is_text(text: str) -> bool:
+    """Say whether a text can be a name: no NUL, and no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)

@@ -168,12 +168,12 @@ def test_values_that_do_not_go_together_are_refused(refusal, text, message):
         ("train: {epochs: 3", "not valid YAML"),
         ("train:\n\tepochs: 3", r"'\t' that cannot start any token"),
         ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
-        ("train: {seed: 2024-13-45}", "not valid YAML: month must be in 1..12"),
+        ("train: {seed: 2024-13-45}", "not valid YAML (month must be in 1..12)"),
         ("train: {epochs: 3}\ntrain: {seed: 1}", "key 'train' occurs a second time in line 2"),
         ("train: {epochs: 3, epochs: 4}", "key 'epochs' occurs a second time in line 1"),
         ("\x00", "not valid YAML"),
         ("include: other.yaml", "include is 'other.yaml'; expected a list of file names"),
-        ("model: &a {backbone: *a}", "unknown key 'model.backbone.backbone'"),
+        ("model: &a {backbone: *a}", "the alias in line 1 stands within its own anchor"),
     ],
 )
 def test_what_is_no_yaml_of_sections_is_refused_in_one_line(refusal, tmp_path, text, message):
@@ -186,8 +186,8 @@ def test_file_that_is_missing_a_folder_or_binary_is_named(tmp_path):
     binary = tmp_path / "weights.yaml"
     binary.write_bytes(b"\xd0\x00\xff")
     for path, message in [
-        (tmp_path / "none.yaml", r"none\.yaml: cannot be read \(No such file"),
-        (tmp_path, r"cannot be read \(Is a directory\)"),
+        (tmp_path / "none.yaml", r"none\.yaml: does not exist; check the path"),
+        (tmp_path, "is a folder; check the path"),
         (binary, r"weights\.yaml: not valid YAML"),
     ]:
         with pytest.raises(ConfigError, match=message):
@@ -199,8 +199,8 @@ def test_file_that_is_missing_a_folder_or_binary_is_named(tmp_path):
     [
         ("train.epochs", "expected key=value, such as train.epochs=10"),
         ("=3", "expected key=value"),
-        ("train.epochs=[", "the value is not valid YAML"),
-        ("train.seed=2024-13-45", "the value is not valid YAML"),
+        ("train.epochs=[", "--set 'train.epochs=[': not valid YAML"),
+        ("train.seed=2024-13-45", "not valid YAML (month must be in 1..12); write the value"),
         ("train.epochs=", "train.epochs: Input should be a valid integer, got None"),
         ("train.epoch=3", "did you mean 'train.epochs'?"),
         ("epochs=3", "did you mean 'train.epochs'?"),
@@ -234,7 +234,7 @@ def test_include_loop_and_missing_include_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="includes itself"):
         load_config(tmp_path / "a.yaml")
     (tmp_path / "c.yaml").write_text("include: [gone.yaml]")
-    with pytest.raises(ConfigError, match=r"gone\.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"gone\.yaml: does not exist"):
         load_config(tmp_path / "c.yaml")
 
 
@@ -253,11 +253,15 @@ def test_saving_and_loading_give_the_same_configuration(tmp_path):
     assert load_config(path) == config
 
 
+_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+"""What a name may hold."""
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     rate=st.floats(1e-12, 1e6),
-    name=st.text(max_size=8),
-    sequences=st.lists(st.text(max_size=5), max_size=3),
+    name=st.text(_CHARACTERS, max_size=8),
+    sequences=st.lists(st.text(_CHARACTERS, max_size=5), max_size=3),
 )
 def test_any_values_survive_the_round_trip(tmp_path_factory, rate, name, sequences):
     values = {

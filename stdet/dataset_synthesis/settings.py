@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass as plain_dataclass
 from pathlib import Path
@@ -15,12 +17,23 @@ from pydantic.dataclasses import dataclass
 
 from stdet.data.generated import sequence_seed
 from stdet.errors import ConfigError
-from stdet.settings_file import check_settings, merge_settings, read_settings, settings_to_dict
+from stdet.settings_file import (
+    check_settings,
+    merge_settings,
+    read_settings,
+    settings_to_dict,
+    shown,
+)
 from stdet.synthesis import SceneConfig, plan_sequence
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 SplitName = Literal["train", "val", "test"]
+
+MAX_SEQUENCES = 20_000
+"""Sequences of a data set; a grid of ``axes`` multiplies quickly."""
+
+_NAME = re.compile(r"[\w.+ -]{0,100}")
 
 _HASH_STEPS_PER_PX = 16
 """Boxes are rounded to a sixteenth of a pixel before they are hashed: the last bits of a sum
@@ -109,6 +122,15 @@ def list_recipes(config: SynthConfig, *, where: str = "groups") -> list[Sequence
     """
     assert config.seed is not None
     base = settings_to_dict(config.scene)
+    num_sequences = sum(
+        group.num_sequences * math.prod(len(values) for values in group.axes.values())
+        for group in config.groups
+    )
+    if not 0 < num_sequences <= MAX_SEQUENCES:
+        raise ConfigError(
+            f"{where}: the groups have {num_sequences:,} sequences; expected 1 to "
+            f"{MAX_SEQUENCES:,}."
+        )
     recipes: list[SequenceRecipe] = []
     for number, group in enumerate(config.groups):
         options = [list(values.items()) for values in group.axes.values()]
@@ -118,6 +140,11 @@ def list_recipes(config: SynthConfig, *, where: str = "groups") -> list[Sequence
                 changed = merge_settings(changed, changes)
             scene = check_settings(SceneConfig, changed, where=f"{where}: groups[{number}].scene")
             stem = "_".join([*filter(None, [group.name]), *(name for name, _ in combination)])
+            if not _NAME.fullmatch(stem):
+                raise ConfigError(
+                    f"{where}: groups[{number}] names sequences {shown(stem)}, which name folders"
+                    "; use up to 100 letters, digits and _ . + -."
+                )
             for copy in range(group.num_sequences):
                 name = f"{stem}_{copy}"
                 recipes.append(

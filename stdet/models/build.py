@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+
 from stdet.config import ModelConfig, PyramidConfig
+from stdet.errors import ConfigError
 from stdet.models.backbone import CspDarknet
 from stdet.models.detector import ClipDetector, Pyramid
 from stdet.models.head import DecoupledHead
@@ -18,13 +21,33 @@ BACKGROUND_STD = (0.05, 2.0, 2.0)
 """Divide the background maps: residual in units of full scale, and the two contrasts."""
 
 
+MAX_PARAMETERS = 250_000_000
+"""Largest detector that is built: 1 GB of weights, twenty times the largest configuration here."""
+
+
 def num_input_channels(config: ModelConfig) -> int:
     """Return the channels of a frame as the network sees it, background maps included."""
     return config.in_channels + len(BACKGROUND_STD) * config.background
 
 
 def build_detector(config: ModelConfig) -> ClipDetector:
-    """Build an untrained detector."""
+    """Build an untrained detector.
+
+    Raises:
+        ConfigError: If it has more than ``MAX_PARAMETERS``; no memory is taken for them.
+    """
+    with torch.device("meta"):
+        size = sum(parameter.numel() for parameter in _assemble(config).parameters())
+    if size > MAX_PARAMETERS:
+        raise ConfigError(
+            f"model {config.name!r}: has {size:,} parameters; expected at most "
+            f"{MAX_PARAMETERS:,}. Lower model.backbone.width, depth or channels."
+        )
+    return _assemble(config)
+
+
+def _assemble(config: ModelConfig) -> ClipDetector:
+    """Put the parts of a detector together."""
     backbone = CspDarknet(
         in_channels=num_input_channels(config),
         depth=config.backbone.depth,

@@ -11,7 +11,6 @@ Levels are fractions of the full scale, distances pixels of the frame, times fra
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -25,6 +24,9 @@ Range = tuple[float, ...]
 BackgroundKind = Literal["clouds", "sea", "terrain", "horizon", "urban", "real"]
 CameraMotion = Literal["still", "jitter", "pan", "bursts", "jumps", "rotation"]
 TargetMotion = Literal["straight", "accelerating", "turning", "hovering"]
+
+MAX_PIXELS = 10**9
+"""Pixels of a sequence, over all its frames: it is held in memory as a whole."""
 
 MAX_TARGETS = 20
 """More at once would leave no background to measure contrast against."""
@@ -190,6 +192,11 @@ class SceneConfig:
                     _check_range(f"{field.name}", getattr(section, field.name))
         if min(self.hw) < 16:
             raise ValueError(f"hw {list(self.hw)} is too small; expected at least 16 x 16")
+        if self.num_frames * self.hw[0] * self.hw[1] > MAX_PIXELS:
+            raise ValueError(
+                f"num_frames {self.num_frames} of hw {list(self.hw)} do not fit into memory; at "
+                f"most {MAX_PIXELS:,} pixels in a sequence"
+            )
         targets = self.targets
         if targets.scr_range[0] < 0:
             raise ValueError(
@@ -284,8 +291,17 @@ def _sections(config: SceneConfig) -> tuple[Any, ...]:
     )
 
 
-_AT_MOST = {"crf_range": 51, "vignetting_range": 1, "exposure_range": 1, "mean_range": 1}
-"""Ends of ranges that have one."""
+_AT_MOST = {
+    "crf_range": 51,
+    "vignetting_range": 1,
+    "exposure_range": 1,
+    "mean_range": 1,
+    "drift_frames_range": 1e6,
+}
+"""Ends of ranges; of all others it is ``_RANGE_END``."""
+
+_RANGE_END = 1000
+"""More pixels per frame, spots or multiples of noise are a slip of the pen, and without end."""
 
 
 def _check_range(name: str, table: Range) -> None:
@@ -297,8 +313,8 @@ def _check_range(name: str, table: Range) -> None:
         raise ValueError(f"{name} {list(table)} begins below 0")
     if name == "drift_frames_range" and table[0] == 0:
         raise ValueError(f"{name} {list(table)} begins at 0; a drift takes time")
-    if table[-1] > _AT_MOST.get(name, math.inf):
-        raise ValueError(f"{name} {list(table)} ends above {_AT_MOST[name]}")
+    if table[-1] > _AT_MOST.get(name, _RANGE_END):
+        raise ValueError(f"{name} {list(table)} ends above {_AT_MOST.get(name, _RANGE_END):g}")
 
 
 PROCEDURAL_KINDS: tuple[BackgroundKind, ...] = tuple(

@@ -23,11 +23,15 @@ import yaml
 
 from stdet.config import StdetConfig, load_config
 from stdet.errors import ConfigError
-from stdet.settings_file import read_yaml
+from stdet.settings_file import shown
+from stdet.yaml_file import read_yaml
 
 GridSplit = Literal["validation", "test"]
 _KEYS = {"base", "split", "seeds", "variants", "folds"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+MAX_CELLS = 1000
+"""Trainings of a grid; a list too many multiplies quickly."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,14 +98,17 @@ def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     content = _read(path)
     split, seeds = content.get("split", "test"), content.get("seeds", [0])
     if split not in ("validation", "test"):
-        raise ConfigError(f"{path}: split is {split!r}; expected validation or test.")
+        raise ConfigError(f"{path}: split is {shown(split)}; expected validation or test.")
     is_list = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
     if not is_list or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"{path}: seeds is {seeds!r}; expected different whole numbers.")
+        raise ConfigError(f"{path}: seeds is {shown(seeds)}; expected different whole numbers.")
     variants = _sections(path, content, "variants")
     folds = _sections(path, content, "folds") if "folds" in content else {"": {}}
     if not isinstance(content.get("base"), str):
         raise ConfigError(f"{path}: has no base; expected `base: configuration.yaml`.")
+    num_cells = len(variants) * len(seeds) * len(folds)
+    if num_cells > MAX_CELLS:
+        raise ConfigError(f"{path}: has {num_cells:,} trainings; expected at most {MAX_CELLS:,}.")
     cells = {}
     for name, changes in variants.items():
         for seed in seeds:
@@ -136,7 +143,7 @@ def _read(path: Path) -> dict[str, Any]:
     unknown = sorted(map(str, content.keys() - _KEYS))
     if unknown:
         raise ConfigError(
-            f"{path}: unknown key {', '.join(unknown)}; expected {', '.join(sorted(_KEYS))}."
+            f"{path}: unknown key {', '.join(unknown[:5])}; expected {', '.join(sorted(_KEYS))}."
         )
     return content
 
@@ -150,11 +157,13 @@ def _sections(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any
     for name, changes in sections.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ConfigError(
-                f"{path}: {kind} {name!r} names a folder; use letters, digits and _ . + -, "
-                "in quotes if it reads as a number."
+                f"{path}: {kind} {shown(name)} names a folder; use up to 100 letters, digits "
+                "and _ . + -, in quotes if it reads as a number."
             )
         if not isinstance(changes, dict):
-            raise ConfigError(f"{path}: {kind} {name} is {changes!r}; expected sections, or {{}}.")
+            raise ConfigError(
+                f"{path}: {kind} {name} is {shown(changes)}; expected sections, or {{}}."
+            )
     return sections
 
 

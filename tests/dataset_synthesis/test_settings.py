@@ -66,6 +66,13 @@ def test_another_group_changes_no_sequence_that_was_there():
         ("seed: 0\nscene: {backgrund: {}}", "did you mean 'scene.background'"),
         ("seed: 0\ngroups: [{scene: {targets: {scr: 3}}}]", "groups[0].scene"),
         ("seed: 0\ngroups: [{name: a}, {name: a}]", "two sequences of 'train' are named 'a_0'"),
+        ("seed: 0\ngroups: [{name: ../../a}]", "names sequences '../../a', which name folders"),
+        ("seed: 0\ngroups: [{axes: {a: {b/c: {}}}}]", "names sequences 'synthetic_b/c'"),
+        ("seed: 0\ngroups: [{num_sequences: 1000000000}]", "1,000,000,000 sequences; expected 1"),
+        ("seed: 0\ngroups: []", "the groups have 0 sequences"),
+        ("seed: 0\nscene: {num_frames: 1000000, hw: [512, 640]}", "do not fit into memory"),
+        ("seed: 0\nscene: {hw: [1000000000, 1000000000]}", "do not fit into memory"),
+        ("seed: 0\nscene: {distractors: {birds_range: [0, 99999]}}", "ends above 1000"),
     ],
 )
 def test_mistakes_are_named(tmp_path, text, message):

@@ -1,0 +1,202 @@
+"""Settings that a slip of the pen or an attacker writes: one line, with the place."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stdet.config import StdetConfig, config_to_dict, load_config
+from stdet.dataset_synthesis.settings import SynthConfig
+from stdet.errors import ConfigError
+from stdet.models.build import MAX_PARAMETERS, build_detector
+from stdet.settings_file import check_settings, merge_settings
+
+SOURCE = "root: a, format: coco"
+
+
+@pytest.fixture
+def refusal(tmp_path):
+    """Return the one line with which a YAML text is refused."""
+
+    def refuse(text, *overrides):
+        path = tmp_path / "c.yaml"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, overrides)
+        message = str(caught.value)
+        assert "\n" not in message
+        assert len(message) < 5000
+        return message
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        (
+            f"data: {{extra_sources: [{{{SOURCE}, annotations: b}}, {{{SOURCE}, anotations: b}}]}}"
+            "\n",
+            [
+                "unknown key 'data.extra_sources[1].anotations' "
+                "(did you mean 'data.extra_sources[1].annotations'?)",
+                "data.extra_sources[1].annotations: Field required",
+            ],
+        ),
+        (
+            f"data: {{extra_sources: [{{{SOURCE}, annotations: b, wieght: 1}}]}}",
+            ["unknown key 'data.extra_sources[0].wieght' (did you mean "],
+        ),
+        ("data: {extra_sources: [7]}", ["data.extra_sources[0]: expected a section"]),
+        ("data: {extra_sources: {a: 1}}", ["data.extra_sources: Input should be a valid list"]),
+        ("data: {max_frames: 3}", ["did you mean 'data.extra_sources[0].max_frames'?"]),
+        ("data: {subsets: {a: 3, 1: b}}", ["data.subsets.a: Input should be a valid string"]),
+    ],
+)
+def test_key_inside_a_list_is_named_with_its_place(refusal, text, messages):
+    found = refusal(text)
+    assert all(message in found for message in messages)
+
+
+def test_group_of_a_generated_data_set_has_the_same_hints():
+    with pytest.raises(ConfigError, match=r"'groups\[1\].nam' \(did you mean 'groups\[1\].name'"):
+        check_settings(SynthConfig, {"groups": [{}, {"nam": "x"}]}, where="s.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {seed: 99999999999}", "train.seed: 99999999999 is too large"),
+        ("train: {epochs: 1e400}", "train.epochs: Input should be a valid integer"),
+        ("train: {learning_rate: 1e400}", "train.learning_rate: Input should be a finite"),
+        ("tracker: {gate_px: 1e300}", "tracker.gate_px: 1e+300 is too large"),
+        ("train: {num_workers: 100000}", "train.num_workers: Input should be less than"),
+        ("train: {batch_size: 2000000000}", "train.batch_size: Input should be less than"),
+        ('data: {root: "a\\0b"}', r"data.root: 'a\x00b' holds characters that no name has"),
+        ('data: {root: "\\ud800"}', r"data.root: '\ud800' holds characters"),
+        ('data: {subsets: {"\\udce9": a}}', r"data.subsets: '\udce9' holds characters"),
+        ('data: {train_sequences: [a, "\\0"]}', "data.train_sequences[1]: "),
+        ("train: {seed: !!binary aGVsbG8=}", "train.seed: Input should be a valid integer"),
+        ("train: {epochs: !!set {a, b}}", "train.epochs: Input should be a valid integer"),
+        ("train: {epochs: 2001-01-01}", "got datetime.date(2001, 1, 1)"),
+        ("!!binary aGVsbG8=: 1", "unknown key"),
+        ("? 2001-01-01\n: 3\n~: 4", "unknown key 'None'"),
+        (f"data: {{train_sequences: [{'1, ' * 5000}]}}", "and 4980 more problems"),
+        (f"data: {{root: [{'x, ' * 5000}]}}", "data.root: Input is not a valid path"),
+        (f"train: {{device: [{'[' * 25}{']' * 25}]}}", "train.device: Input should be a valid"),
+        (f"? {'x' * 100_000}\n: 1", "unknown key 'xxx"),
+    ],
+)
+def test_value_that_nothing_can_use_is_refused(refusal, text, message):
+    assert message in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.extra_sources[0].weight=2", "(did you mean 'data.extra_sources'?)"),
+        ("data.extra_sources.weight=2", "data.extra_sources: Input should be a valid list"),
+        (f"{'a.' * 5000}b=1", "the key has 5001 parts"),
+        ("a..b=1", "unknown key 'a'"),
+        ("train.seed=" + "9" * 5000, "a number of 5000 digits"),
+        ("train.seed=" + "[" * 5000, "levels deep"),
+        ("data.root=caf\udce9", "not valid YAML"),
+        ("train.seed=&a [*a]", "within its own anchor"),
+        ("\x1b[31m=1", "unknown key"),
+    ],
+)
+def test_odd_override_is_refused(refusal, override, message):
+    assert message in refusal("", override)
+
+
+def test_file_included_by_doubling_is_read_once(tmp_path):
+    for number in range(30):
+        (tmp_path / f"{number}.yaml").write_text(
+            f"include: [{number + 1}.yaml, {number + 1}.yaml]"
+        )
+    (tmp_path / "30.yaml").write_text("train: {seed: 7}")
+    assert load_config(tmp_path / "0.yaml").train.seed == 7
+
+
+def test_long_chain_of_includes_is_refused(tmp_path):
+    for number in range(2000):
+        (tmp_path / f"{number}.yaml").write_text(f"include: [{number + 1}.yaml]")
+    with pytest.raises(ConfigError, match="is included over more than 32 files"):
+        load_config(tmp_path / "0.yaml")
+
+
+@pytest.mark.parametrize("name", ['"a\\0b"', "a" * 3000, '"\\ud800"'])
+def test_include_that_no_file_can_have_is_refused(refusal, name):
+    assert "cannot be " in refusal(f"include: [{name}]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{backbone: {width: 8, depth: 8}}",
+        "{pyramid: {channels: 8192}, head: {channels: 8192}}",
+        "{temporal: {num_frames: 64, expansion: 16}, pyramid: {channels: 1024}}",
+        "{head: {num_convs: 64, channels: 2048}}",
+    ],
+)
+def test_model_that_no_memory_holds_is_refused_before_it_is_built(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"model: {text}")
+    config = load_config(path).model
+    with pytest.raises(ConfigError, match=f"parameters; expected at most {MAX_PARAMETERS:,}"):
+        build_detector(config)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.dates()
+    | st.binary(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def _places(values, path=()):
+    for key, value in values.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from _places(value, (*path, key))
+
+
+PLACES = sorted(_places(config_to_dict(StdetConfig())))
+
+
+@settings(max_examples=300, deadline=2000)
+@given(place=st.sampled_from(PLACES), value=VALUES, extra=st.text(max_size=6))
+def test_any_value_anywhere_is_taken_or_refused(place, value, extra):
+    changes = value
+    for key in reversed(place):
+        changes = {key: changes, **({extra: 1} if len(extra) > 4 else {})}
+    values = merge_settings(config_to_dict(StdetConfig()), changes)
+    try:
+        config = check_settings(StdetConfig, values, where="t")
+    except ConfigError as error:
+        assert len(str(error)) < 5000  # noqa: PT017
+        return
+    assert check_settings(StdetConfig, config_to_dict(config), where="t") == config
+
+
+def test_file_whose_name_is_not_utf8_is_read_and_named(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.yaml"
+    with open(path, "w") as file:
+        file.write("trian: {seed: 1}")
+    done = subprocess.run(
+        [sys.executable, "-m", "stdet", "info", path], capture_output=True, check=False
+    )
+    assert done.returncode == 2
+    assert b"e9.yaml: unknown key 'trian' (did you mean 'train'?)" in done.stderr
+    assert done.stderr.count(b"\n") == 1
