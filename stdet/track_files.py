@@ -129,6 +129,7 @@ def _track(
     stop = None if options.num_frames is None else options.start + options.num_frames
     ids: set[int] = set()
     num_frames = 0
+    first_index: int | None = None
     shortfall: str | None = None
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -146,8 +147,11 @@ def _track(
                 if video is not None:
                     trails.update(tracked.tracks)
                     pixels = source.scale.to_uint8(tracked.frame.pixels)
+                    if first_index is None:
+                        first_index = tracked.frame.index
                     video.write(
-                        draw_frame(pixels, tracked.detections, tracked.tracks, trails.points)
+                        draw_frame(pixels, tracked.detections, tracked.tracks, trails.points),
+                        position=tracked.frame.index - first_index,  # Holes take their time.
                     )
                 num_frames += 1
                 # The number of ids is that of confirmed tracks, the one thing that grows.

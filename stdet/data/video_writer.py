@@ -53,14 +53,17 @@ class VideoWriter:
             pixel_format="yuv420p",
             hw=(hw[0] + hw[0] % 2, hw[1] + hw[1] % 2),
             fps=fps,
-            options={"crf": "18", "preset": "fast"},
+            # Without B-frames: mp4 counts decoding times, which must not stay behind at a hole.
+            options={"crf": "18", "preset": "fast", "bf": "0"},
         )
 
-    def write(self, rgb: NDArray[np.uint8]) -> None:
+    def write(self, rgb: NDArray[np.uint8], *, position: int | None = None) -> None:
         """Append one frame.
 
         Args:
             rgb: uint8 (H, W, 3).
+            position: When it is shown, in frames from the start of the video, increasing; the
+                frame before it is shown until then. None: after the frame before it.
 
         Raises:
             DataError: If the disk is full or the file cannot be written.
@@ -69,7 +72,9 @@ class VideoWriter:
             raise ValueError(f"frame is {rgb.dtype} {rgb.shape}; expected uint8 {(*self._hw, 3)}.")
         if self._hw[0] % 2 or self._hw[1] % 2:
             rgb = np.pad(rgb, ((0, self._hw[0] % 2), (0, self._hw[1] % 2), (0, 0)), mode="edge")
-        self._encoder.write(av.VideoFrame.from_ndarray(rgb, format="rgb24"))
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+        frame.pts = position
+        self._encoder.write(frame)
 
     def close(self) -> None:
         """Finish the video and give it its name; without any frame nothing is left behind.

@@ -460,3 +460,16 @@ def test_gray16_that_fails_leaves_nothing(tmp_path: Path):
     with pytest.raises(RuntimeError, match="generator failed"):
         write_grey(tmp_path / "a.mkv", frames(), 25)
     assert os.listdir(tmp_path) == []
+
+
+def test_writer_shows_a_frame_until_the_next_ones_position(tmp_path: Path):
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, hw=(32, 32), fps=25) as writer:
+        for position in (0, 1, 2, 10, 11):
+            writer.write(np.full((32, 32, 3), 20 * position, np.uint8), position=position)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert stream.time_base is not None
+        shown = [float(frame.pts * stream.time_base) * 25 for frame in container.decode(stream)]
+        assert container.duration == pytest.approx(12 / 25 * 1e6)
+    assert shown == pytest.approx([0, 1, 2, 10, 11])
