@@ -22,21 +22,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.data.frame_area import MAX_MEGAPIXELS
+from stdet.data.scene_levels import SceneLevels, measure_scene
 from stdet.errors import DataError
 from stdet.regular_file import file_mode, require_regular_file
 from stdet.types import FloatArray
 
 RawImage = NDArray[np.uint8] | NDArray[np.uint16]
+WideImage = NDArray[np.int32] | NDArray[np.uint32] | NDArray[np.float32]
+"""Levels that fit no 16 bits, as image files may hold them; see ``wide_levels.py``."""
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 """Accepted image files, compared in lower case."""
 
 _STACK_SUFFIXES = (".tif", ".tiff")
 _NUM_SAMPLED_FRAMES = 16
-_LOW_PERCENTILE, _HIGH_PERCENTILE = 0.1, 99.9
 _MIN_HEADROOM, _MAX_HEADROOM = 0.25, 2.0  # In units of the span between the percentiles.
 _DEEP_BITS = (10, 12, 14, 16)
-_NUM_LEVELS = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -274,6 +275,12 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (weighted >> 8).astype(np.uint8)
 
 
+def luma16(rgb: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Turn RGB of 16 bits into grey, as ``luma`` does, uint16 (H, W)."""
+    weights = np.array([77, 150, 29], np.uint32)
+    return ((rgb @ weights + np.uint32(128)) >> 8).astype(np.uint16)
+
+
 @dataclass(frozen=True)
 class Intensity:
     """What the levels of a sequence need.
@@ -292,11 +299,12 @@ def measure_intensity(
 ) -> Intensity:
     """Fix the scale of a sequence from at most 16 evenly spaced frames.
 
-    8-bit input is never stretched. For deeper input the 0.1 and 99.9 percentiles of the levels
-    span the scene. They alone would clip the target, which covers far less than 0.1 % of the
-    pixels, so the top is raised to the brightest sampled level, by at least a quarter of the span
-    (the target may be brighter between the samples) and by at most two (a stuck pixel at full
-    scale must not squash the scene). The bottom is lowered by a quarter.
+    8-bit input is never stretched. For deeper input the levels of the scene, of which 0.1 % lie
+    below and above, span it; ``scene_levels.py`` says what does not count. They alone would clip
+    the target, which covers far less than 0.1 % of the pixels, so the top is raised to the
+    brightest sampled level, by at least a quarter of the span (the target may be brighter between
+    the samples) and by at most two (a stuck pixel at full scale must not squash the scene). The
+    bottom is lowered by a quarter.
 
     Args:
         read: Returns the raw frame of an index; a ``DataError`` skips that frame.
@@ -311,26 +319,24 @@ def measure_intensity(
     """
     if container_bits <= 8:
         return Intensity(8, EIGHT_BIT_SCALE)
-    histogram = np.zeros(_NUM_LEVELS, np.int64)
-    failure: DataError | None = None
-    indices = np.linspace(0, num_frames - 1, min(num_frames, _NUM_SAMPLED_FRAMES))
-    for index in np.unique(indices.round().astype(np.int64)):
-        try:
-            histogram += np.bincount(read(int(index)).ravel(), minlength=_NUM_LEVELS)
-        except DataError as error:
-            failure = error
-    if not histogram.any():
-        raise failure or DataError("no frames to measure the intensity on.")
-    cumulated = np.cumsum(histogram)
-    shares = np.array([_LOW_PERCENTILE, _HIGH_PERCENTILE]) / 100
-    low, high = (float(level) for level in np.searchsorted(cumulated, shares * cumulated[-1]))
-    peak = int(np.flatnonzero(histogram)[-1])
-    span = max(high - low, 1.0)  # One level: a constant sequence still gets a scale.
-    headroom = min(max(peak - high, _MIN_HEADROOM * span), _MAX_HEADROOM * span)
+    scene = measure_scene(read, sampled_frames(num_frames))
     bit_depth = container_bits
     if container_bits not in _DEEP_BITS[:-1]:
-        bit_depth = next(bits for bits in _DEEP_BITS if peak < 1 << bits)
-    return Intensity(bit_depth, IntensityScale(low - _MIN_HEADROOM * span, high + headroom))
+        bit_depth = next(bits for bits in _DEEP_BITS if scene.brightest < 1 << bits)
+    return Intensity(bit_depth, scale_of(scene))
+
+
+def sampled_frames(num_frames: int) -> list[int]:
+    """Return at most 16 evenly spaced frames, the first and the last among them."""
+    indices = np.linspace(0, num_frames - 1, min(num_frames, _NUM_SAMPLED_FRAMES))
+    return sorted({round(index) for index in indices.tolist()})
+
+
+def scale_of(scene: SceneLevels) -> IntensityScale:
+    """Return the scale with room below and above a scene; see ``measure_intensity``."""
+    span = max(scene.high - scene.low, 1.0)  # One level: a constant sequence still gets a scale.
+    headroom = min(max(scene.peak - scene.high, _MIN_HEADROOM * span), _MAX_HEADROOM * span)
+    return IntensityScale(scene.low - _MIN_HEADROOM * span, scene.high + headroom)
 
 
 _T = TypeVar("_T")
