@@ -1,0 +1,1 @@
+"""Parts of the fuzzer ``benchmarks/fuzz.py``: seeds, changes, processes and verdicts."""

@@ -1,0 +1,100 @@
+"""One case: a door, and what is changed before its command runs; fixed by seed and number."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from fuzzing.argument_changes import change_arguments
+from fuzzing.byte_changes import change_bytes
+from fuzzing.doors import Door
+from fuzzing.odd_values import to_text
+from fuzzing.place_changes import change_place
+from fuzzing.text_changes import change_text
+from fuzzing.tree_changes import change_tree
+
+_TREES = (".json", ".yaml")
+_LINES = (".txt", ".csv", ".ini", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What runs.
+
+    Attributes:
+        number: Of the case.
+        door: Its door.
+        stdout_encoding: What stdout can write; other characters are an error there.
+        rng_seed: Seed of the changes.
+    """
+
+    number: int
+    door: Door
+    stdout_encoding: str
+    rng_seed: str
+
+
+def draw_case(doors: Sequence[Door], seed: int, number: int) -> Case:
+    """Draw the door of a case."""
+    rng = random.Random(f"{seed}/{number}")
+    (door,) = rng.choices(doors, [door.weight for door in doors])
+    encoding = "ascii" if rng.random() < 0.1 else "utf-8"
+    return Case(number, door, encoding, f"{seed}/{number}/{door.name}")
+
+
+def change_case(case: Case) -> tuple[list[str], list[str]]:
+    """Change the working directory, a copy of the door's folder.
+
+    Returns:
+        The arguments, and what was done.
+    """
+    rng = random.Random(case.rng_seed)
+    argv = list(case.door.argv)
+    notes = []
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        family = rng.random()
+        if family < 0.15:
+            argv, note = change_arguments(rng, argv)
+        else:
+            path = _target(rng, case.door)
+            if path is None:
+                continue
+            if family < 0.27 or not path.is_file() or path.stat().st_size == 0:
+                argv, note = change_place(rng, path, argv)
+            else:
+                data, note = _change_content(rng, path, takes_time=_trains(case.door))
+                path.write_bytes(data)
+                note = f"{path}: {note}"
+        notes.append(note)
+    return argv, notes
+
+
+def _trains(door: Door) -> bool:
+    return door.argv[0] in ("train", "ablate", "synth")
+
+
+def _target(rng: random.Random, door: Door) -> Path | None:
+    """Draw a file or folder to change; None where an earlier change took them all away."""
+    pattern = rng.choice(door.targets)
+    found = sorted(Path().glob(pattern))
+    return rng.choice(found) if found else None
+
+
+def _change_content(rng: random.Random, path: Path, *, takes_time: bool) -> tuple[bytes, str]:
+    data = path.read_bytes()
+    suffix = path.suffix.lower()
+    if suffix in _TREES and rng.random() < 0.6:
+        try:
+            tree = json.loads(data) if suffix == ".json" else yaml.safe_load(data)
+            tree, note = change_tree(rng, tree, takes_time=takes_time)
+            return to_text(tree).encode("utf-8", "surrogatepass"), note
+        except (ValueError, yaml.YAMLError, RecursionError):  # Changed before.
+            return change_text(rng, data, is_yaml=suffix == ".yaml")
+    if suffix in (*_TREES, *_LINES) and rng.random() < 0.9:
+        return change_text(rng, data, is_yaml=suffix == ".yaml")
+    return change_bytes(rng, data, suffix)
