@@ -7,6 +7,7 @@ metrics, seed and commit. It runs no code when it is loaded.
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,17 +15,29 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+import torch
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from stdet.config import StdetConfig, config_from_dict, config_to_dict
 from stdet.data.part_file import write_whole
-from stdet.errors import CheckpointError
-from stdet.models.build import build_detector
+from stdet.errors import CheckpointError, ConfigError, foreign_errors
+from stdet.models.build import MAX_PARAMETERS, build_detector
 from stdet.models.detector import ClipDetector
+from stdet.regular_file import file_mode, require_regular_file
+from stdet.settings_file import shown
+
+log = logging.getLogger(__name__)
 
 FORMAT = "1"
+
+MAX_BYTES = 2 * 4 * MAX_PARAMETERS
+"""Size of a weights file; twice the largest detector in float32."""
+MAX_METADATA = 1_000_000
+"""Characters of the settings or of the metrics of a weights file."""
+
+_EXPECTED = "expected weights written by `stdet train`"
 
 DEFAULT_WEIGHTS = "stdet_n"
 """Shipped weights that are used where none are named."""
@@ -67,7 +80,7 @@ def find_weights(name_or_path: str) -> Path:
     if name_or_path in shipped:
         return shipped[name_or_path]
     path = Path(name_or_path)
-    if not path.is_file():
+    if file_mode(path, kind=CheckpointError) is None:
         names = ", ".join(shipped) or "none"
         raise CheckpointError(
             f"{name_or_path}: no such weights file, and no weights of that name ship with stdet "
@@ -100,41 +113,80 @@ def load_weights(path: Path) -> Weights:
     """Read a weights file.
 
     Raises:
-        CheckpointError: If it is no safetensors file or was not written by stdet.
+        CheckpointError: If it is no safetensors file, was not written by stdet, holds settings
+            that no detector has, or values that are not finite.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable safetensors file ({error}); expected weights written by "
-            "`stdet train`."
-        ) from error
+    require_regular_file(path, kind=CheckpointError)
+    if path.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"{path}: has more than {MAX_BYTES:,} bytes; {_EXPECTED}.")
+    with (
+        foreign_errors(
+            path,
+            problem="not a readable safetensors file",
+            advice=_EXPECTED,
+            kind=CheckpointError,
+        ),
+        safe_open(path, framework="pt") as file,
+    ):
+        metadata = file.metadata() or {}
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if metadata.get("stdet_format") != FORMAT:
         raise CheckpointError(
-            f"{path}: weights format is {metadata.get('stdet_format')!r}, expected {FORMAT!r}; "
-            "use weights written by this version of `stdet train`."
+            f"{path}: weights format is {shown(metadata.get('stdet_format'))}, expected "
+            f"{FORMAT!r}; use weights written by this version of `stdet train`."
         )
-    settings = json.loads(metadata["config"])
+    broken = [name for name, value in state.items() if not _is_finite(value)]
+    if broken:
+        raise CheckpointError(
+            f"{path}: {len(broken)} of {len(state)} tensors hold values that are not finite "
+            f"({_listed(broken)}), so that no target would ever be found; {_EXPECTED}."
+        )
+    settings = _read_metadata(metadata, "config", path)
     # Weights from before there were scores of paths have an operating point of single frames.
-    settings.get("tracker", {}).setdefault("lookahead", None)
+    tracker = settings.setdefault("tracker", {})
+    if isinstance(tracker, dict):
+        tracker.setdefault("lookahead", None)
+    try:
+        config = config_from_dict(settings, where=f"{path}: settings")
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
     return Weights(
-        state=state,
-        config=config_from_dict(settings, where=str(path)),
-        info=json.loads(metadata["info"]),
-        path=path,
+        state=state, config=config, info=_read_metadata(metadata, "info", path), path=path
     )
+
+
+def _read_metadata(metadata: Mapping[str, str], key: str, path: Path) -> dict[str, Any]:
+    """Return one JSON object of a weights file's metadata."""
+    text = metadata.get(key, "")
+    if len(text) > MAX_METADATA:
+        raise CheckpointError(
+            f"{path}: metadata {key!r} is of {len(text):,} characters; {_EXPECTED}."
+        )
+    with foreign_errors(
+        path, problem=f"metadata {key!r} is not JSON", advice=_EXPECTED, kind=CheckpointError
+    ):
+        value = json.loads(text)
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: metadata {key!r} is {shown(value)}; {_EXPECTED}.")
+    return value
+
+
+def _is_finite(value: Tensor) -> bool:
+    """Say whether a tensor holds neither NaN nor infinity, as float32."""
+    if value.is_complex():
+        return True  # Refused by its kind when it is loaded.
+    return bool(value.to(torch.float32).isfinite().all())
 
 
 def load_state(detector: ClipDetector, weights: Weights) -> None:
     """Put weights into a detector.
 
     Raises:
-        CheckpointError: If names or shapes differ; missing, unexpected and reshaped ones are
-            listed.
+        CheckpointError: If names, shapes or types differ; missing, unexpected, reshaped and
+            retyped ones are listed. Floating-point types may differ among each other.
     """
-    expected = {name: tuple(value.shape) for name, value in detector.state_dict().items()}
+    own = detector.state_dict()
+    expected = {name: tuple(value.shape) for name, value in own.items()}
     given = {name: tuple(value.shape) for name, value in weights.state.items()}
     shared = expected.keys() & given.keys()
     reshaped = [
@@ -142,12 +194,19 @@ def load_state(detector: ClipDetector, weights: Weights) -> None:
         for n in sorted(shared)
         if given[n] != expected[n]
     ]
+    retyped = [
+        f"{n} {weights.state[n].dtype}, expected {own[n].dtype}"
+        for n in sorted(shared)
+        if weights.state[n].is_complex()
+        or weights.state[n].is_floating_point() != own[n].is_floating_point()
+    ]
     problems = [
         f"{len(names)} {what} ({_listed(names)})"
         for what, names in (
             ("missing", sorted(expected.keys() - given.keys())),
             ("unexpected", sorted(given.keys() - expected.keys())),
             ("of another shape", reshaped),
+            ("of another type", retyped),
         )
         if names
     ]
@@ -163,15 +222,31 @@ def load_state(detector: ClipDetector, weights: Weights) -> None:
 def load_detector(name_or_path: str = "stdet_n") -> tuple[ClipDetector, Weights]:
     """Build the detector that a weights file describes, in eval mode on the CPU."""
     weights = load_weights(find_weights(name_or_path))
-    detector = build_detector(weights.config.model)
+    try:
+        detector = build_detector(weights.config.model)
+    except ConfigError as error:
+        raise CheckpointError(f"{weights.path}: {error}") from error
     load_state(detector, weights)
     return detector.eval(), weights
 
 
 def operating_point(weights: Weights) -> float:
-    """Return the score threshold that validation chose for these weights."""
+    """Return the score threshold that validation chose for these weights.
+
+    A warning says where it lets nothing or everything pass.
+    """
     confidence = weights.config.postprocess.confidence
-    return DEFAULT_CONFIDENCE if confidence is None else confidence
+    if confidence is None:
+        return DEFAULT_CONFIDENCE
+    if confidence in (0, 1):
+        log.warning(
+            "%s: the stored operating point is %g, which lets %s pass; set another "
+            "(--confidence, postprocess.confidence).",
+            weights.path,
+            confidence,
+            "everything" if confidence == 0 else "next to nothing",
+        )
+    return confidence
 
 
 def git_commit() -> str:

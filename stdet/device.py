@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 import torch
 
 from stdet.errors import ConfigError
+
+_NAMES = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
 
 
 def choose_device(name: str) -> torch.device:
@@ -19,12 +22,18 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device {name!r}: expected auto, cpu, cuda or cuda:N.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if not _NAMES.fullmatch(name):
+        raise ConfigError(f"device {name!r}: expected auto, cpu, cuda or cuda:N.")
+    if name == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
         raise ConfigError(f"device {name!r}: no CUDA device is available here; use cpu.")
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    _, _, index = name.partition(":")
+    device = torch.device("cuda", int(index or os.environ.get("LOCAL_RANK", "0")))
+    num_devices = torch.cuda.device_count()
+    if device.index >= num_devices:
+        raise ConfigError(
+            f"device '{device}': there are {num_devices} CUDA devices here, counted from 0; use "
+            f"cuda:{num_devices - 1} or lower, or fewer processes."
+        )
     return device

@@ -11,6 +11,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from stdet.config import PostprocessConfig
 from stdet.data.input_geometry import InputGeometry
+from stdet.errors import CheckpointError
 from stdet.types import Detections, HeadOutputs
 
 MAX_CANDIDATES = 1000
@@ -74,8 +75,18 @@ def postprocess(
     Returns:
         One ``Detections`` a row, in original-frame pixels, clipped to the frame, all scores at
         least ``score_floor``.
+
+    Raises:
+        CheckpointError: If an output is not finite. NaN passes no threshold, so that a broken
+            network would seem to find nothing.
     """
     boxes, scores = decode_boxes(outputs), decode_scores(outputs)
+    checked = (boxes, outputs.cls_logits, outputs.obj_logits)
+    if not all(bool(values.isfinite().all()) for values in checked):
+        raise CheckpointError(
+            f"frame {frame_indices[0]}: the network gives values that are not finite; its weights "
+            "are broken, use others."
+        )
     rows = zip(boxes, scores, frame_indices, strict=True)
     return [_detections(*row, config=config, geometry=geometry) for row in rows]
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import pickle
@@ -6,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -182,3 +185,167 @@ def test_resume_file_comes_back_and_executes_nothing(tmp_path):
     with pytest.raises(CheckpointError, match="not a readable resume file"):
         load_resume(path)
     assert not trap.exists()
+
+
+@pytest.fixture
+def rewritten(weights_path):
+    """Write the weights file again with other metadata or tensors."""
+
+    def rewrite(metadata=None, tensors=None):
+        with safe_open(weights_path, framework="pt") as file:
+            old, state = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+        new = old | (metadata or {})
+        save_file(
+            state | (tensors or {}), weights_path, {k: v for k, v in new.items() if v is not None}
+        )
+        return weights_path
+
+    return rewrite
+
+
+def _refusal(path):
+    with pytest.raises(CheckpointError) as caught:
+        load_detector(str(path))
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert len(message) < 2000
+    return message
+
+
+def _settings(**model):
+    return json.dumps({"model": model})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"config": None}, "metadata 'config' is not JSON"),
+        ({"info": None}, "metadata 'info' is not JSON"),
+        ({"config": '{"model": {'}, "metadata 'config' is not JSON"),
+        ({"config": "[" * 100_000}, "metadata 'config' is not JSON"),
+        ({"config": '{"a": ' * 100_000}, "metadata 'config' is not JSON"),
+        ({"config": " " * 2_000_000}, "metadata 'config' is of 2,000,000 characters"),
+        ({"config": f'{{"train": {{"seed": {"9" * 5000}}}}}'}, "metadata 'config' is not JSON"),
+        ({"config": "[1]"}, "metadata 'config' is [1]; expected weights"),
+        ({"info": "3"}, "metadata 'info' is 3; expected weights"),
+        ({"config": '{"tracker": 3}'}, "settings: tracker: expected a section"),
+        ({"config": '{"trian": {}}'}, "settings: unknown key 'trian' (did you mean 'train'?)"),
+        ({"config": '{"data": {"root": "a\\u0000b"}}'}, "data.root: 'a\\x00b' holds characters"),
+        (
+            {"config": '{"postprocess": {"confidence": NaN}}'},
+            "confidence: Input should be a finite",
+        ),
+        ({"config": _settings(backbone={"width": 1e6})}, "model.backbone.width: Input should be"),
+        ({"config": _settings(backbone={"width": 8, "depth": 8})}, "parameters; expected at most"),
+        ({"config": _settings(head={"channels": 10**12})}, "model.head.channels: Input should be"),
+        ({"config": "{}"}, "which is not the configured architecture"),
+        ({"stdet_format": "9" * 10_000}, "weights format is '999"),
+    ],
+)
+def test_metadata_that_stdet_did_not_write_is_refused_in_one_line(rewritten, metadata, message):
+    assert message in _refusal(rewritten(metadata))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["head.obj_pred.weight", "backbone.stem.1.1.running_var"])
+def test_weights_that_are_not_finite_are_refused_and_named(rewritten, weights_path, name, value):
+    tensor = load_weights(weights_path).state[name]
+    tensor.view(-1)[0] = value
+    message = _refusal(rewritten(tensors={name: tensor}))
+    assert "hold values that are not finite" in message
+    assert name in message
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.int32, torch.bool, torch.complex64, torch.uint8, torch.int64]
+)
+def test_weights_of_another_kind_of_number_are_refused(rewritten, weights_path, dtype):
+    name = "head.obj_pred.weight"
+    changed = load_weights(weights_path).state[name].to(dtype)
+    assert f"{name} {dtype}, expected torch.float32" in _refusal(
+        rewritten(tensors={name: changed})
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_read(rewritten, weights_path, dtype):
+    state = {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in load_weights(weights_path).state.items()
+    }
+    detector, _ = load_detector(str(rewritten(tensors=state)))
+    assert all(p.dtype is torch.float32 for p in detector.parameters())
+
+
+def test_value_that_overflows_in_single_precision_is_refused(rewritten, weights_path):
+    name = "head.obj_pred.weight"
+    large = torch.full_like(load_weights(weights_path).state[name], 1e300, dtype=torch.float64)
+    assert "not finite" in _refusal(rewritten(tensors={name: large}))
+
+
+def test_header_that_lies_or_has_no_end_is_refused(weights_path, tmp_path):
+    content = weights_path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = content[8 : 8 + size]
+    for changed in (
+        (1 << 62).to_bytes(8, "little") + content[8:],
+        b"\xff" * 8 + content[8:],
+        (size + 8).to_bytes(8, "little") + content[8:],
+        content[:8] + header.replace(b'"F32"', b'"F16"', 1) + content[8 + size :],
+        content[:8] + header.replace(b'"F32"', b'"Q99"', 1) + content[8 + size :],
+        content[:8] + b"[" * size + content[8 + size :],
+        content[:8]
+        + header.replace(b'"shape":[', b'"shape":[99,', 1)[:size]
+        + content[8 + size :],
+        content + b"more",
+    ):
+        path = tmp_path / "lies.safetensors"
+        path.write_bytes(changed)
+        assert "not a readable safetensors file" in _refusal(path)
+
+
+def test_file_larger_than_any_detector_is_not_read(tmp_path):
+    path = tmp_path / "large.safetensors"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # Takes no room on the disk.
+    assert "has more than" in _refusal(path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, make):
+    path = tmp_path / "odd.safetensors"
+    make(path)
+    assert ": is a " in _refusal(path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 3000])
+def test_name_that_no_file_can_have_is_refused(name):
+    with pytest.raises(CheckpointError, match="cannot be looked at"):
+        find_weights(name)
+
+
+@pytest.mark.parametrize(("confidence", "passes"), [(1.0, "next to nothing"), (0.0, "everything")])
+def test_operating_point_that_lets_all_or_nothing_pass_is_told(
+    weights_path, caplog, confidence, passes
+):
+    weights = load_weights(weights_path)
+    config = replace(weights.config, postprocess=PostprocessConfig(confidence=confidence))
+    assert operating_point(replace(weights, config=config)) == confidence
+    assert f"operating point is {confidence:g}, which lets {passes} pass" in caplog.text
+
+
+@settings(
+    max_examples=200, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_change_of_a_weights_file_is_loaded_or_refused(weights_path, tmp_path, data):
+    content = bytearray(weights_path.read_bytes())
+    size = int.from_bytes(content[:8], "little")
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, size + 16))  # Length, header and the first weights.
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path / "changed.safetensors"
+    path.write_bytes(content)
+    with contextlib.suppress(CheckpointError):
+        load_detector(str(path))

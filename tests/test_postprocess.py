@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from torchvision.ops import nms
 
 from stdet.config import PostprocessConfig
 from stdet.data.input_geometry import InputGeometry
+from stdet.errors import CheckpointError
 from stdet.postprocess import (
     MAX_CANDIDATES,
     cell_centres,
@@ -168,17 +170,26 @@ def test_empty_grid_of_scores_gives_an_honest_nothing():
 def test_network_gone_astray_gives_finite_boxes():
     outputs = _outputs([((4, 4, 8, 8), 0.5)])
     outputs.box_offsets[0, 2:] = 1e6
-    outputs.box_offsets[0, :2, 2, 2] = math.nan
     outputs.obj_logits[0, 0, 2, 2] = 5.0
     outputs.cls_logits[0, 0, 2, 2] = 5.0
     found = _found(outputs)
     np.testing.assert_array_equal(found.boxes_xyxy, [[0, 0, 32, 32]])
 
 
-def test_nan_scores_are_no_detections():
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *itertools.product(
+            ["cls_logits", "obj_logits", "box_offsets"], [math.nan, math.inf, -math.inf]
+        ),
+        ("box_offsets", 3e38),  # Overflows in pixels.
+    ],
+)
+def test_output_that_is_not_finite_is_an_error_and_not_an_empty_frame(name, value):
     outputs = _outputs([((4, 4, 8, 8), 0.5)])
-    outputs.obj_logits[:] = math.nan
-    assert len(_found(outputs, score_floor=0.0)) == 0
+    getattr(outputs, name)[0, 0, 0, 0] = value
+    with pytest.raises(CheckpointError, match="frame 3: the network gives values that are not"):
+        _found(outputs)
 
 
 def test_rows_of_a_batch_stay_with_their_frames():
