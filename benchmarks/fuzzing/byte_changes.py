@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import struct
 import zlib
 from typing import Any
@@ -18,6 +19,12 @@ _MAGIC = (
     *(b"\x00\x00\x00\x80", b"\x01\x00\x00\x00", b"\x00\x00\x00\x01", b"\xff" * 8, b"\x00" * 8),
 )
 _HEADER_BYTES = 512
+_WORD = re.compile(rb"[\x20-\x7e]{4,}")
+_BOX = re.compile(
+    rb"ftyp|moov|mvhd|trak|tkhd|edts|elst|mdhd|hdlr|stsd|avc1|avcC|stts|stss|ctts|stsc|stsz|stco"
+    rb"|RIFF|LIST|avih|strh|strf|vids|MJPG|movi|idx1|00dc|mdat|udta|meta"
+)
+_WORDS = (0, 1, 2, 255, 2**15, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 90_000, 13_300)
 
 
 def change_bytes(rng: random.Random, data: bytes, suffix: str) -> tuple[bytes, str]:
@@ -29,13 +36,12 @@ def change_bytes(rng: random.Random, data: bytes, suffix: str) -> tuple[bytes, s
         suffix: Of its name; formats with a known header are also changed inside it.
     """
     informed = {".png": _png, ".tif": _tiff, ".safetensors": _safetensors, ".pt": _torch}
+    informed |= {".mp4": _boxes, ".mov": _boxes, ".avi": _boxes}
     if suffix in informed and rng.random() < 0.6:
         return informed[suffix](rng, data)
     notes = []
     for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        data, note = rng.choice((_flip, _magic, _magic, _cut, _insert, _repeat, _splice))(
-            rng, data
-        )
+        data, note = rng.choice(_BLIND)(rng, data)
         notes.append(note)
     return data, ", ".join(notes[:4])
 
@@ -85,6 +91,32 @@ def _splice(rng: random.Random, data: bytes) -> tuple[bytes, str]:
     source, place = _place(rng, data), _place(rng, data)
     piece = data[source : source + rng.choice((4, 16, 256))]
     return data[:place] + piece + data[place + len(piece) :], f"{source} over {place}"
+
+
+def _word(rng: random.Random, data: bytes) -> tuple[bytes, str]:
+    """Change one of the names, tags and texts that stand in a file."""
+    found = list(_WORD.finditer(data))
+    if not found:
+        return _flip(rng, data)
+    match = rng.choice(found[:40] + found[-40:])
+    old = match[0]
+    new = rng.choice((b"\xff" * len(old), b"9" * len(old), b"-" + old[1:], old[::-1], b"\x00" * 4))
+    return data[: match.start()] + new + data[match.start() + len(new) :], f"{old!r} := {new!r}"
+
+
+_BLIND = (_flip, _magic, _magic, _cut, _insert, _repeat, _splice, _word, _word)
+
+
+def _boxes(rng: random.Random, data: bytes) -> tuple[bytes, str]:
+    """Change a number near the name of a box of MP4 or a chunk of AVI."""
+    found = list(_BOX.finditer(data))
+    if not found:
+        return _flip(rng, data)
+    match = rng.choice(found)
+    place = max(match.start() + rng.choice((-4, *range(4, 100, 4))), 0)
+    new = rng.choice(_WORDS).to_bytes(4, rng.choice(("big", "little")))
+    note = f"{match[0].decode()}{place - match.start():+} := {new.hex()}"
+    return data[:place] + new + data[place + 4 :], note
 
 
 def _png(rng: random.Random, data: bytes) -> tuple[bytes, str]:

@@ -168,6 +168,9 @@ def _data_doors(builder: _Builder) -> None:
     settings = {"seed.yaml": "settings/synth/seed.yaml"}
     argv = ("synth", "seed.yaml", "--out", "made", "--jobs", "1")
     builder.add("synth/settings", argv, settings, ("seed.yaml",), weight=4)
+    real = ("--set", "scene.background.kinds=[real]", "--set", "scene.background.paths=[v.mkv, f]")
+    files = settings | {"v.mkv": "videos/ffv1_8.mkv", "f": "images/png16"}
+    builder.add("synth/real", (*argv, *real), files, ("v.mkv", "f", "f/*", "f/*"))
     matched = settings | {"ds/t.json": "labels/coco_vid/truth.json"}
     matched |= {"ds/images/test": "dataset/ds/images/test"}
     argv_match = (*argv, "--match", "ds/t.json")

@@ -59,6 +59,8 @@ data:
   validation_annotations: annotations/instances_val2017.json
   test_annotations: annotations/instances_test2017.json
   subsets: {"all": "*"}
+  extra_sources:
+    - {root: ds, format: coco, annotations: annotations/instances_test2017.json, max_frames: 4}
 train:
   epochs: 1
   batch_size: 4
@@ -128,6 +130,7 @@ def _encode(
     path: Path, frames: Frames, codec: str, container_format: str, pixel_format: str
 ) -> None:
     with av.open(str(path), "w", format=container_format) as container:
+        container.metadata["title"] = "a scene"
         stream: Any = container.add_stream(codec, rate=25)
         stream.height, stream.width = HW
         stream.pix_fmt = pixel_format

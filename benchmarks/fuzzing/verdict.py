@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fuzzing.process import Ended
+from fuzzing.process import MEMORY_LIMIT, Ended
 
 FAILURES = ("foreign", "crash", "hang", "memory", "untold", "escape", "leftover", "fuzzer")
 """Verdicts that fail a run; the others are `done`, `told`, `partly` and `noise`."""
@@ -38,6 +38,8 @@ class Verdict:
 def judge(ended: Ended) -> Verdict:
     """Say what an end means."""
     last = ended.err.rstrip().rsplit(b"\n", 1)[-1][:300].decode("utf-8", "replace")
+    if ended.peak_bytes > MEMORY_LIMIT and not ended.stopped:
+        return Verdict("memory", "memory before it ended by itself", last)
     if ended.stopped:
         kind = "hang" if ended.stopped == "time" else "memory"
         return Verdict(kind, f"{kind} in {_stack_place(ended.err)}", last)
