@@ -182,6 +182,8 @@ def _fuzz(root: Path, doors: Sequence[Door], args: argparse.Namespace) -> int:
         counts[case.door.name][verdict.kind] += 1
         if verdict.kind in FAILURES:
             findings.append(Finding(case.number, case.door.name, verdict))
+            where = f"case {case.number}, {case.door.name}"
+            print(f"{where}: {verdict.kind}: {verdict.group}", file=sys.stderr, flush=True)
             if args.keep is not None:
                 _keep(args.keep, process, case)
         elif verdict.kind == "noise":

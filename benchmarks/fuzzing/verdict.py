@@ -15,7 +15,7 @@ FAILURES = ("foreign", "crash", "hang", "memory", "untold", "escape", "leftover"
 VERDICTS = ("done", "told", "partly", "noise", *FAILURES)
 
 _NATIVE = re.compile(
-    rb"@ 0x[0-9a-f]+\]|\.cc:\d+|\.cpp:\d+|[a-z]Warning: |^Exception ignored", re.M
+    rb"@ 0x[0-9a-f]+\]|^\[\d\d:\d\d:\d\d\] |[a-z]Warning: |^Exception ignored", re.MULTILINE
 )
 _USAGE = re.compile(rb"^stdet(?: [a-z]+)*: error: ")
 
