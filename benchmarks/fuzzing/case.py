@@ -40,11 +40,15 @@ class Case:
 
 
 def draw_case(doors: Sequence[Door], seed: int, number: int) -> Case:
-    """Draw the door of a case."""
-    rng = random.Random(f"{seed}/{number}")
-    (door,) = rng.choices(doors, [door.weight for door in doors])
-    encoding = "ascii" if rng.random() < 0.1 else "utf-8"
-    return Case(number, door, encoding, f"{seed}/{number}/{door.name}")
+    """Draw the door of a case.
+
+    Every door draws a number of its own and the largest wins, so that a new door changes no case
+    but those that it takes.
+    """
+    names = {door.name: f"{seed}/{number}/{door.name}" for door in doors}
+    door = max(doors, key=lambda d: random.Random(names[d.name]).random() ** (1 / d.weight))
+    encoding = "ascii" if random.Random(f"{seed}/{number}").random() < 0.1 else "utf-8"
+    return Case(number, door, encoding, f"changes {names[door.name]}")
 
 
 def change_case(case: Case) -> tuple[list[str], list[str]]:

@@ -31,6 +31,8 @@ FILE_LIMIT = 1 << 30
 """Bytes of one file; a case that writes more is ended by the system."""
 WALL_FACTOR = 3
 """A case may take so many times its processor time by the clock."""
+STILL_S = 10.0
+"""Seconds by the clock without any processor time, after which a case waits for nothing."""
 GRACE_S = 2.0
 """Seconds in which child processes may end after their parent."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -92,7 +94,8 @@ class CaseProcess:
         self.folder = folder
         self.limit_s = limit_s
         self.ended = Ended()
-        self._started = time.monotonic()
+        self._started = self._last_used = time.monotonic()
+        self._used = 0.0
         folder.mkdir()
         self._files = [(folder / name).open("w+b") for name in ("out", "err", "outcome")]
         self.pid = os.fork()
@@ -120,10 +123,13 @@ class CaseProcess:
         group = [self.pid, *_descendants(self.pid)]
         memory = sum(map(_resident_bytes, group))
         self.ended.peak_bytes = max(self.ended.peak_bytes, memory)
-        wall = time.monotonic() - self._started
+        now, used = time.monotonic(), _used_seconds(group)
+        if used != self._used:
+            self._used, self._last_used = used, now
+        is_late = now - self._started > WALL_FACTOR * self.limit_s or used > self.limit_s
         if memory > MEMORY_LIMIT:
             self._stop("memory")
-        elif wall > WALL_FACTOR * self.limit_s or _used_seconds(group) > self.limit_s:
+        elif is_late or now - self._last_used > STILL_S:
             self._stop("time")
 
     def _stop(self, why: str) -> None:
