@@ -61,7 +61,7 @@ class PaperRun:
     def log_tail(self, num_lines: int = 25) -> str:
         """Return the last lines of the log."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        return "\n".join(text.splitlines()[-num_lines:])
+        return "\n".join(line[:300] for line in text.splitlines()[-num_lines:])
 
     def records(self) -> list[dict[str, Any]]:
         """Return the line of every finished epoch."""

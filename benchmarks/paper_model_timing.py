@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from paper_model_runs import PaperRun, start, stop
 
+from stdet.config import StdetConfig
 from stdet.data.sequences import load_sequences
 from stdet.pipeline import StreamingDetector
 from stdet.scoring import score_sequences
@@ -59,14 +61,20 @@ def _measure(runs: Sequence[PaperRun], out: Path) -> list[dict[str, Any]]:
 
 def time_steps(run: PaperRun, barrier: Any, file: Path) -> None:
     """Take steps of a run from its start, score a segment, and write how long that took."""
-    config = run.config
+    with TemporaryDirectory() as folder:
+        found = _time_steps(run.config, barrier, Path(folder))
+    file.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _time_steps(config: StdetConfig, barrier: Any, folder: Path) -> dict[str, Any]:
+    """Take steps in an empty folder and return how long that took."""
     torch.set_num_threads(1)
     validation = load_sequences(config.data, "validation")
     trainer = Trainer(
         config,
         train_sequences=load_sequences(config.data, "train"),
         validation_sequences=validation,
-        run_dir=file.with_suffix(""),
+        run_dir=folder,
     )
     trainer.step_module.train()
     batches = _batches(trainer)
@@ -86,21 +94,18 @@ def time_steps(run: PaperRun, barrier: Any, file: Path) -> None:
     began = time.monotonic()
     score_sequences(streaming, config, validation, title="scoring")
     score_s = time.monotonic() - began
-    trainer.run_dir.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     trainer._save()
-    found = {
+    is_gpu = trainer.device.type == "cuda"
+    return {
         "step_s": step_s,
         "score_s": score_s,
         "save_s": time.monotonic() - began,
         "num_steps": len(trainer.batches) * config.train.epochs,
         "num_scored": -(-config.train.epochs // config.train.validate_every) + 1,
         "losses": losses,
-        "memory_gib": torch.cuda.max_memory_allocated() / 2**30
-        if trainer.device.type == "cuda"
-        else 0.0,
+        "memory_gib": torch.cuda.max_memory_allocated() / 2**30 if is_gpu else 0.0,
     }
-    file.write_text(json.dumps(found), encoding="utf-8")
 
 
 def _batches(trainer: Trainer) -> Iterator[ClipBatch]:
