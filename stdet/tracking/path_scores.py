@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.boxes import centres_xy
+from stdet.tracking.neighbours import near_pairs
 from stdet.types import BoolArray, Detections, IntArray
 
 Float64Array = NDArray[np.float64]
@@ -142,18 +143,29 @@ class PathEvidence:
 
 def _follow(paths: _Paths, xy: Float64Array, log_odds: Float64Array) -> IntArray:
     """Return the path that each detection follows, -1 for none."""
-    if not len(xy) or not len(paths.xy):
-        return np.full(len(xy), -1, np.int64)
-    std_px = np.where(paths.is_new, START_STD_PX, STEP_STD_PX)
-    squared = ((xy[:, None] - paths.xy) ** 2).sum(axis=-1) / std_px**2
-    likely = np.where(squared <= GATE**2, paths.evidence - squared / 2, -np.inf)
-    follower = (likely + log_odds[:, None]).argmax(axis=0)
-    is_offered = np.zeros(likely.shape, np.bool_)
-    is_offered[follower, np.arange(len(paths.xy))] = True
-    offers = np.where(is_offered, likely, -np.inf)
-    best = offers.argmax(axis=1)
-    is_any = np.isfinite(offers[np.arange(len(xy)), best])
-    return np.where(is_any, best, -1).astype(np.int64)
+    near = near_pairs(xy, paths.xy, GATE * START_STD_PX)
+    std_px = np.where(paths.is_new, START_STD_PX, STEP_STD_PX)[near.columns]
+    deviation_xy = xy.take(near.rows, axis=0) - paths.xy.take(near.columns, axis=0)
+    squared = (deviation_xy[:, 0] ** 2 + deviation_xy[:, 1] ** 2) / std_px**2
+    is_inside = squared <= GATE**2
+    rows, columns = near.rows[is_inside], near.columns[is_inside]
+    likely = paths.evidence[columns] - squared[is_inside] / 2
+    follower = _best_partner(columns, rows, likely + log_odds[rows], len(paths.xy))
+    is_offered = follower[columns] == rows
+    return _best_partner(rows[is_offered], columns[is_offered], likely[is_offered], len(xy))
+
+
+def _best_partner(
+    owners: IntArray, partners: IntArray, values: Float64Array, num_owners: int
+) -> IntArray:
+    """Return each owner's partner of the largest value, the first of equal ones, -1 for none."""
+    largest = np.full(num_owners, -np.inf)
+    np.maximum.at(largest, owners, values)
+    is_best = values == largest[owners]
+    none = np.iinfo(np.int64).max
+    best = np.full(num_owners, none)
+    np.minimum.at(best, owners[is_best], partners[is_best])
+    return np.where(best == none, -1, best)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from stdet.boxes import centres_xy, xyxy_to_xywh
 from stdet.config import TrackerConfig
-from stdet.tracking.association import Assignment, assign, association_cost
+from stdet.tracking.association import Assignment, assign, possible_pairs
 from stdet.tracking.motion import ConstantVelocityFilter, MotionStates, StateArray
+from stdet.tracking.track_records import TrackRecords
 from stdet.types import BoolArray, Detections, IntArray, Tracks
-
-UNCONFIRMED = 0
-"""Stands for the id of a track that is not confirmed yet; never leaves this room."""
 
 MIN_SIZE_PX = 0.1
 """Smallest side of a track's box: a detection clipped to a line still needs x1 < x2 in files."""
-
-
-@dataclass(kw_only=True, slots=True)
-class _Life:
-    """What a track knows beside its motion.
-
-    ``num_hits`` counts since birth, and matters until confirmation. ``num_misses`` counts since
-    birth before confirmation, and since the last hit after it.
-    """
-
-    size_wh: NDArray[np.float64]
-    score: float
-    class_id: int
-    detection_index: int
-    num_hits: int = 1
-    num_misses: int = 0
-    track_id: int = UNCONFIRMED
 
 
 class Tracker:
@@ -96,14 +75,14 @@ class Tracker:
     def reset(self) -> None:
         """Forget everything, for a new sequence; ids begin at 1 again."""
         self._states = MotionStates.empty()
-        self._lives: list[_Life] = []
+        self._records = TrackRecords.empty()
         self._num_confirmed = 0
         self._last_frame_index: int | None = None
 
     def end_tracks(self) -> None:
         """End every track, at a cut in the stream; ids and frame indices go on counting."""
         self._states = MotionStates.empty()
-        self._lives = []
+        self._records = TrackRecords.empty()
 
     def update(self, detections: Detections, *, confidence: float = 0.0) -> Tracks:
         """Take in one frame.
@@ -129,15 +108,12 @@ class Tracker:
         weak = order[is_weak]
         measured_xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
 
-        confirmed = self._rows_where(is_confirmed=True)
-        shown = self._shown(confirmed)
+        is_confirmed, is_shown = self._records.is_confirmed, self._is_shown()
+        shown = np.flatnonzero(is_shown)
         hits = self._associate(shown, measured_xy, strong)
         missed = shown[~np.isin(shown, hits.track_rows)]
         going_on = self._associate(missed, measured_xy, weak)
-        for rows in (
-            confirmed[~np.isin(confirmed, shown)],
-            self._rows_where(is_confirmed=False),
-        ):
+        for rows in (np.flatnonzero(is_confirmed & ~is_shown), np.flatnonzero(~is_confirmed)):
             left_over = strong[~np.isin(strong, hits.detection_rows)]
             found = self._associate(rows, measured_xy, left_over)
             hits = Assignment.concatenate(hits, found)
@@ -164,15 +140,10 @@ class Tracker:
                 self._keep(is_known)
         self._last_frame_index = frame_index
 
-    def _rows_where(self, *, is_confirmed: bool) -> IntArray:
-        """Return the rows of confirmed or of unconfirmed tracks."""
-        ids = np.array([life.track_id for life in self._lives], np.int64)
-        return np.flatnonzero((ids != UNCONFIRMED) == is_confirmed)
-
-    def _shown(self, rows: IntArray) -> IntArray:
-        """Return those of some confirmed tracks' rows that are not lost."""
-        misses = np.array([self._lives[row].num_misses for row in rows], np.int64)
-        return rows[misses <= self._config.max_coast]
+    def _is_shown(self) -> BoolArray:
+        """Return of each track whether it is confirmed and not lost."""
+        is_seen: BoolArray = self._records.num_misses <= self._config.max_coast
+        return self._records.is_confirmed & is_seen
 
     def _associate(
         self, track_rows: IntArray, measured_xy: StateArray, candidates: IntArray
@@ -180,7 +151,7 @@ class Tracker:
         """Pair some tracks with some detections; rows count over all tracks and detections."""
         states = self._states[track_rows]
         pairs = assign(
-            association_cost(
+            possible_pairs(
                 states.centres_xy,
                 self._motion.innovation_covariances(states),
                 measured_xy[candidates],
@@ -199,84 +170,66 @@ class Tracker:
         corrected = self._motion.update(self._states[rows], measured_xy[hits.detection_rows])
         self._states.means[rows] = corrected.means
         self._states.covariances[rows] = corrected.covariances
-        detection_of = dict(zip(rows.tolist(), hits.detection_rows.tolist(), strict=True))
-        sizes_wh = _sizes_wh(detections)
-        is_alive = np.ones(len(self._lives), np.bool_)
-        for row, life in enumerate(self._lives):
-            if row in detection_of:
-                self._hit(life, detection_of[row], detections, sizes_wh)
-            else:
-                is_alive[row] = self._miss(life)
-        self._keep(is_alive)
+        self._record(hits, detections)
+        config, records = self._config, self._records
+        is_missed = np.ones(len(records), np.bool_)
+        is_missed[rows] = False
+        records.detection_indices[is_missed] = -1
+        records.num_misses[is_missed] += 1
+        allowed_misses = np.where(
+            records.is_confirmed, config.max_lost, config.confirm_window - config.confirm_hits
+        )
+        self._keep(records.num_misses <= allowed_misses)
 
-    def _hit(
-        self,
-        life: _Life,
-        detection_row: int,
-        detections: Detections,
-        sizes_wh: NDArray[np.float64],
-    ) -> None:
-        """Take over what the detection says beside its centre."""
-        life.size_wh += self._config.size_smoothing * (sizes_wh[detection_row] - life.size_wh)
-        life.score = float(detections.scores[detection_row])
-        life.class_id = int(detections.class_ids[detection_row])
-        life.detection_index = detection_row
-        life.num_hits += 1
-        if life.track_id != UNCONFIRMED:
-            life.num_misses = 0
-
-    def _miss(self, life: _Life) -> bool:
-        """Count a frame without detection; return whether the track lives on."""
-        life.detection_index = -1
-        life.num_misses += 1
-        if life.track_id != UNCONFIRMED:
-            return life.num_misses <= self._config.max_lost
-        return life.num_misses <= self._config.confirm_window - self._config.confirm_hits
+    def _record(self, hits: Assignment, detections: Detections) -> None:
+        """Take over what the detections say beside their centres."""
+        records, rows, found = self._records, hits.track_rows, hits.detection_rows
+        growth = _sizes_wh(detections)[found] - records.sizes_wh[rows]
+        records.sizes_wh[rows] += self._config.size_smoothing * growth
+        records.scores[rows] = detections.scores[found]
+        records.class_ids[rows] = detections.class_ids[found]
+        records.detection_indices[rows] = found
+        records.num_hits[rows] += 1
+        records.num_misses[rows[records.is_confirmed[rows]]] = 0
 
     def _start(self, rows: IntArray, detections: Detections, measured_xy: StateArray) -> None:
         """Begin an unconfirmed track at each of the given detections."""
         born = self._motion.start(measured_xy[rows])
         self._states = MotionStates.concatenate(self._states, born)
-        sizes_wh = _sizes_wh(detections)
-        self._lives += [
-            _Life(
-                size_wh=sizes_wh[row].copy(),
-                score=float(detections.scores[row]),
-                class_id=int(detections.class_ids[row]),
-                detection_index=int(row),
-            )
-            for row in rows
-        ]
+        begun = TrackRecords.begin(
+            _sizes_wh(detections)[rows], detections.scores[rows], detections.class_ids[rows], rows
+        )
+        self._records = TrackRecords.concatenate(self._records, begun)
 
     def _keep(self, is_kept: BoolArray) -> None:
         """Drop the other tracks."""
         self._states = self._states[is_kept]
-        self._lives = [life for life, kept in zip(self._lives, is_kept, strict=True) if kept]
+        self._records = self._records[is_kept]
 
     def _confirm(self) -> None:
         """Give the next ids to the tracks that have earned one, oldest first."""
-        for life in self._lives:
-            if life.track_id == UNCONFIRMED and life.num_hits >= self._config.confirm_hits:
-                self._num_confirmed += 1
-                life.track_id = self._num_confirmed
-                life.num_misses = 0
+        records = self._records
+        has_earned = ~records.is_confirmed & (records.num_hits >= self._config.confirm_hits)
+        rows = np.flatnonzero(has_earned)
+        records.track_ids[rows] = self._num_confirmed + 1 + np.arange(len(rows))
+        records.num_misses[rows] = 0
+        self._num_confirmed += len(rows)
 
     def _rows_of(self, frame_index: int) -> Tracks:
         """Return the confirmed tracks that are not lost as rows of this frame."""
-        rows = self._shown(self._rows_where(is_confirmed=True))
-        rows = rows[np.argsort([self._lives[row].track_id for row in rows])]
-        lives = [self._lives[row] for row in rows]
-        half_wh = np.array([life.size_wh for life in lives]).reshape(-1, 2) / 2
-        centre_xy = self._states.centres_xy[rows]
+        rows = np.flatnonzero(self._is_shown())
+        rows = rows[np.argsort(self._records.track_ids[rows])]
+        records, centre_xy = self._records[rows], self._states.centres_xy[rows]
+        half_wh = records.sizes_wh / 2
         return Tracks(
-            frame_indices=np.full(len(lives), frame_index, np.int64),
-            track_ids=np.array([life.track_id for life in lives], np.int64),
+            frame_indices=np.full(len(rows), frame_index, np.int64),
+            track_ids=records.track_ids,
             boxes_xyxy=np.concatenate([centre_xy - half_wh, centre_xy + half_wh], axis=1).astype(
                 np.float32
             ),
-            scores=np.array([life.score for life in lives], np.float32),
-            class_ids=np.array([life.class_id for life in lives], np.int64),
-            detection_indices=np.array([life.detection_index for life in lives], np.int64),
+            scores=records.scores,
+            class_ids=records.class_ids,
+            detection_indices=records.detection_indices,
         )
 
 

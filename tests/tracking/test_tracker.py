@@ -310,7 +310,7 @@ def test_empty_frames_for_ever_leave_nothing_in_memory() -> None:
     tracker = Tracker(careful())
     run(tracker, random_scene(seed=4))
     run(tracker, [[]] * (careful().max_lost + 1), first=20)
-    assert len(tracker._states) == len(tracker._lives) == 0
+    assert len(tracker._states) == len(tracker._records) == 0
 
 
 def random_scene(seed: int, *, num_frames: int = 15) -> list[NDArray[np.float64]]:

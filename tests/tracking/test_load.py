@@ -1,0 +1,173 @@
+"""Thousands of detections: the same results as over all pairs, linear work, bounded memory."""
+
+import numpy as np
+import pytest
+from dense_tracking import all_pairs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stdet.config import TrackerConfig
+from stdet.tracking.association import possible_pairs
+from stdet.tracking.neighbours import near_pairs
+from stdet.tracking.path_scores import FORGET, KEEP, NEW, PathScores
+from stdet.tracking.tracker import Tracker
+from stdet.types import Detections
+
+CONFIDENCE = 0.5
+SLOW = TrackerConfig(confirm_hits=3, confirm_window=5)
+
+
+def detections_at(centres, scores, frame_index):
+    return Detections.from_unsorted(
+        np.concatenate([centres - 3, centres + 3], axis=1).astype(np.float32),
+        scores.astype(np.float32),
+        frame_index=frame_index,
+        image_hw=(4000, 4000),
+    )
+
+
+def moving(num, num_frames, *, seed, side, clutter_share=0.2):
+    """Return frames of targets that cross, are missed now and then, and stand among clutter."""
+    rng = np.random.default_rng(seed)
+    place, velocity = rng.uniform(0, side, (num, 2)), rng.normal(0, 2, (num, 2))
+    frame_index = -1
+    for _ in range(num_frames):
+        frame_index += 1 if rng.random() < 0.9 else int(rng.integers(2, 8))
+        place = place + velocity
+        seen = (place + rng.normal(0, 0.5, place.shape))[rng.random(num) < 0.85]
+        clutter = rng.uniform(0, side, (rng.poisson(clutter_share * num), 2))
+        centres = np.concatenate([seen, clutter])
+        yield detections_at(centres, rng.uniform(0.2, 0.99, len(centres)), frame_index)
+
+
+def tracked(frames, config):
+    """Return the bytes of the tracks of each frame."""
+    tracker = Tracker(config)
+    tracks = [tracker.update(found, confidence=CONFIDENCE) for found in frames]
+    return [
+        [
+            column.tobytes()
+            for column in (
+                one.track_ids,
+                one.boxes_xyxy,
+                one.scores,
+                one.class_ids,
+                one.detection_indices,
+            )
+        ]
+        for one in tracks
+    ]
+
+
+def scored(frames, lookahead):
+    """Return the bytes of the scored detections of each frame."""
+    scores = PathScores(lookahead)
+    found = [out for frame in frames for out in scores.push(frame)] + scores.flush()
+    return [(one.boxes_xyxy.tobytes(), one.scores.tobytes()) for one in found]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num=st.integers(0, 200),
+    side=st.sampled_from([100.0, 400.0, 2000.0]),
+)
+@pytest.mark.parametrize("config", [TrackerConfig(), SLOW])
+@settings(max_examples=12, deadline=None)
+def test_tracks_equal_to_the_byte_those_over_all_pairs(config, seed, num, side):
+    frames = list(moving(num, 12, seed=seed, side=side))
+    sparse = tracked(frames, config)
+    with all_pairs():
+        assert tracked(frames, config) == sparse
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num=st.integers(0, 200),
+    side=st.sampled_from([100.0, 400.0, 2000.0]),
+    is_grid=st.booleans(),
+    lookahead=st.integers(0, 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_scores_equal_to_the_byte_those_over_all_pairs(seed, num, side, is_grid, lookahead):
+    frames = list(moving(num, 8, seed=seed, side=side))
+    if is_grid:  # Ties everywhere: places, distances and scores.
+        frames = [
+            detections_at(one.boxes_xyxy[:, :2].round(), one.scores.round(1), one.frame_index)
+            for one in frames
+        ]
+    sparse = scored(frames, lookahead)
+    with all_pairs():
+        assert scored(frames, lookahead) == sparse
+
+
+def test_stronger_of_equal_detections_continues_the_track():
+    tracker = Tracker(TrackerConfig())
+    places = np.array([[50.0, 50.0], [90.0, 90.0]])
+    tracker.update(detections_at(places, np.full(2, 0.9), 0), confidence=CONFIDENCE)
+    twice, scores = np.repeat(places, 2, axis=0), np.array([0.6, 0.8, 0.85, 0.65])
+    tracks = tracker.update(detections_at(twice, scores, 1), confidence=CONFIDENCE)
+    assert sorted(tracks.scores[:2].tolist()) == pytest.approx([0.8, 0.85])
+    assert sorted(tracks.scores[2:].tolist()) == pytest.approx([0.6, 0.65])
+
+
+def test_pairs_looked_at_grow_as_detections_do_at_one_density():
+    num_pairs = {}
+    for num in (1000, 4000):
+        side = np.sqrt(num / 0.003)
+        one, other = np.random.default_rng(0).uniform(0, side, (2, num, 2))
+        near = near_pairs(one, other, 15.0)
+        priced = possible_pairs(
+            one, np.tile(4 * np.eye(2), (num, 1, 1)), other, gate_sigma=4.0, gate_px=30.0
+        )
+        num_pairs[num] = np.array([len(near.rows), len(priced)])
+    assert (num_pairs[4000] < 4.6 * num_pairs[1000]).all()
+    assert (num_pairs[4000] < 4 * 4000).all()
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.zeros((500, 2)),
+        np.column_stack([np.arange(500.0), np.zeros(500)]),
+        np.column_stack([np.full(500, 1e9), np.arange(500.0)]),
+    ],
+    ids=["one place", "a line", "far away"],
+)
+def test_near_pairs_equal_all_pairs_where_a_tree_has_a_hard_time(points):
+    found = near_pairs(points, points, 5.0)
+    distances = np.hypot(*(points[:, None] - points[None]).T)
+    expected = set(zip(*(rows.tolist() for rows in np.nonzero(distances <= 5.0)), strict=True))
+    assert set(zip(found.rows.tolist(), found.columns.tolist(), strict=True)) == expected
+
+
+def test_ten_thousand_detections_give_ten_thousand_tracks():
+    tracker, scores = Tracker(TrackerConfig()), PathScores(1)
+    rng = np.random.default_rng(0)
+    # 40 px apart: farther than any gate.
+    place = np.stack(np.meshgrid(np.arange(100.0), np.arange(100.0)), axis=-1).reshape(-1, 2) * 40
+    for index in range(3):
+        found = detections_at(place + rng.normal(0, 0.3, place.shape), np.full(10_000, 0.9), index)
+        scores.push(found)
+        tracks = tracker.update(found, confidence=CONFIDENCE)
+    assert tracks.track_ids.tolist() == list(range(1, 10_001))
+    assert (tracks.detection_indices >= 0).all()
+    assert [len(found) for found in scores.flush()] == [10_000]
+
+
+def test_clutter_for_ever_leaves_bounded_memory():
+    config = TrackerConfig()
+    tracker, scores = Tracker(config), PathScores(2)
+    num, sizes = 60, []
+    rng = np.random.default_rng(0)
+    for index in range(200):
+        clutter = detections_at(rng.uniform(0, 600, (num, 2)), np.full(num, 0.9), index)
+        scores.push(clutter)
+        tracker.update(clutter, confidence=CONFIDENCE)
+        sizes.append((len(tracker._records), len(scores._past._paths.xy)))
+    assert len(tracker._states) == len(tracker._records)
+    # A track is forgotten after max_lost frames, a path when its evidence has decayed.
+    start = np.log(0.9 / 0.1) - NEW
+    num_frames = np.ceil(np.log(FORGET / start) / np.log(1 - KEEP))
+    assert max(tracks for tracks, _ in sizes) <= num * (config.max_lost + 1)
+    assert max(paths for _, paths in sizes) <= num * (num_frames + 1)
+    assert len(scores._waiting) == 2
