@@ -10,11 +10,17 @@ from __future__ import annotations
 from stdet.errors import DataError
 
 MAX_MEGAPIXELS = 32.0
-"""Default limit in 10^6 pixels; thermal cameras have at most 20, the largest test footage 12."""
+"""Default limit in 10^6 pixels; the largest thermal sensors have about 20."""
+
+RAISE_IT = "if that is right, raise it with --max-megapixels or data.max_megapixels"
 
 
 def check_area(
-    hw: tuple[int, int], where: object, *, max_megapixels: float = MAX_MEGAPIXELS
+    hw: tuple[int, int],
+    where: object,
+    *,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    advice: str = RAISE_IT,
 ) -> None:
     """Check the size that a header declares, before anything is decoded.
 
@@ -22,6 +28,7 @@ def check_area(
         hw: Height and width, pixels.
         where: The file, and the place in it, for the message.
         max_megapixels: The largest area allowed, 10^6 pixels.
+        advice: What to do where the frame is really that large.
 
     Raises:
         DataError: If the frame has no pixels or too many.
@@ -40,6 +47,5 @@ def check_area(
     if megapixels > max_megapixels:
         raise DataError(
             f"{where}: declares frames of {width}x{height} ({megapixels:.4g} megapixels), the "
-            f"limit is {max_megapixels:g}; if that is right, raise it with --max-megapixels or "
-            "data.max_megapixels."
+            f"limit is {max_megapixels:g}; {advice}."
         )

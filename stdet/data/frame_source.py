@@ -226,15 +226,15 @@ def open_source(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> FrameS
     if mode is not None and stat.S_ISDIR(mode):
         from stdet.data.image_folder import ImageFolder
 
-        return ImageFolder(path)
+        return ImageFolder(path, max_megapixels=max_megapixels)
     require_regular_file(path, advice=advice)
     if path.stat().st_size == 0:
         raise DataError(f"{path}: is empty (0 bytes); copy or export it again.")
     suffix = path.suffix.lower()
     if suffix in _STACK_SUFFIXES:
-        from stdet.data.image_folder import TiffStack
+        from stdet.data.tiff_stack import open_tiff
 
-        return TiffStack(path)
+        return open_tiff(path, max_megapixels=max_megapixels)
     if suffix in IMAGE_SUFFIXES:
         raise DataError(f"{path}: is a single image; pass its folder, {path.parent}, instead.")
     from stdet.data.video import open_video

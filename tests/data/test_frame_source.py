@@ -18,7 +18,8 @@ from stdet.data.frame_source import (
     measure_intensity,
     open_source,
 )
-from stdet.data.image_folder import ImageFolder, TiffStack
+from stdet.data.image_folder import ImageFolder
+from stdet.data.tiff_stack import TiffStack
 from stdet.errors import DataError
 
 _RNG = np.random.default_rng(0)

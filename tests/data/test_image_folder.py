@@ -159,12 +159,6 @@ def test_mixed_depths_are_refused(tmp_path: Path):
         next(ImageFolder(tmp_path).frames())
 
 
-def test_floating_point_image_is_refused(tmp_path: Path):
-    _save(tmp_path / "0.tif", np.zeros((4, 4), np.float32))
-    with pytest.raises(DataError, match="floating-point"):
-        ImageFolder(tmp_path).read(0)
-
-
 def test_stack_pages_are_frames(tmp_path: Path):
     pages = [_RNG.integers(0, 4096, (6, 8), dtype=np.uint16) for _ in range(4)]
     images = [Image.fromarray(page) for page in pages]

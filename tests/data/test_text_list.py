@@ -85,7 +85,7 @@ def test_missing_and_broken_images_are_refused(tmp_path):
     with pytest.raises(DataError, match="1 of 1 images do not exist"):
         _read(tmp_path, "0.bmp", check_images=True)
     (tmp_path / "0.bmp").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"0\.bmp: cannot be opened as an image"):
+    with pytest.raises(DataError, match=r"0\.bmp: cannot be read as PNG, BMP"):
         _read(tmp_path, "0.bmp", check_images=True)
 
 

@@ -7,14 +7,15 @@ formats, in ``data/image_runs.py``.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from stdet.data.image_reader import open_image, read_header
 from stdet.errors import DataError
 from stdet.types import BoolArray, FloatArray, IntArray
 
@@ -162,18 +163,13 @@ def usable_boxes(
 
 
 def image_hw(path: Path) -> tuple[int, int]:
-    """Return height and width of an image file without decoding it.
+    """Return height and width of an image file without decoding it, turned upright.
 
     Raises:
         DataError: If the file cannot be opened as an image.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except (OSError, ValueError) as error:
-        message = f"{path}: cannot be opened as an image ({error}). Check or replace the file."
-        raise DataError(message) from error
-    return height, width
+    with open_image(path, max_megapixels=math.inf) as image:
+        return read_header(image, path).hw
 
 
 def names_in(folder: str) -> set[str]:

@@ -26,21 +26,21 @@ A folder that holds nothing but 0 is a folder of empty masks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from stdet.data.frame_area import check_area
 from stdet.data.frame_numbers import natural_key
 from stdet.data.frame_source import IMAGE_SUFFIXES
+from stdet.data.image_errors import unreadable
+from stdet.data.image_reader import open_image
 from stdet.errors import DataError
 from stdet.types import BoolArray
-
-_UNREADABLE = (OSError, SyntaxError, TypeError, ValueError, EOFError)
-"""What Pillow raises for damaged files."""
 
 _FULL_SCALE = {"1": 1, "L": 255, "RGB": 255, "I;16": 65535}
 """Largest level of each accepted Pillow mode."""
@@ -286,15 +286,14 @@ def _entries(folder: Path) -> list[Path]:
 
 def _read_levels(file: Path) -> tuple[NDArray[np.uint16], int]:
     """Return the levels of a mask, uint16 (H, W), and the largest level it can hold."""
-    try:
-        with Image.open(file, formats=["PNG"]) as image:
-            mode = "I;16" if image.mode == "I" else image.mode
-            is_cut = mode == "RGB" and image.tile[0][3] != "RGB"
+    with open_image(file, formats=("PNG",), max_megapixels=math.inf) as image:
+        check_area((image.height, image.width), file, advice="masks so large are not scored")
+        mode = "I;16" if image.mode == "I" else image.mode
+        is_cut = mode == "RGB" and any(tile.args != "RGB" for tile in image.tile)
+        has_transparency = "transparency" in image.info
+        with unreadable(file):
             pixels = np.asarray(image)
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{file}: cannot be read as PNG ({reason}); export it again.") from error
-    if mode not in _FULL_SCALE or "transparency" in image.info:
+    if mode not in _FULL_SCALE or has_transparency:
         kind = {"P": "a palette", "LA": "an alpha channel", "RGBA": "an alpha channel"}
         raise DataError(
             f"{file}: has {kind.get(mode, f'a transparent colour or mode {mode}')}; expected grey "
