@@ -104,7 +104,9 @@ def _acquire(path: Path, *, guarded: Path, advice: str) -> int | None:
             raise DataError(f"{path}: is no regular file; remove it and run again.")
         owner = printable(os.read(descriptor, _MAX_TEXT).decode("utf-8", "replace").strip())
         if not _try_lock(descriptor, path):
-            raise DataError(f"{guarded}: {owner or 'another run'} is writing there; {advice}.")
+            raise DataError(
+                f"{guarded}: another run is writing there ({owner or 'just started'}); {advice}."
+            )
         if not _is_at(descriptor, path):
             return None
         if owner:
@@ -158,4 +160,4 @@ def _this_process() -> str:
     except (KeyError, OSError):  # No name for this user, as in many containers.
         user = f"user {os.getuid()}" if hasattr(os, "getuid") else "an unknown user"
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"process {os.getpid()} of {user} on {socket.gethostname()}, since {now},"
+    return f"process {os.getpid()} of {user} on {socket.gethostname()}, since {now}"

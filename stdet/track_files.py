@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stdet.checkpoint import DEFAULT_WEIGHTS
 from stdet.classical.methods import Method
-from stdet.data.formats.mot import MotWriter
-from stdet.data.formats.track_json import TrackJsonWriter
 from stdet.data.frame_source import FrameSource, open_source
 from stdet.data.part_file import explain_os_errors
 from stdet.data.video_writer import VideoWriter
-from stdet.errors import DataError, IncompleteInputError
-from stdet.pipeline import StreamingTracker
+from stdet.errors import DataError, IncompleteInputError, StdetError
+from stdet.locks import lock_output
+from stdet.output_names import OutputNames, check_names, recover_leftovers
+from stdet.pipeline import StreamingTracker, TrackedFrame
 from stdet.progress import ProgressBar
+from stdet.track_outputs import TrackOutputs
 from stdet.visualize import Trails, draw_frame, render_scale
 
 DEFAULT_FPS = 25.0
 """Frame rate of the annotated video where the source has none."""
+
+NOTHING_CHANGED = "No frame was finished yet; outputs are as they were."
+"""Note of an error that ends a run before its first frame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +69,7 @@ class TrackSummary:
         num_tracks: Confirmed tracks.
         frames_per_second: Frames divided by the wall time of reading, tracking and writing.
         shortfall: What was missing of the input, None if nothing was.
+        missing_output: Why the annotated video could not be written, None if nothing is missing.
     """
 
     outputs: tuple[Path, ...]
@@ -68,57 +77,124 @@ class TrackSummary:
     num_tracks: int
     frames_per_second: float
     shortfall: str | None
+    missing_output: str | None
 
 
 def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSummary:
     """Track a video or folder and write ``<stem>.mot.txt``, ``<stem>.json``, ``<stem>.mp4``.
 
-    Files are written beside their names and renamed at the end; where the input breaks off, what
-    was found until then is kept; where the run fails, earlier outputs stay as they were.
+    Files are written beside their names and renamed at the end. Where the input breaks off, the
+    run fails or is interrupted, the frames tracked until then are kept, by the rule of
+    ``output_names.py``: more is never replaced by less.
 
     Raises:
-        DataError: If the source cannot be read, an output exists and ``overwrite`` is false, or
-            an output cannot be written.
+        DataError: If the source cannot be read, an output exists and ``overwrite`` is false,
+            another run writes it, or it cannot be written.
+        IncompleteInputError: If the run failed after frames that were kept.
         CheckpointError: If the weights cannot be used.
     """
     with open_source(Path(source_path)) as source:
-        outputs = _output_paths(source, options)
-        if options.detector is None:
-            tracker = StreamingTracker.from_weights(
-                options.weights, confidence=options.confidence, device=options.device
-            )
-        else:
-            tracker = StreamingTracker.from_classical(
-                options.detector, confidence=options.confidence
-            )
+        names = OutputNames(
+            folder=options.out_dir, stem=source.name, with_video=options.with_video
+        )
+        check_names(names, source.path, overwrite=options.overwrite)
+        tracker = _build_tracker(options)
         with explain_os_errors(options.out_dir):
             options.out_dir.mkdir(parents=True, exist_ok=True)
-        return _track(source, tracker, outputs, options)
+        with lock_output(
+            options.out_dir / source.name, advice="wait for it, or choose another --out"
+        ):
+            # Another run may have ended since.
+            check_names(names, source.path, overwrite=options.overwrite)
+            recover_leftovers(names)
+            return _track(source, tracker, names, options)
 
 
-def _output_paths(source: FrameSource, options: TrackOptions) -> tuple[Path, ...]:
-    """Name the outputs, and refuse to replace any unless asked to."""
-    suffixes = ("mot.txt", "json", "mp4") if options.with_video else ("mot.txt", "json")
-    outputs = tuple(options.out_dir / f"{source.name}.{suffix}" for suffix in suffixes)
-    for path in outputs:
-        if path.exists() and path.resolve() == source.path.resolve():
-            raise DataError(f"{path}: is the input itself; choose another folder with --out.")
-    existing = [str(path) for path in outputs if path.exists()]
-    if existing and not options.overwrite:
-        raise DataError(
-            f"{', '.join(existing)}: already there; pass --overwrite to replace, or another --out."
-        )
-    return outputs
+def _build_tracker(options: TrackOptions) -> StreamingTracker:
+    if options.detector is not None:
+        return StreamingTracker.from_classical(options.detector, confidence=options.confidence)
+    return StreamingTracker.from_weights(
+        options.weights, confidence=options.confidence, device=options.device
+    )
 
 
 def _track(
-    source: FrameSource,
-    tracker: StreamingTracker,
-    outputs: tuple[Path, ...],
-    options: TrackOptions,
+    source: FrameSource, tracker: StreamingTracker, names: OutputNames, options: TrackOptions
 ) -> TrackSummary:
-    """Run the stream through all writers."""
-    header = {
+    """Run the stream through all writers, and keep what is whole at every ending."""
+    outputs = TrackOutputs(
+        names,
+        _header(source, tracker, options),
+        (lambda path: _open_video(source, path)) if options.with_video else None,
+    )
+    started = time.monotonic()
+    try:
+        run = _run(source, tracker, outputs, options)
+        if not outputs.num_frames:
+            raise DataError(
+                run.shortfall
+                or f"{source.path}: no frames from {options.start} on; check --start and --frames."
+            )
+        kept = outputs.finish(is_complete=run.shortfall is None)
+    except StdetError as error:
+        note = outputs.end_early()
+        if not note:
+            raise
+        raise IncompleteInputError(f"{error} {note}") from error
+    except BaseException as error:  # A signal, or a bug: it goes on, with what was kept.
+        error.add_note(outputs.end_early() or NOTHING_CHANGED)
+        raise
+    shortfall = run.shortfall
+    if shortfall is not None and kept.paths[:1] != (names.mot,):
+        shortfall = f"{shortfall} {kept.note}"
+    return TrackSummary(
+        outputs=kept.paths,
+        num_frames=outputs.num_frames,
+        num_tracks=len(run.track_ids),
+        frames_per_second=outputs.num_frames / (time.monotonic() - started),
+        shortfall=shortfall,
+        missing_output=_missing_output(outputs),
+    )
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """What a run has found so far."""
+
+    track_ids: set[int] = field(default_factory=set)
+    shortfall: str | None = None
+
+
+def _run(
+    source: FrameSource, tracker: StreamingTracker, outputs: TrackOutputs, options: TrackOptions
+) -> _Run:
+    """Track until the source ends or breaks off."""
+    run = _Run()
+    stop = None if options.num_frames is None else options.start + options.num_frames
+    trails = Trails()
+    started = time.monotonic()
+    with ProgressBar(source.name, _num_expected(source, options)) as bar:
+        try:
+            for tracked in tracker.run(source, start=options.start, stop=stop):
+                trails.update(tracked.tracks)
+                outputs.write(
+                    tracked.detections,
+                    tracked.tracks,
+                    functools.partial(_draw, source, tracked, trails),
+                )
+                # The number of ids is that of confirmed tracks, the one thing that grows.
+                run.track_ids.update(tracked.tracks.track_ids.tolist())
+                bar.advance(f"{outputs.num_frames / (time.monotonic() - started):.1f} frames/s")
+        except IncompleteInputError as error:
+            run.shortfall = str(error)
+    return run
+
+
+def _header(
+    source: FrameSource, tracker: StreamingTracker, options: TrackOptions
+) -> dict[str, Any]:
+    """Return the first keys of the JSON: what is known before the first frame."""
+    return {
         "source": source.path.name,
         "detector": options.detector or "network",
         "weights": options.weights if options.detector is None else None,
@@ -126,59 +202,28 @@ def _track(
         "fps": source.fps,
         "image_hw": list(source.hw),
     }
-    stop = None if options.num_frames is None else options.start + options.num_frames
-    ids: set[int] = set()
-    num_frames = 0
-    first_index: int | None = None
-    shortfall: str | None = None
-    started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        mot = stack.enter_context(MotWriter(outputs[0]))
-        json_file = stack.enter_context(TrackJsonWriter(outputs[1], header))
-        video = _open_video(source, outputs) if options.with_video else None
-        if video is not None:
-            stack.enter_context(video)
-        trails = Trails()
-        bar = stack.enter_context(ProgressBar(source.name, _num_expected(source, options)))
-        try:
-            for tracked in tracker.run(source, start=options.start, stop=stop):
-                mot.write(tracked.tracks)
-                json_file.write(tracked.detections, tracked.tracks)
-                if video is not None:
-                    trails.update(tracked.tracks)
-                    pixels = source.scale.to_uint8(tracked.frame.pixels)
-                    if first_index is None:
-                        first_index = tracked.frame.index
-                    video.write(
-                        draw_frame(pixels, tracked.detections, tracked.tracks, trails.points),
-                        position=tracked.frame.index - first_index,  # Holes take their time.
-                    )
-                num_frames += 1
-                # The number of ids is that of confirmed tracks, the one thing that grows.
-                ids.update(tracked.tracks.track_ids.tolist())
-                bar.advance(f"{num_frames / (time.monotonic() - started):.1f} frames/s")
-        except IncompleteInputError as error:
-            shortfall = str(error)
-        if num_frames == 0:
-            raise DataError(
-                shortfall
-                or f"{source.path}: no frames from {options.start} on; check --start and --frames."
-            )
-        json_file.is_complete = shortfall is None
-    return TrackSummary(
-        outputs=outputs,
-        num_frames=num_frames,
-        num_tracks=len(ids),
-        frames_per_second=num_frames / (time.monotonic() - started),
-        shortfall=shortfall,
-    )
 
 
-def _open_video(source: FrameSource, outputs: tuple[Path, ...]) -> VideoWriter:
+def _draw(source: FrameSource, tracked: TrackedFrame, trails: Trails) -> NDArray[np.uint8]:
+    pixels = source.scale.to_uint8(tracked.frame.pixels)
+    return draw_frame(pixels, tracked.detections, tracked.tracks, trails.points)
+
+
+def _open_video(source: FrameSource, path: Path) -> VideoWriter:
     """Open the annotated video at the size that frames are drawn at."""
     scale = render_scale(source.hw)
     hw = (source.hw[0] * scale, source.hw[1] * scale)
-    return VideoWriter(outputs[2], hw=hw, fps=source.fps or DEFAULT_FPS)
+    return VideoWriter(path, hw=hw, fps=source.fps or DEFAULT_FPS)
+
+
+def _missing_output(outputs: TrackOutputs) -> str | None:
+    """Say why there is no video, and what the one that is there is."""
+    if outputs.video_problem is None:
+        return None
+    text = f"{outputs.video_problem} There is no annotated video of this run"
+    if outputs.names.video.exists():
+        text += "; the one that is there is of an earlier run"
+    return f"{text}."
 
 
 def _num_expected(source: FrameSource, options: TrackOptions) -> int | None:

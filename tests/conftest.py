@@ -182,3 +182,12 @@ class SplitWriter:
 def split_writer(tmp_path):
     """Write small data sets below tmp_path."""
     return SplitWriter(tmp_path)
+
+
+@pytest.fixture
+def room_left():
+    """Let files grow to so many bytes and no further: a writer sees a disk that fills up."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -20,6 +20,7 @@ BASE = {
     "settings_file",
     "yaml_file",
     "data.part_file",
+    "interrupts",
     "locks",
     "workers",
 }
@@ -51,7 +52,9 @@ JOINERS = {
     "mask_scoring",
     "pipeline",
     "scoring",
+    "output_names",
     "track_files",
+    "track_outputs",
     "training",
 }
 """The places that join rooms. No room imports any of them."""
@@ -66,7 +69,8 @@ BASE_ARROWS = {
     "config": {"errors", "settings_file"},
     "settings_file": {"errors", "yaml_file"},
     "yaml_file": {"errors", "regular_file"},
-    "data.part_file": {"errors", "regular_file"},
+    "data.part_file": {"errors", "interrupts"},
+    "interrupts": set(),
     "locks": {"errors", "data.part_file"},
     "workers": {"errors"},
 }

@@ -43,8 +43,8 @@ def other_run(tmp_path: Path):
 
 def test_second_writer_is_told_who_writes_and_since_when(tmp_path, other_run):
     wanted = (
-        rf"^{re.escape(str(tmp_path))}: process {other_run.pid} of .+ on .+, since "
-        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, is writing there; wait for it, or name another"
+        rf"^{re.escape(str(tmp_path))}: another run is writing there \(process {other_run.pid} of "
+        r".+ on .+, since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\); wait for it, or name another"
     )
     with pytest.raises(DataError, match=wanted), lock_folder(tmp_path):
         pass

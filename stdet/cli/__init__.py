@@ -1,15 +1,21 @@
 """Command line: parse, build one config, call one library function, print.
 
-Results go to stdout, progress and errors to stderr. Exit codes: 0 done; 2 the user's mistake, one
-line; 3 usable input was read and kept, but some was missing, or a data check found something
-wrong; 130 interrupted; 1 a bug.
+Results go to stdout, progress and errors to stderr. What ends a command:
+
+    0        done
+    1        a bug of ours, with a traceback
+    2        the user's to mend, one line: arguments, settings, files, disk; nothing was changed
+    3        usable input was read and results were kept, but something is missing (input that
+             broke off, an output that could not be written), or a data check found something
+    128 + n  signal n: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; what was whole is kept; a second
+             signal ends the process at once
+    141      nobody reads stdout any more (`stdet ... | head`)
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -19,42 +25,42 @@ from stdet.cli.data import add_data
 from stdet.cli.evaluate import add_compare, add_evaluate
 from stdet.cli.info import add_info
 from stdet.cli.synth import add_synth
+from stdet.cli.terminal import BROKEN_PIPE_CODE, Parser, close_stdout, complain, prepare_streams
 from stdet.cli.track import add_track
 from stdet.cli.train import add_train
-from stdet.errors import StdetError
+from stdet.errors import StdetError, reason_of
+from stdet.interrupts import Interrupted, orderly_end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    prepare_streams()
+    args = build_parser().parse_args(argv)
     try:
-        code: int = args.run(args)
+        with orderly_end():
+            code: int = args.run(args)
+            sys.stdout.flush()
     except StdetError as error:
-        print(f"stdet: {_one_line(error)}", file=sys.stderr)
+        complain(_one_line(error))
         return error.exit_code
+    except BrokenPipeError:
+        close_stdout()
+        return BROKEN_PIPE_CODE
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            print(f"stdet: {error.filename}: name too long; check the path.", file=sys.stderr)
-            return 2
-        # Writers explain a full disk themselves; this is for logs and other small files.
-        if error.errno != errno.ENOSPC:
+        line = _system_error(error)
+        if line is None:
             raise
-        print(
-            f"stdet: {error.filename or 'output'}: disk full; free some space and run again.",
-            file=sys.stderr,
-        )
+        complain(line)
         return 2
-    except KeyboardInterrupt:
-        print("stdet: interrupted; finished outputs are kept.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as interrupt:
+        complain(_interruption(interrupt))
+        return interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
     return code
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser; nothing heavy is imported, so that --help is instant."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="stdet", description="Find and track moving infrared small targets in video."
     )
     parser.add_argument("--version", action="version", version=f"stdet {__version__}")
@@ -69,3 +75,22 @@ def _one_line(error: StdetError) -> str:
     """Return the message, before which a loader process puts its traceback."""
     last = str(error).splitlines()[-1]
     return last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")
+
+
+def _system_error(error: OSError) -> str | None:
+    """Say what the system refused and where; None where that is no path, so a bug of ours.
+
+    Readers and writers explain most of it themselves; this is for logs and other small files, and
+    for what changes under a running command.
+    """
+    if error.errno == errno.ENOSPC:
+        return f"{error.filename or 'output'}: disk full; free some space and run again."
+    if error.filename is None:
+        return None
+    return f"{error.filename}: {reason_of(error)}; check the path and its permissions."
+
+
+def _interruption(interrupt: KeyboardInterrupt) -> str:
+    """Say what ended the run and what it has left."""
+    notes = " ".join(getattr(interrupt, "__notes__", ())) or "Finished outputs are kept."
+    return f"interrupted ({interrupt or 'SIGINT'}). {notes}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from stdet.cli.arguments import add_detector_options, count, fraction, positive
+from stdet.cli.terminal import complain, say
 
 
 def add_track(commands: Any) -> None:
@@ -15,7 +15,9 @@ def add_track(commands: Any) -> None:
     parser = commands.add_parser(
         "track",
         help="track targets in a video or folder of frames",
-        description="Write <stem>.mot.txt, <stem>.json and an annotated <stem>.mp4.",
+        description="Write <stem>.mot.txt, <stem>.json and an annotated <stem>.mp4. A run that "
+        "ends early keeps the frames it has tracked, under these names or, where an earlier run "
+        "has left more, as <stem>.partial.*.",
     )
     parser.add_argument("source", type=Path, help="video, folder of images, or multi-page TIFF")
     add_detector_options(parser)
@@ -49,13 +51,13 @@ def _run_track(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
     )
     summary = track_to_files(args.source, options)
-    print(
+    say(
         f"{summary.num_frames} frames, {summary.num_tracks} tracks, "
         f"{summary.frames_per_second:.1f} frames/s"
     )
     for path in summary.outputs:
-        print(path)
-    if summary.shortfall is not None:
-        print(f"stdet: {summary.shortfall}", file=sys.stderr)
-        return 3
-    return 0
+        say(path)
+    problems = [text for text in (summary.shortfall, summary.missing_output) if text is not None]
+    for problem in problems:
+        complain(problem)
+    return 3 if problems else 0

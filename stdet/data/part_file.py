@@ -1,23 +1,34 @@
-"""Text files that appear under their name only when they are whole or worth keeping."""
+"""Files that appear under their name only when they are whole.
+
+What is being written has a name of its own, ``<name>.<8 hex digits>.part``, so that two runs never
+write one file and nothing that lies there is followed or opened. It is renamed at the end, or
+removed. Only a process that is killed (``kill -9``, power) leaves such a file;
+``find_leftovers`` finds them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import re
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
-from stdet.errors import DataError, IncompleteInputError, StdetError
+from stdet.errors import DataError, reason_of
+from stdet.interrupts import uninterrupted
+
+_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class PartFile:
-    """A text file written beside its name as ``<path>.part`` and renamed at the end of the block.
+    """A text file that is whole after every ``write``, and takes its name at the end of the block.
 
-    If the block ends by an exception that ``keeps_output``, what was written is renamed as well.
-    A run that failed leaves an earlier file of the name as it was; where writing itself failed, or
-    by an ``OSError``, the ``.part`` file stays, since its last line may be torn.
+    A block that ends by an error leaves an earlier file of the name as it was, and nothing else,
+    unless ``commit`` was called. Where a write fails, the file is what it was before that write.
 
     Args:
         path: Final name; replaced where it exists.
@@ -30,29 +41,64 @@ class PartFile:
     def __init__(self, path: Path) -> None:
         """Remember the path; nothing is opened yet."""
         self.path = path
-        self.part = path.with_name(f"{path.name}.part")
-        self._file: TextIO | None = None
-        self._has_failed = False
+        self._file: io.FileIO | None = None
+        self._part = path
+        self._size = 0
+        self._ending = b""
+        self._before = (0, b"")
+        self._is_torn = False
 
     def __enter__(self) -> Self:
-        """Open the file."""
-        with explain_os_errors(self.part):
-            self._file = self.part.open("w", encoding="ascii", newline="\n")
+        """Make the file."""
+        self._file, self._part = open_part(self.path)
         return self
 
-    def write(self, text: str) -> None:
-        """Append and flush, so that a full disk shows at once.
+    def write(self, text: str, *, ending: str = "") -> None:
+        """Append text, and write an ending behind it that the next text replaces.
+
+        Args:
+            text: ASCII.
+            ending: What makes a whole file of what was written so far, such as closing brackets.
 
         Raises:
+            DataError: If it cannot be written.
             ValueError: Outside the block.
         """
+        before = (self._size, self._ending)
+        with uninterrupted():
+            self._put(text.encode("ascii"), ending.encode("ascii"))
+        self._before = before
+
+    def undo(self) -> None:
+        """Take the last ``write`` back."""
+        with uninterrupted():
+            self._restore(*self._before)
+
+    def commit(self, path: Path | None = None) -> None:
+        """Give the file its name, or another; nothing more can be written.
+
+        Raises:
+            DataError: If the file cannot be closed or renamed, or a write that failed could not
+                be taken back; then it keeps its temporary name.
+        """
+        file = self._opened()
+        with uninterrupted(), explain_os_errors(self.path):
+            file.close()
+            if self._is_torn:
+                self._file = None
+                raise DataError(f"{self.path}: its end may be torn; it is left as {self._part}.")
+            self._part.replace(path or self.path)
+            self._file = None
+
+    def discard(self) -> None:
+        """Drop what was written; nothing happens after ``commit``."""
         if self._file is None:
-            raise ValueError(f"{self.path} is not open; write inside the `with` block.")
-        self._has_failed = True
-        with explain_os_errors(self.part):
-            self._file.write(text)
-            self._file.flush()
-        self._has_failed = False
+            return
+        file, self._file = self._file, None
+        with contextlib.suppress(OSError):
+            file.close()
+        with contextlib.suppress(OSError):
+            self._part.unlink()
 
     def __exit__(
         self,
@@ -60,20 +106,49 @@ class PartFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close, and give the file its name unless its last line may be torn."""
-        assert self._file is not None
-        file, self._file = self._file, None
-        if self._has_failed or isinstance(error, OSError):
-            # Closing flushes again and would hide the first error behind the second.
-            with contextlib.suppress(OSError):
-                file.close()
-            return
-        with explain_os_errors(self.part):
-            file.close()
-            if keeps_output(error):
-                self.part.replace(self.path)
-            else:
-                self.part.unlink()
+        """Take the name, or drop the file after an error."""
+        try:
+            if error is None and self._file is not None:
+                self.commit()
+        finally:
+            self.discard()
+
+    def _opened(self) -> io.FileIO:
+        if self._file is None:
+            raise ValueError(f"{self.path} is not open; write inside the `with` block.")
+        return self._file
+
+    def _put(self, text: bytes, ending: bytes) -> None:
+        """Write behind what is there, in place of its ending; all or nothing."""
+        file = self._opened()
+        try:
+            with explain_os_errors(self.path):
+                _write_at(file, self._size, text + ending)
+                if len(text) + len(ending) < len(self._ending):
+                    file.truncate()
+        except DataError:
+            self._restore(self._size, self._ending)
+            raise
+        self._size += len(text)
+        self._ending = ending
+
+    def _restore(self, size: int, ending: bytes) -> None:
+        """Cut the file and write its ending, for which it had room before."""
+        file = self._opened()
+        self._is_torn = True
+        with explain_os_errors(self.path):
+            _write_at(file, size, ending)
+            file.truncate()
+        self._is_torn = False
+        self._size, self._ending = size, ending
+
+
+def _write_at(file: io.FileIO, position: int, data: bytes) -> None:
+    """Write all of the data; the position is behind it then."""
+    file.seek(position)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -82,33 +157,58 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         DataError: If the file cannot be written or the disk is full; an earlier file stays.
     """
-    part = path.with_name(f"{path.name}.part")
+    file, part = open_part(path)
     try:
+        with file, explain_os_errors(path):
+            _write_at(file, 0, data)
         with explain_os_errors(path):
-            part.write_bytes(data)
             part.replace(path)
-    except DataError:
-        part.unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise
 
 
-def keeps_output(error: BaseException | None) -> bool:
-    """Say whether what was written until ``error`` is worth its final name.
+def open_part(path: Path) -> tuple[io.FileIO, Path]:
+    """Make the new file in which ``path`` is written, and return it open, with its name.
 
-    A stream that broke off or was interrupted has still produced results; a run that failed must
-    not replace those of an earlier one.
+    Raises:
+        DataError: If it cannot be made.
     """
-    return isinstance(error, IncompleteInputError) or not isinstance(error, OSError | StdetError)
+    while True:
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+        with explain_os_errors(path), contextlib.suppress(FileExistsError):
+            # "x" makes a new file and follows no link.
+            return io.FileIO(part, "x+"), part
+
+
+def find_leftovers(folder: Path, name: str = "") -> list[Path]:
+    """Return the files that killed runs have left in a folder; those of one output, if named.
+
+    Call it where no other run writes (``stdet/locks.py``); theirs look the same.
+
+    Raises:
+        DataError: If the folder cannot be read.
+    """
+    pattern = re.compile(rf"{re.escape(name) if name else '.+'}\.[0-9a-f]{{8}}\.part", re.DOTALL)
+    with explain_os_errors(folder):
+        return sorted(entry for entry in folder.iterdir() if pattern.fullmatch(entry.name))
 
 
 @contextlib.contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn an ``OSError`` of writing ``path`` into a ``DataError`` that says what to do."""
+    """Turn what the system says to writing ``path`` into a ``DataError`` that says what to do.
+
+    Enclose calls of the system alone: a ``ValueError`` is taken for a path that no file can have.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DataError(f"{path}: disk full; free some space and run again.") from error
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); check the folder and its permissions."
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte or a lone surrogate.
+        raise DataError(f"{path}: {write_problem(error)}.") from error
+
+
+def write_problem(error: BaseException) -> str:
+    """Say why something cannot be written and what to do."""
+    if getattr(error, "errno", None) in _DISK_FULL:
+        return "disk full; free some space and run again"
+    return f"cannot be written ({reason_of(error)}); check the folder and its permissions"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -15,9 +14,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.data.part_file import keeps_output
-from stdet.data.video_info import describe_error, to_url
+from stdet.data.part_file import open_part, write_problem
+from stdet.data.video_info import to_url
 from stdet.errors import DataError
+from stdet.interrupts import uninterrupted
 
 _MAX_RATE_DENOMINATOR = 1001
 
@@ -26,8 +26,8 @@ class VideoWriter:
     """Writes RGB frames as H.264 (yuv420p) in an mp4 file.
 
     The file is written under a temporary name beside the final one, which is taken only when the
-    video is finished. Leaving the context through an error that ``keeps_output`` keeps what was
-    written so far as a finished video, through another nothing.
+    video is finished. Leaving the context through an error leaves nothing, unless ``close`` was
+    called.
 
     Example:
         >>> with VideoWriter(Path("out.mp4"), hw=(256, 320), fps=25.0) as writer:  # doctest: +SKIP
@@ -76,13 +76,25 @@ class VideoWriter:
         frame.pts = position
         self._encoder.write(frame)
 
-    def close(self) -> None:
-        """Finish the video and give it its name; without any frame nothing is left behind.
+    def finish(self) -> None:
+        """Write what the encoder still holds and end the file, which has no name yet.
 
         Raises:
             DataError: If the disk is full or the file cannot be written.
         """
-        self._encoder.close()
+        self._encoder.finish()
+
+    def close(self, path: Path | None = None) -> None:
+        """Finish the video and give it its name, or another; without any frame nothing is left.
+
+        Raises:
+            DataError: If the disk is full or the file cannot be written.
+        """
+        self._encoder.close(path)
+
+    def abort(self) -> None:
+        """Drop what was written; nothing happens after ``close``."""
+        self._encoder.abort()
 
     def __enter__(self) -> VideoWriter:
         """Return the writer."""
@@ -94,11 +106,11 @@ class VideoWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish the video, or drop it if the run failed."""
-        if keeps_output(error):
-            self._encoder.close()
+        """Finish the video, or drop it after an error."""
+        if error is None:
+            self.close()
         else:
-            self._encoder.abort()
+            self.abort()
 
 
 def write_grey(
@@ -153,12 +165,13 @@ class _Encoder:
         options: dict[str, str],
     ) -> None:
         self._path = path
-        self._part = path.with_name(f"{path.name}.part")
         self._num_frames = 0
         self._is_open = False
-        with self._disk_errors():
-            # FFmpeg opens the file with the first packet; a wrong folder should fail at once.
-            self._part.touch()
+        self._is_finished = False
+        # FFmpeg opens the file with the first packet; a wrong folder should fail at once.
+        file, self._part = open_part(path)
+        file.close()
+        with self._library_errors():
             self._container = av.open(to_url(self._part), "w", format=container_format)
             self._is_open = True
             rate = Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)
@@ -170,21 +183,28 @@ class _Encoder:
 
     def write(self, frame: av.VideoFrame) -> None:
         """Encode one frame."""
-        with self._disk_errors():
+        with uninterrupted(), self._library_errors():
             self._container.mux(self._stream.encode(frame))
             self._num_frames += 1
 
-    def close(self) -> None:
-        """Finish the file and give it its name."""
-        if self._is_open and not self._num_frames:
+    def finish(self) -> None:
+        """Write what the encoder holds and close the file."""
+        if self._is_open and self._num_frames:
+            with uninterrupted(), self._library_errors():
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
+                self._is_open = False
+                self._is_finished = True
+
+    def close(self, path: Path | None = None) -> None:
+        """Finish the file and give it its name, or another; without frames there is none."""
+        self.finish()
+        if not self._is_finished:
             self.abort()
-        if not self._is_open:
             return
-        with self._disk_errors():
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-            os.replace(self._part, self._path)
-            self._is_open = False
+        with uninterrupted(), self._library_errors():
+            os.replace(self._part, path or self._path)
+            self._is_finished = False
 
     def abort(self) -> None:
         """Drop what was written."""
@@ -196,14 +216,10 @@ class _Encoder:
             self._part.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _disk_errors(self) -> Iterator[None]:
+    def _library_errors(self) -> Iterator[None]:
         """Drop the file and raise ``DataError`` where the disk or the encoder fails."""
         try:
             yield
-        except (av.FFmpegError, OSError) as error:
+        except Exception as error:  # FFmpeg's errors, the system's, and those of wrong values.
             self.abort()
-            if error.errno == errno.ENOSPC:
-                reason = "disk full; free some space or write elsewhere"
-            else:
-                reason = f"cannot be written ({describe_error(error)}); check folder and rights"
-            raise DataError(f"{self._path}: {reason}.") from error
+            raise DataError(f"{self._path}: {write_problem(error)}.") from error

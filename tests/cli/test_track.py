@@ -16,7 +16,6 @@ from stdet.data.formats.mot import read_tracks
 from stdet.data.formats.track_json import read_track_json
 from stdet.data.frame_source import open_source
 from stdet.errors import IncompleteInputError
-from stdet.progress import ProgressBar
 
 NUM_FRAMES = 10
 NAMES = ["clip.json", "clip.mot.txt", "clip.mp4"]
@@ -313,40 +312,6 @@ def test_file_in_place_of_the_output_folder_is_refused(refused, clip, weights, t
         line = refused("track", clip, "--weights", weights, "--out", out)
         assert f"{out}: cannot be written (" in line
     assert path.read_text() == "mine"
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("name", NAMES)
-def test_full_disk_is_one_line_and_leaves_earlier_outputs(track, clip, tmp_path, contents, name):
-    out = tmp_path / "o"
-    assert track(clip).code == 0
-    before = contents(out)
-    (out / f"{name}.part").symlink_to("/dev/full")
-    outcome = track(clip, "--overwrite")
-    assert (outcome.code, outcome.out) == (2, "")
-    (line,) = outcome.err
-    assert f"{name}" in line
-    assert ": disk full; free some space" in line
-    (out / f"{name}.part").unlink(missing_ok=True)
-    assert contents(out) == before
-
-
-def test_interruption_keeps_what_was_found(track, clip, tmp_path, monkeypatch):
-    advance = ProgressBar.advance
-
-    def interrupt(bar: ProgressBar, note: str = "") -> None:
-        advance(bar, note)
-        if bar.done == 6:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(ProgressBar, "advance", interrupt)
-    outcome = track(clip)
-    assert outcome.code == 130
-    assert outcome.err == ["stdet: interrupted; finished outputs are kept."]
-    content = json.loads((tmp_path / "o" / "clip.json").read_text())
-    assert (content["num_frames"], content["is_complete"]) == (6, False)
-    assert _num_frames(tmp_path / "o" / "clip.mp4") == 6
-    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == NAMES
 
 
 def test_file_names_in_any_script_work(track, clip, tmp_path):

@@ -15,6 +15,7 @@ from stdet.data.formats.mot import (
     write_annotation,
     write_tracks,
 )
+from stdet.data.part_file import find_leftovers
 from stdet.errors import DataError, IncompleteInputError
 from stdet.types import UNKNOWN_TRACK_ID, SequenceAnnotation, Tracks
 
@@ -204,10 +205,11 @@ def test_streamed_file_equals_the_file_written_at_once(tmp_path: Path) -> None:
 
 
 def test_rows_lie_in_the_part_file_until_the_block_ends(tmp_path: Path) -> None:
-    path, part = tmp_path / "tracks.txt", tmp_path / "tracks.txt.part"
+    path = tmp_path / "tracks.txt"
     path.write_text("old\n")
     with MotWriter(path) as writer:
         writer.write(make_tracks([(0, 1)]))
+        (part,) = find_leftovers(tmp_path, path.name)
         assert part.read_text() == "1,1,2,3,3,4,0.5,-1,-1,-1\n"
         assert path.read_text() == "old\n"
     assert path.read_text() == "1,1,2,3,3,4,0.5,-1,-1,-1\n"
@@ -215,37 +217,33 @@ def test_rows_lie_in_the_part_file_until_the_block_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [IncompleteInputError("ended early"), KeyboardInterrupt()])
-def test_exception_keeps_what_was_written(tmp_path: Path, error: BaseException) -> None:
-    path = tmp_path / "tracks.txt"
-    with pytest.raises(type(error)), MotWriter(path) as writer:  # noqa: PT012
+def test_exception_keeps_what_was_committed_and_nothing_else(
+    tmp_path: Path, error: BaseException
+) -> None:
+    with pytest.raises(type(error)), MotWriter(tmp_path / "tracks.txt") as writer:  # noqa: PT012
         writer.write(make_tracks([(0, 1)]))
         raise error
-    assert len(read_tracks(path)) == 1
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_os_error_leaves_the_rows_in_the_part_file(tmp_path: Path) -> None:
-    path = tmp_path / "tracks.txt"
-    with pytest.raises(OSError, match="gone"), MotWriter(path) as writer:  # noqa: PT012
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(type(error)), MotWriter(tmp_path / "tracks.txt") as writer:  # noqa: PT012
         writer.write(make_tracks([(0, 1)]))
-        raise OSError("gone")
-    assert not path.exists()
-    assert len(read_tracks(tmp_path / "tracks.txt.part")) == 1
+        writer.commit(tmp_path / "other.txt")
+        raise error
+    assert list(tmp_path.iterdir()) == [tmp_path / "other.txt"]
+    assert len(read_tracks(tmp_path / "other.txt")) == 1
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_full_disk_is_one_line_and_leaves_no_damaged_file(tmp_path: Path) -> None:
+def test_full_disk_is_one_line_and_leaves_whole_lines(tmp_path: Path, room_left) -> None:
     path = tmp_path / "tracks.txt"
-    (tmp_path / "tracks.txt.part").symlink_to("/dev/full")
-    with (
-        pytest.raises(DataError, match=r"tracks\.txt\.part: disk full; free"),
-        MotWriter(path) as writer,
-    ):
-        writer.write(make_tracks([(0, 1)]))
-    assert not path.exists()
-    with pytest.raises(DataError, match=r"tracks\.txt\.part: disk full; free"):
-        write_tracks(path, make_tracks([(0, 1)]))
-    assert not path.exists()
+    room_left(60)
+    with MotWriter(path) as writer:
+        for frame_index in range(2):
+            writer.write(make_tracks([(frame_index, 1)]))
+        with pytest.raises(DataError, match=r"tracks\.txt: cannot be written \(File too large\)"):
+            writer.write(make_tracks([(2, 1)]))
+    assert read_tracks(path).frame_indices.tolist() == [0, 1]
+    with pytest.raises(DataError, match=r"tracks\.txt: cannot be written"):
+        write_tracks(path, make_tracks([(0, 1), (1, 1), (2, 1)]))
+    assert len(read_tracks(path)) == 2
 
 
 def test_missing_folder_is_a_data_error(tmp_path: Path) -> None:

@@ -1,10 +1,18 @@
 import errno
+import os
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from stdet.data.part_file import PartFile, explain_os_errors, keeps_output
-from stdet.errors import CheckpointError, ConfigError, DataError, IncompleteInputError
+from stdet.data import part_file
+from stdet.data.part_file import PartFile, explain_os_errors, find_leftovers, write_whole
+from stdet.errors import ConfigError, DataError, IncompleteInputError
+
+PART_NAME = re.compile(r"a\.txt\.[0-9a-f]{8}\.part")
+ERRORS = [DataError("no"), ConfigError("no"), IncompleteInputError("ended"), OSError("gone")]
 
 
 @pytest.fixture
@@ -14,50 +22,122 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "a.txt"
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
 def test_file_has_its_name_only_when_the_block_ends(path):
     with PartFile(path) as file:
         file.write("one\n")
         assert path.read_text() == "earlier\n"
-        assert path.with_name("a.txt.part").read_text() == "one\n"
+        (part,) = find_leftovers(path.parent)
+        assert PART_NAME.fullmatch(part.name)
+        assert part.read_text() == "one\n"
         file.write("two\n")
     assert path.read_bytes() == b"one\ntwo\n"
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+    assert _names(path.parent) == ["a.txt"]
 
 
-@pytest.mark.parametrize(
-    "error", [IncompleteInputError("ended"), KeyboardInterrupt(), RuntimeError("a bug")]
+@pytest.mark.parametrize("error", [*ERRORS, KeyboardInterrupt(), RuntimeError("a bug")])
+def test_block_that_fails_leaves_the_earlier_file_and_nothing_else(path, error):
+    with pytest.raises(type(error)), PartFile(path) as file:  # noqa: PT012
+        file.write("some\n")
+        raise error
+    assert path.read_text() == "earlier\n"
+    assert _names(path.parent) == ["a.txt"]
+
+
+def test_what_was_committed_stays_whatever_follows(path):
+    with pytest.raises(KeyboardInterrupt), PartFile(path) as file:  # noqa: PT012
+        file.write("some\n")
+        file.commit(path.with_name("b.txt"))
+        raise KeyboardInterrupt
+    assert path.read_text() == "earlier\n"
+    assert path.with_name("b.txt").read_text() == "some\n"
+    assert _names(path.parent) == ["a.txt", "b.txt"]
+
+
+@given(
+    writes=st.lists(
+        st.tuples(st.text("xyz", max_size=20), st.text("<>", max_size=20), st.booleans())
+    )
 )
-def test_what_a_broken_off_run_wrote_is_kept(path, error):
-    with pytest.raises(type(error)), PartFile(path) as file:  # noqa: PT012
-        file.write("some\n")
-        raise error
-    assert path.read_text() == "some\n"
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+def test_file_is_whole_after_every_write(tmp_path_factory, writes):
+    """Each text follows those before it, and the last ending follows them all."""
+    path = tmp_path_factory.mktemp("part") / "a.txt"
+    kept, last = "", ""
+    with PartFile(path) as file:
+        (part,) = find_leftovers(path.parent)
+        for text, ending, is_undone in writes:
+            file.write(text, ending=ending)
+            assert part.read_text() == kept + text + ending
+            if is_undone:
+                file.undo()
+            else:
+                kept, last = kept + text, ending
+            assert part.read_text() == kept + last
+    assert path.read_text() == kept + last
 
 
-@pytest.mark.parametrize("error", [DataError("no"), ConfigError("no"), CheckpointError("no")])
-def test_failed_run_leaves_the_earlier_file_and_nothing_else(path, error):
-    with pytest.raises(type(error)), PartFile(path) as file:  # noqa: PT012
-        file.write("some\n")
-        raise error
+def test_write_that_finds_the_disk_full_is_taken_back(path, room_left):
+    with PartFile(path) as file:
+        file.write("one\n", ending="]")
+        room_left(6)
+        for _ in range(3):
+            with pytest.raises(DataError, match=r"a\.txt: cannot be written \(File too large\)"):
+                file.write("two\n", ending="]")
+        file.write("2", ending="]")
+    assert path.read_text() == "one\n2]"
+
+
+def test_file_that_cannot_be_mended_keeps_its_temporary_name(path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with PartFile(path) as file:
+        file.write("one\n")
+        monkeypatch.setattr(part_file, "_write_at", fail)
+        with pytest.raises(DataError, match="Input/output error"):
+            file.write("two\n")
+        with pytest.raises(DataError, match=r"may be torn; it is left as .+\.part"):
+            file.commit()
     assert path.read_text() == "earlier\n"
-    assert [entry.name for entry in path.parent.iterdir()] == ["a.txt"]
+    assert len(find_leftovers(path.parent)) == 1
 
 
-def test_torn_file_keeps_its_part_name(path):
-    with pytest.raises(OSError, match="gone"), PartFile(path) as file:  # noqa: PT012
-        file.write("some\n")
-        raise OSError("gone")
-    assert path.read_text() == "earlier\n"
-    assert path.with_name("a.txt.part").read_text() == "some\n"
+def test_two_writers_of_one_name_do_not_mix(path):
+    with PartFile(path) as one, PartFile(path) as other:
+        for _ in range(3):
+            one.write("one\n")
+            other.write("other\n")
+    assert path.read_text() == "one\n" * 3
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_full_disk_is_one_line_and_leaves_the_earlier_file(path):
-    path.with_name("a.txt.part").symlink_to("/dev/full")
-    with pytest.raises(DataError, match=r"a\.txt\.part: disk full; free"), PartFile(path) as file:
-        file.write("x")
-    assert path.read_text() == "earlier\n"
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("victim"), Path.mkdir])
+def test_nothing_that_lies_at_the_temporary_name_is_opened(path, monkeypatch, make):
+    """Such as a link or a pipe that somebody else put there."""
+    victim = path.with_name("victim")
+    victim.write_text("mine")
+    tokens = iter(["00000000", "00000000", "11111111"])
+    monkeypatch.setattr(part_file.secrets, "token_hex", lambda _: next(tokens))
+    make(path.with_name("a.txt.00000000.part"))
+    write_whole(path, b"new")
+    assert path.read_text() == "new"
+    assert victim.read_text() == "mine"
+
+
+def test_only_what_killed_runs_left_is_found(path):
+    names = [
+        "a.txt.0123abcd.part",
+        "b.txt.0123abcd.part",
+        "a.txt.part",
+        "a.txt.0123abc.part",
+        "part",
+    ]
+    for name in names:
+        path.with_name(name).touch()
+    assert [part.name for part in find_leftovers(path.parent, "a.txt")] == names[:1]
+    assert [part.name for part in find_leftovers(path.parent)] == names[:2]
 
 
 def test_writing_outside_the_block_is_a_wrong_call(path):
@@ -72,16 +152,23 @@ def test_writing_outside_the_block_is_a_wrong_call(path):
 
 
 def test_folder_in_place_of_the_file_is_a_data_error(tmp_path):
-    with pytest.raises(DataError, match="cannot be written"), PartFile(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DataError, match="cannot be written"), PartFile(tmp_path / "a"):
         pass
+    with pytest.raises(DataError, match="cannot be written"):
+        write_whole(tmp_path / "a", b"x")
+    assert _names(tmp_path) == ["a"]
 
 
-def test_missing_folder_is_a_data_error_that_says_why(tmp_path):
+@pytest.mark.parametrize("name", ["none/a.txt", "nul\0.txt", "surrogate\ud800", "long" * 99])
+def test_path_that_cannot_be_is_a_data_error(tmp_path, name):
     with (
-        pytest.raises(DataError, match=r"cannot be written \(No such file or directory\); check"),
-        PartFile(tmp_path / "none" / "a.txt"),
+        pytest.raises(DataError, match=r"cannot be written \(.+\); check"),
+        PartFile(tmp_path / name),
     ):
         pass
+    with pytest.raises(DataError, match="cannot be written"):
+        write_whole(tmp_path / name, b"x")
 
 
 def test_os_errors_become_data_errors():
@@ -89,9 +176,3 @@ def test_os_errors_become_data_errors():
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(DataError, match="Permission"), explain_os_errors(Path("out")):
         raise PermissionError(errno.EACCES, "Permission denied")
-
-
-def test_only_runs_that_broke_off_keep_their_output():
-    kept = [None, IncompleteInputError("x"), KeyboardInterrupt(), RuntimeError("x")]
-    assert all(keeps_output(error) for error in kept)
-    assert not any(keeps_output(error) for error in [DataError("x"), OSError("x")])

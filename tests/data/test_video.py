@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import logging
 import multiprocessing
@@ -396,21 +397,30 @@ def test_written_video_is_read_back(tmp_path: Path, hw: tuple[int, int]):
     assert np.abs(np.array(levels) - np.arange(0, 250, 25)).max() <= 3
 
 
-def _write_blank(path: Path, *, num_frames: int, then: Exception | None = None) -> None:
+@contextlib.contextmanager
+def _blank(path: Path, *, num_frames: int):
     with VideoWriter(path, hw=(32, 32), fps=25) as writer:
         for _ in range(num_frames):
             writer.write(np.zeros((32, 32, 3), np.uint8))
+        yield writer
+
+
+def _write_blank(path: Path, *, num_frames: int, then: Exception | None = None) -> None:
+    with _blank(path, num_frames=num_frames):
         if then is not None:
             raise then
 
 
-def test_writer_keeps_what_was_written_when_input_ends_early(tmp_path: Path):
-    path = tmp_path / "out.mp4"
+def test_writer_keeps_what_was_closed_when_input_ends_early(tmp_path: Path):
     with pytest.raises(IncompleteInputError):
-        _write_blank(path, num_frames=3, then=IncompleteInputError("input ended"))
-    with open_source(path) as source:
+        _write_blank(tmp_path / "out.mp4", num_frames=3, then=IncompleteInputError("ended"))
+    assert os.listdir(tmp_path) == []
+    with pytest.raises(KeyboardInterrupt), _blank(tmp_path / "out.mp4", num_frames=3) as writer:  # noqa: PT012
+        writer.close(tmp_path / "other.mp4")
+        raise KeyboardInterrupt
+    with open_source(tmp_path / "other.mp4") as source:
         assert len(list(source.frames())) == 3
-    assert os.listdir(tmp_path) == ["out.mp4"]
+    assert os.listdir(tmp_path) == ["other.mp4"]
 
 
 def test_writer_without_frames_leaves_nothing(tmp_path: Path):

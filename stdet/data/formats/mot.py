@@ -39,13 +39,11 @@ from stdet.types import UNKNOWN_TRACK_ID, FloatArray, IntArray, SequenceAnnotati
 class MotWriter:
     """Write tracks as they come; the file appears under its name when the block ends.
 
-    Rows go to ``<path>.part``, one flush per call; the end of the block renames it to ``path``,
-    replacing an existing file. If the block ends by an exception, what was written is kept and
-    renamed as well, except where the exception is an ``OSError`` or writing itself failed: then it
-    stays in ``<path>.part``.
+    It is a ``PartFile``: after every ``write`` it holds whole lines, also on a full disk. A block
+    that ends by an error leaves nothing, unless ``commit`` was called.
 
     Args:
-        path: Text file to write.
+        path: Text file to write; replaced where it exists.
 
     Raises:
         DataError: On entering, writing or leaving, if the file cannot be written or the disk is
@@ -82,13 +80,25 @@ class MotWriter:
         self._file.write(_track_lines(tracks))
         self._last_frame_index = int(tracks.frame_indices[-1])
 
+    def undo(self) -> None:
+        """Take back the last rows."""
+        self._file.undo()
+
+    def commit(self, path: Path | None = None) -> None:
+        """Give the file its name, or another, before the block ends."""
+        self._file.commit(path)
+
+    def discard(self) -> None:
+        """Drop what was written; nothing happens after ``commit``."""
+        self._file.discard()
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the file, and give it its name unless it is known to be damaged."""
+        """Close the file, and give it its name, or drop it after an error."""
         self._file.__exit__(kind, error, traceback)
 
 

@@ -10,13 +10,16 @@
 
 ``detections`` are those from ``confidence`` on, and weaker ones that continue a track.
 ``detector`` is "network" or the name of a classical detector, which has no weights (null). Frames
-count from 0, boxes are continuous pixels of the original frame (``boxes.py``). A file that
-broke off is still valid JSON, with ``is_complete`` false.
+count from 0, boxes are continuous pixels of the original frame (``boxes.py``). ``is_complete`` is
+true where the run came to its end and all that it was asked to read was read. A file that broke
+off is still valid JSON, with ``is_complete`` false.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +28,33 @@ from typing import Any, Self
 
 import numpy as np
 
-from stdet.data.part_file import PartFile, keeps_output
+from stdet.data.part_file import PartFile
 from stdet.errors import DataError
+from stdet.regular_file import require_regular_file
 from stdet.types import Detections, Tracks
 
 FORMAT = "stdet.tracks/1"
+
+_EXTENT = re.compile(rb'"num_frames": (\d{1,12}), "is_complete": (true|false)\}\s*\Z')
+_TAIL = 128
+"""Bytes at the end of a file that hold its extent."""
 
 
 class TrackJsonWriter:
     """Write frames as they come; memory does not grow.
 
+    The file is valid JSON after every ``write``, with ``is_complete`` false until the end, so that
+    what a killed run leaves can be read too. A block that ends by an error leaves nothing, unless
+    ``finish`` and ``commit`` were called.
+
     Args:
         path: Final name; written beside and renamed (``PartFile``).
         header: Values of the first keys.
+
+    Attributes:
+        is_complete: What the file says at its end; set it before the block ends.
+        footer: Values of further keys, known at the end only; they follow the frames.
+        num_frames: Frames written.
 
     Raises:
         DataError: If the file cannot be written or the disk is full.
@@ -47,8 +64,9 @@ class TrackJsonWriter:
         """Remember what to write; nothing is opened yet."""
         self._file = PartFile(path)
         self._header = json.dumps({"format": FORMAT, **header})[:-1] + ', "frames": ['
-        self._num_frames = 0
+        self.num_frames = 0
         self.is_complete = False
+        self.footer: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         """Open the file."""
@@ -73,9 +91,24 @@ class TrackJsonWriter:
                 for row in range(len(tracks))
             ],
         }
-        before = ",\n" if self._num_frames else self._header + "\n"
-        self._file.write(before + json.dumps(entry))
-        self._num_frames += 1
+        before = ",\n" if self.num_frames else self._header + "\n"
+        ending = _ending({}, self.num_frames + 1, is_complete=False)
+        self._file.write(before + json.dumps(entry), ending=ending)
+        self.num_frames += 1
+
+    def finish(self) -> None:
+        """Close the list for good, with ``is_complete`` and ``footer`` as they are now."""
+        if self.is_complete or self.footer or not self.num_frames:
+            ending = _ending(self.footer, self.num_frames, is_complete=self.is_complete)
+            self._file.write("" if self.num_frames else self._header, ending=ending)
+
+    def commit(self, path: Path | None = None) -> None:
+        """Give the file its name, or another; call ``finish`` before."""
+        self._file.commit(path)
+
+    def discard(self) -> None:
+        """Drop what was written; nothing happens after ``commit``."""
+        self._file.discard()
 
     def __exit__(
         self,
@@ -83,14 +116,46 @@ class TrackJsonWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the list and the file."""
-        footer = {"num_frames": self._num_frames, "is_complete": self.is_complete}
+        """Close the list and the file, or drop it after an error."""
         try:
-            if keeps_output(error):
-                before = "" if self._num_frames else self._header
-                self._file.write(before + "\n], " + json.dumps(footer)[1:] + "\n")
+            if error is None:
+                self.finish()
+                self.commit()
         finally:
-            self._file.__exit__(kind, error, traceback)
+            self.discard()
+
+
+def _ending(footer: Mapping[str, Any], num_frames: int, *, is_complete: bool) -> str:
+    """Return what closes the list of frames; ``read_extent`` relies on its last two keys."""
+    last = {**footer, "num_frames": num_frames, "is_complete": is_complete}
+    return "\n], " + json.dumps(last)[1:] + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much a track JSON holds.
+
+    Attributes:
+        num_frames: Frames that were tracked.
+        is_complete: Whether the run came to its end and all input was read.
+    """
+
+    num_frames: int
+    is_complete: bool
+
+
+def read_extent(path: Path) -> Extent | None:
+    """Read from its last bytes how much a file holds; None if it is no file of ours."""
+    try:
+        require_regular_file(path)
+        with path.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _TAIL, 0))
+            found = _EXTENT.search(file.read(_TAIL))
+    except (OSError, DataError):
+        return None
+    if found is None:
+        return None
+    return Extent(num_frames=int(found[1]), is_complete=found[2] == b"true")
 
 
 MAX_FRAMES = 10_000_000

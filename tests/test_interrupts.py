@@ -1,0 +1,81 @@
+"""The first signal is an exception, held back where a file is written."""
+
+import contextlib
+import os
+import signal
+import threading
+
+import pytest
+
+from stdet.interrupts import Interrupted, orderly_end, uninterrupted
+
+
+def _send(number: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_is_an_interrupt_with_the_code_of_the_shell(number):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt) as found, orderly_end():
+        _send(number)
+    assert isinstance(found.value, Interrupted)
+    assert found.value.exit_code == 128 + number
+    assert str(found.value) == number.name
+    assert signal.getsignal(number) is before
+
+
+def test_interrupt_waits_for_the_end_of_the_outermost_block():
+    done = []
+    with pytest.raises(Interrupted), orderly_end():  # noqa: PT012
+        with uninterrupted():
+            with uninterrupted():
+                _send()
+                done.append("inner")
+            done.append("outer")
+        done.append("after")
+    assert done == ["inner", "outer"]
+
+
+def test_error_of_a_block_goes_before_the_interrupt():
+    with pytest.raises(ValueError, match="first"), orderly_end(), uninterrupted():  # noqa: PT012
+        _send()
+        raise ValueError("first")
+
+
+def test_what_follows_an_interrupt_is_not_interrupted_again():
+    done = []
+    with pytest.raises(Interrupted), orderly_end():  # noqa: PT012
+        try:
+            _send()
+        finally:
+            with uninterrupted():
+                done.append("kept")
+            try:
+                raise KeyError
+            except KeyError:
+                with uninterrupted():
+                    done.append("kept too")
+    assert done == ["kept", "kept too"]
+
+
+def test_interrupt_that_was_swallowed_comes_again():
+    with pytest.raises(Interrupted), orderly_end():  # noqa: PT012
+        with contextlib.suppress(BaseException):  # As some libraries do as they are imported.
+            _send()
+        with uninterrupted():
+            pass
+
+
+def test_without_the_handler_and_in_other_threads_nothing_changes():
+    def run() -> None:
+        with orderly_end(), uninterrupted():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    found: list[object] = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [signal.SIG_DFL]
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        _send(signal.SIGINT)
