@@ -40,7 +40,8 @@ from stdet.evaluation.report import evaluate_sequences
 from stdet.evaluation.roc import pd_at
 from stdet.evaluation.sequence_result import SequenceResult
 from stdet.pipeline import detect_sequence, score_paths, track_results
-from stdet.training.run import check_same_run, train
+from stdet.training.run import train
+from stdet.training.run_folder import check_same_run
 from stdet.types import Tracks
 
 NUM_PARTS = 5

@@ -19,7 +19,12 @@ def add_train(commands: Any) -> None:
     )
     add_config(parser)
     parser.add_argument("--run-dir", type=Path, help="folder of the run (runs/<name of CONFIG>)")
-    parser.add_argument("--overwrite", action="store_true", help="start anew in an existing run")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="start anew in the folder of an earlier run, which stays until the first checkpoint "
+        "of this one stands",
+    )
     parser.set_defaults(run=_run_train)
 
 
@@ -29,6 +34,7 @@ def _run_train(args: argparse.Namespace) -> int:
     run_dir = args.run_dir or Path("runs") / args.config.stem
     result = train(load(args), run_dir=run_dir, overwrite=args.overwrite)
     if result is not None:
-        print(f"best epoch {result.best.get('epoch')}: {result.best_weights}")
+        if result.best_weights is not None:
+            print(f"best epoch {result.best['epoch']}: {result.best_weights}")
         print(f"last epoch: {result.last_weights}")
     return 0

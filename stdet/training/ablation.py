@@ -8,6 +8,7 @@ many there are.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -16,6 +17,7 @@ import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +27,7 @@ import torch.distributed as dist
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
 from stdet.data.background import STEADY_FROM
-from stdet.data.part_file import PartFile
+from stdet.data.part_file import PartFile, explain_os_errors
 from stdet.data.sequences import load_sequences
 from stdet.device import choose_device
 from stdet.evaluation.ablation import (
@@ -43,12 +45,15 @@ from stdet.evaluation.counts import without_nan
 from stdet.evaluation.report import write_report
 from stdet.evaluation.scatter_chart import Point, round_axis, scatter_chart, standalone
 from stdet.evaluation.tables import Table
+from stdet.locks import lock_folder
 from stdet.models.build import build_detector
 from stdet.models.profile import profile_detector
 from stdet.pipeline import StreamingDetector
 from stdet.scoring import evaluate_split
 from stdet.training.grid import Cell, Grid
-from stdet.training.run import check_same_run, train
+from stdet.training.run import train
+from stdet.training.run_folder import check_same_run
+from stdet.training.split_checks import require_targets
 
 log = logging.getLogger(__name__)
 
@@ -99,18 +104,26 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
     for cell in cells:
         data = cell.config.data
         if data not in checked:  # Not hashable: it may hold a mapping.
-            load_sequences(data, grid.split)
+            require_targets(load_sequences(data, grid.split), grid.split)
             checked.append(data)
     rank, num_processes = int(os.environ.get("RANK", "0")), os.environ.get("WORLD_SIZE", "1")
-    os.environ["WORLD_SIZE"] = "1"  # Each process trains its own cells, alone.
-    try:
-        for number, cell in enumerate(cells):
-            if number % int(num_processes) == rank:
-                _finish_cell(cell, grid, title=f"cell {number + 1}/{len(cells)}")
-    finally:
-        os.environ["WORLD_SIZE"] = num_processes
-    _wait_for_others(int(num_processes))
-    return _write_results(grid, cells, run_dir) if rank == 0 else None
+    with _hold(run_dir) if rank == 0 else contextlib.nullcontext():
+        os.environ["WORLD_SIZE"] = "1"  # Each process trains its own cells, alone.
+        try:
+            for number, cell in enumerate(cells):
+                if number % int(num_processes) == rank:
+                    _finish_cell(cell, grid, title=f"cell {number + 1}/{len(cells)}")
+        finally:
+            os.environ["WORLD_SIZE"] = num_processes
+        _wait_for_others(int(num_processes))
+        return _write_results(grid, cells, run_dir) if rank == 0 else None
+
+
+def _hold(run_dir: Path) -> AbstractContextManager[None]:
+    """Create the folder of an ablation and be the only one that writes there."""
+    with explain_os_errors(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+    return lock_folder(run_dir, advice="wait for it, or name another --run-dir")
 
 
 def _wait_for_others(num_processes: int) -> None:
@@ -131,10 +144,9 @@ def _finish_cell(cell: Cell, grid: Grid, *, title: str) -> None:
     log.info("%s: training in %s.", name, cell.run_dir)
     result = train(cell.config, run_dir=cell.run_dir)
     assert result is not None
-    has_best = result.best_weights.exists()
     scored = evaluate_split(
         cell.config,
-        weights=str(result.best_weights if has_best else result.last_weights),
+        weights=str(result.best_weights or result.last_weights),
         split=grid.split,
         device=cell.config.train.device,
     )

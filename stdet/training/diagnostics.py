@@ -32,12 +32,14 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from stdet.data.dataset import ClipDataset, collate
+from stdet.data.part_file import write_whole
+from stdet.evaluation.counts import without_nan
 from stdet.models.necks.bp_fpn import BpFpn
+from stdet.training.run_folder import DIAGNOSTICS_NAME, FEATURES_NAME
 from stdet.training.step import TrainingStep
 from stdet.types import ClipBatch
+from stdet.workers import start_worker
 
-FILE_NAME = "diagnostics.jsonl"
-IMAGE_FOLDER = "features"
 NUM_WINDOWS = 2
 """Windows of the fixed batch."""
 _TILE_PX = 256
@@ -75,6 +77,7 @@ class Diagnostics:
             batch_sampler=[samples],
             num_workers=min(num_workers, 1),
             collate_fn=collate,
+            worker_init_fn=start_worker,
             generator=torch.Generator().manual_seed(0),  # The global one is the run's.
         )
         self.dataset = dataset
@@ -85,10 +88,10 @@ class Diagnostics:
 
     def trim(self, epoch: int) -> None:
         """Drop what was measured after an epoch, where a resumed run goes back to it."""
-        path = self.run_dir / FILE_NAME
+        path = self.run_dir / DIAGNOSTICS_NAME
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            path.write_text("".join(lines[:epoch]), encoding="utf-8")
+            write_whole(path, "".join(lines[:epoch]).encode())
 
     def measure(self, step_module: TrainingStep, epoch: int, writer: SummaryWriter | None) -> None:
         """Measure gradients and draw features.
@@ -105,14 +108,14 @@ class Diagnostics:
         record = {"epoch": epoch, **measure_gradients(step_module, self.batch, self.places)}
         if writer is None:
             return
-        with (self.run_dir / FILE_NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        with (self.run_dir / DIAGNOSTICS_NAME).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(without_nan(record), allow_nan=False) + "\n")
         for name, value in _scalars(record):
             writer.add_scalar(f"gradients/{name}", value, epoch)
         key = int(self.places[1][0])
         grid = draw_features(step_module, self.batch.frames[0, key : key + 1].to(self.device))
-        (self.run_dir / IMAGE_FOLDER).mkdir(exist_ok=True)
-        Image.fromarray(grid).save(self.run_dir / IMAGE_FOLDER / f"epoch{epoch:04d}.png")
+        (self.run_dir / FEATURES_NAME).mkdir(exist_ok=True)
+        Image.fromarray(grid).save(self.run_dir / FEATURES_NAME / f"epoch{epoch:04d}.png")
         writer.add_image("features", grid, epoch, dataformats="HW")
 
 

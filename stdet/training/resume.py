@@ -10,7 +10,22 @@ from typing import Any
 import torch
 
 from stdet.data.part_file import write_whole
-from stdet.errors import CheckpointError
+from stdet.errors import CheckpointError, foreign_errors
+from stdet.regular_file import require_regular_file
+
+_ADVICE = "delete it to start the run anew"
+_KINDS: Mapping[str, type] = {
+    "epoch": int,
+    "best": dict,
+    "commit": str,
+    "modules": dict,
+    "average": dict,
+    "num_updates": int,
+    "optimizer": dict,
+    "schedule": dict,
+    "scaler": dict,
+}
+"""What a resume file holds."""
 
 
 def save_resume(path: Path, state: Mapping[str, Any]) -> None:
@@ -28,13 +43,30 @@ def load_resume(path: Path) -> dict[str, Any]:
     """Read a resume file; it may hold tensors and plain values only.
 
     Raises:
-        CheckpointError: If it cannot be read.
+        CheckpointError: If it cannot be read, or holds something else.
     """
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many kinds for a damaged file
-        raise CheckpointError(
-            f"{path}: not a readable resume file ({type(error).__name__}); delete it to start the "
-            "run anew."
-        ) from error
+    require_regular_file(path, advice=_ADVICE, kind=CheckpointError)
+    with foreign_errors(
+        path, problem="not a readable resume file", advice=_ADVICE, kind=CheckpointError
+    ):
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path}: holds no state of a run; {_ADVICE}.")
+    wrong = [key for key, kind in _KINDS.items() if not isinstance(state.get(key), kind)]
+    if wrong:
+        raise CheckpointError(f"{path}: {', '.join(wrong)} is missing or wrong; {_ADVICE}.")
     return state
+
+
+def take_state(path: Path, parts: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Give every part (module, optimizer, ...) its state of a resume file.
+
+    Raises:
+        CheckpointError: If a state is of another architecture or version. Parts that came first
+            have theirs then: start again with new ones.
+    """
+    with foreign_errors(
+        path, problem="does not fit this run", advice=_ADVICE, kind=CheckpointError
+    ):
+        for name, part in parts.items():
+            part.load_state_dict(state[name])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,81 +14,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Sampler
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.data import DataLoader
 
-from stdet.checkpoint import git_commit, save_weights
-from stdet.config import StdetConfig, save_config
-from stdet.data.dataset import ClipDataset, SampleKey, clip_shape, collate
+from stdet.checkpoint import DEFAULT_CONFIDENCE, git_commit, save_weights
+from stdet.config import StdetConfig
+from stdet.data.dataset import ClipDataset, clip_shape, collate
 from stdet.data.sequences import Sequence
 from stdet.device import choose_device
-from stdet.errors import TrainingError
+from stdet.errors import CheckpointError, TrainingError
 from stdet.models.build import build_consistency, build_detector, build_motion_prior
 from stdet.pipeline import StreamingDetector
 from stdet.progress import ProgressBar
 from stdet.scoring import Scored, score_sequences
 from stdet.training import distributed
 from stdet.training.diagnostics import Diagnostics
+from stdet.training.epoch_batches import EpochBatches
 from stdet.training.losses import LOSS_NAMES
 from stdet.training.optimizer import MovingAverage, build_optimizer, build_schedule
-from stdet.training.resume import load_resume, save_resume
+from stdet.training.resume import load_resume, save_resume, take_state
+from stdet.training.run_folder import BEST_NAME, LAST_NAME, RESUME_NAME
+from stdet.training.run_log import RunLog
 from stdet.training.step import TrainingStep
 from stdet.types import ClipBatch
+from stdet.workers import explain_worker_death, start_worker
 
 log = logging.getLogger(__name__)
-
-RESUME_NAME = "resume.pt"
-BEST_NAME = "best.safetensors"
-LAST_NAME = "last.safetensors"
-METRICS_NAME = "metrics.jsonl"
-
-
-class EpochBatches(Sampler[list[SampleKey]]):
-    """This process's share of every joint batch of an epoch.
-
-    The order depends on (seed, epoch) alone: a permutation of the windows, or with weights draws
-    with replacement. The last batch is filled from the start of the order, so that every batch has
-    the same size. Every draw has its own number, so that a window drawn twice is augmented anew.
-    """
-
-    def __init__(
-        self, num_windows: int, config: StdetConfig, *, weights: Tensor | None = None
-    ) -> None:
-        """Work out the number of batches."""
-        self.weights = weights
-        train = config.train
-        self.num_windows = num_windows
-        self.seed = train.seed
-        self.batch_size = train.batch_size
-        self.num_used = max(round(num_windows * train.epoch_fraction), 1)
-        self.epoch = 0
-        self.rank, self.num_processes = distributed.process_rank(), distributed.num_processes()
-        if self.batch_size % self.num_processes:
-            raise TrainingError(
-                f"train.batch_size {self.batch_size} cannot be shared by {self.num_processes} "
-                "processes; make it a multiple."
-            )
-
-    def __len__(self) -> int:
-        """Return the number of joint batches in an epoch."""
-        return -(-self.num_used // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[SampleKey]]:
-        """Yield the keys of one batch after the other."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        if self.weights is None:
-            drawn = torch.randperm(self.num_windows, generator=generator)[: self.num_used]
-        else:
-            drawn = torch.multinomial(
-                self.weights, self.num_used, replacement=True, generator=generator
-            )
-        order = drawn.tolist()
-        wanted = len(self) * self.batch_size
-        order = (order * (wanted // len(order) + 1))[:wanted]
-        for start in range(0, wanted, self.batch_size):
-            batch = order[start : start + self.batch_size]
-            keys = [(self.epoch * wanted + start + at, index) for at, index in enumerate(batch)]
-            yield keys[self.rank :: self.num_processes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +46,12 @@ class TrainResult:
     """Where a finished run left its results.
 
     Attributes:
-        best_weights: The epoch with the best validation mAP50.
+        best_weights: The epoch with the best validation mAP50; None without validation.
         last_weights: The last epoch.
         best: Validation of the best epoch.
     """
 
-    best_weights: Path
+    best_weights: Path | None
     last_weights: Path
     best: dict[str, Any]
 
@@ -192,6 +142,7 @@ class Trainer:
             persistent_workers=train.num_workers > 0,
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",
+            worker_init_fn=start_worker,
         )
         self.parallel: nn.Module = self.step_module
         if distributed.num_processes() > 1:
@@ -210,57 +161,70 @@ class Trainer:
                 run_dir=self.run_dir,
             )
 
-    def run(self) -> TrainResult:
+    def run(self, *, settle: Callable[[], Path] | None = None) -> TrainResult:
         """Train to the last epoch.
+
+        Args:
+            settle: Called when the first checkpoint stands; returns where the run is from then on.
 
         Raises:
             TrainingError: If the loss is no longer finite.
         """
+        run_log = None
         if self.is_first:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-            save_config(self.config, self.run_dir / "config.yaml")
-            self._trim_metrics()
+            run_log = RunLog(self.run_dir, self.config, num_epochs=self.epoch)
             if self.diagnostics is not None:
                 self.diagnostics.trim(self.epoch)
-        writer = SummaryWriter(str(self.run_dir)) if self.is_first else None
-        while self.epoch < self.config.train.epochs:
-            terms = self._train_epoch(writer)
-            self.epoch += 1
-            if self.diagnostics is not None:
-                self.diagnostics.measure(self.step_module, self.epoch, writer)
-            if self.is_first:
-                self._finish_epoch(terms, writer)
-            distributed.wait_for_all()
-        if writer is not None:
-            writer.close()
+        with contextlib.closing(run_log) if run_log else contextlib.nullcontext():
+            while self.epoch < self.config.train.epochs:
+                terms = self._train_epoch(run_log)
+                self.epoch += 1
+                if self.diagnostics is not None:
+                    self.diagnostics.measure(
+                        self.step_module, self.epoch, run_log.writer if run_log else None
+                    )
+                if run_log is not None:
+                    self._finish_epoch(terms, run_log)
+                    if settle is not None:
+                        self._move_to(settle(), run_log)
+                        settle = None
+                distributed.wait_for_all()
+        if self.is_first and self.best and self.best["map50"] == 0:
+            log.warning(
+                "No validated epoch found a target (mAP50 0): the weights are of no use yet. "
+                "Train longer, or look at the data with `stdet data check`."
+            )
         return TrainResult(
-            best_weights=self.run_dir / BEST_NAME,
+            best_weights=self.run_dir / BEST_NAME if self.best else None,
             last_weights=self.run_dir / LAST_NAME,
             best=self.best,
         )
 
-    def _trim_metrics(self) -> None:
-        """Drop the lines of epochs that ended after the last resume file; they are run again."""
-        path = self.run_dir / METRICS_NAME
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            path.write_text("".join(lines[: self.epoch]), encoding="utf-8")
+    def _move_to(self, run_dir: Path, run_log: RunLog) -> None:
+        """Go on in another folder, into which the files of the run were copied."""
+        self.run_dir = run_dir
+        run_log.move_to(run_dir)
+        if self.diagnostics is not None:
+            self.diagnostics.run_dir = run_dir
 
-    def _train_epoch(self, writer: SummaryWriter | None) -> Tensor:
+    def _train_epoch(self, run_log: RunLog | None) -> Tensor:
         """Train one epoch and return the mean loss terms, (7,)."""
         self.step_module.train()
         self.batches.epoch = self.epoch
         title = f"epoch {self.epoch + 1}/{self.config.train.epochs}"
         total = torch.zeros(len(LOSS_NAMES))
-        with ProgressBar(title, len(self.batches), is_quiet=not self.is_first) as bar:
+        with (
+            explain_worker_death("lower train.num_workers or data.cache_megabytes"),
+            ProgressBar(title, len(self.batches), is_quiet=not self.is_first) as bar,
+        ):
             for number, batch in enumerate(self.loader):
                 terms = self._train_batch(batch)
                 total += terms
                 bar.advance(_describe_terms(terms))
-                if writer is not None:
+                if run_log is not None:
                     step = self.epoch * len(self.batches) + number
-                    for name, value in zip(LOSS_NAMES, terms.tolist(), strict=True):
-                        writer.add_scalar(f"loss/{name}", value, step)
+                    values = dict(zip(LOSS_NAMES, terms.tolist(), strict=True))
+                    run_log.scalars("loss", values, step)
         return total / len(self.batches)
 
     def _train_batch(self, batch: ClipBatch) -> Tensor:
@@ -276,9 +240,13 @@ class Trainer:
             raise TrainingError(
                 f"loss is not finite in epoch {self.epoch + 1}, step "
                 f"{self.schedule.last_epoch + 1}, clips {', '.join(batch.clip_names)}: "
-                f"{_describe_terms(terms)}. Lower "
-                "train.learning_rate, or use train.precision=fp32; the last finished epoch is in "
-                f"{self.run_dir / RESUME_NAME}."
+                f"{_describe_terms(terms)}. Lower train.learning_rate, or use "
+                "train.precision=fp32"
+                + (
+                    f"; {self.run_dir / RESUME_NAME} has the last finished epoch."
+                    if self.epoch
+                    else "."
+                )
             )
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -290,7 +258,7 @@ class Trainer:
         self.average.update(self.step_module.detector)
         return terms
 
-    def _finish_epoch(self, terms: Tensor, writer: SummaryWriter | None) -> None:
+    def _finish_epoch(self, terms: Tensor, run_log: RunLog) -> None:
         """Validate, write weights, resume file and the lines of the log."""
         train = self.config.train
         record: dict[str, Any] = {"epoch": self.epoch}
@@ -298,34 +266,55 @@ class Trainer:
         is_due = self.epoch % train.validate_every == 0 or self.epoch == train.epochs
         if is_due and self.validation_sequences:
             started = time.monotonic()
-            streaming = StreamingDetector(
-                self.average.module,
-                model=self.config.model,
-                config=self.config.postprocess,
-                device=self.device,
-            )
-            result = score_sequences(
+            result = self._validate()
+            record |= result.summary()
+            record["validation_s"] = round(time.monotonic() - started, 1)
+            self._keep_best(result)
+            run_log.scalars("validation", result.summary(), self.epoch)
+        run_log.epoch(record)
+        log.info("%s", _describe_record(record))
+        self._save()
+
+    def _validate(self) -> Scored:
+        """Score the averaged weights on the validation split."""
+        streaming = StreamingDetector(
+            self.average.module,
+            model=self.config.model,
+            config=self.config.postprocess,
+            device=self.device,
+        )
+        try:
+            return score_sequences(
                 streaming,
                 self.config,
                 self.validation_sequences,
                 title=f"validating epoch {self.epoch}",
             )
-            record |= result.summary()
-            record["validation_s"] = round(time.monotonic() - started, 1)
-            self._keep_best(result, record)
-            if writer is not None:
-                for name, value in result.summary().items():
-                    writer.add_scalar(f"validation/{name}", value, self.epoch)
-        with (self.run_dir / METRICS_NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        log.info("%s", _describe_record(record))
-        self._save()
+        except CheckpointError as error:
+            raise TrainingError(
+                f"validation of epoch {self.epoch}: {error} Lower train.learning_rate, or use "
+                "train.precision=fp32."
+            ) from error
 
-    def _keep_best(self, result: Scored, record: dict[str, Any]) -> None:
+    def _keep_best(self, result: Scored) -> None:
         """Write the best weights if this epoch's mAP50 is the highest so far."""
-        if not self.best or result.map50 >= self.best["map50"]:
-            self.best = {"epoch": self.epoch, **result.summary()}
-            self._save_weights(BEST_NAME, result.confidence)
+        if self.best and result.map50 < self.best["map50"]:
+            return
+        summary: dict[str, float | None] = {**result.summary()}
+        is_chosen = self.config.postprocess.confidence is None
+        if is_chosen and not 0 < result.confidence < 1:
+            # Nothing was hit, or nothing tells targets from clutter: such a threshold would make
+            # every later run silent, or drown it.
+            summary["confidence"] = None
+            log.warning(
+                "epoch %d: validation gives no usable operating point (%g), none is stored; "
+                "`stdet track` takes %g.",
+                self.epoch,
+                result.confidence,
+                DEFAULT_CONFIDENCE,
+            )
+        self.best = {"epoch": self.epoch, **summary}
+        self._save_weights(BEST_NAME, summary["confidence"])
 
     def _save_weights(self, name: str, confidence: float | None) -> None:
         config = self.config
@@ -362,13 +351,17 @@ class Trainer:
 
     def _resume(self) -> None:
         """Go back to the last finished epoch."""
-        state = load_resume(self.run_dir / RESUME_NAME)
-        self.step_module.load_state_dict(state["modules"])
-        self.average.module.load_state_dict(state["average"])
+        path = self.run_dir / RESUME_NAME
+        state = load_resume(path)
+        parts = {
+            "modules": self.step_module,
+            "average": self.average.module,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "scaler": self.scaler,
+        }
+        take_state(path, parts, state)
         self.average.num_updates = state["num_updates"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.best, self.commit = state["epoch"], state["best"], state["commit"]
         log.info("Resuming %s after epoch %d.", self.run_dir, self.epoch)
 

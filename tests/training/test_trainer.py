@@ -10,9 +10,10 @@ from stdet.config import AugmentConfig, config_to_dict
 from stdet.data.sequences import load_sequences
 from stdet.errors import CheckpointError, ConfigError, TrainingError
 from stdet.training import trainer as trainer_module
+from stdet.training.epoch_batches import EpochBatches
 from stdet.training.losses import LOSS_NAMES
 from stdet.training.run import train
-from stdet.training.trainer import EpochBatches, Trainer, choose_precision
+from stdet.training.trainer import Trainer, choose_precision
 
 NAMES = {"best.safetensors", "last.safetensors", "resume.pt", "metrics.jsonl", "config.yaml"}
 
@@ -137,7 +138,7 @@ def test_overwriting_spares_a_folder_that_holds_no_run(tiny_run, tmp_path):
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "thesis.tex").write_text("x")
-    with pytest.raises(ConfigError, match="holds no run; refusing to delete it"):
+    with pytest.raises(ConfigError, match="holds no run to replace"):
         train(tiny_run(), run_dir=precious, overwrite=True)
     assert (precious / "thesis.tex").exists()
 
