@@ -7,6 +7,7 @@ defaults; ``settings_file.py`` reads them. Components receive their own part, ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,21 @@ _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 BoxKind = Literal["box", "point", "core"]
 """What a label's box says of the target; see ``DataConfig.boxes``."""
+
+
+def _check_pattern(pattern: str | None) -> None:
+    """Refuse a pattern that is no regular expression or finds neither sequence nor frame."""
+    if pattern is None:
+        return
+    try:
+        groups = set(re.compile(pattern).groupindex)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"sequence_pattern is no regular expression ({error})") from error
+    if not groups or not groups <= {"sequence", "frame"}:
+        raise ValueError(
+            "sequence_pattern needs a group (?P<sequence>...), a group (?P<frame>[0-9]+) or both, "
+            f"and no other named group; got {', '.join(sorted(groups)) or 'none'}"
+        )
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
@@ -39,10 +55,16 @@ class SourceConfig:
     """Names to leave out."""
     boxes: BoxKind = "box"
     """As ``data.boxes``."""
+    sequence_pattern: str | None = None
+    """As ``data.sequence_pattern``."""
     weight: float = Field(default=1.0, gt=0)
     """Share of the windows of an epoch, relative to the other sources' weights."""
     max_frames: int | None = Field(default=None, gt=0)
     """Longer sequences are cut to this many frames around their middle; None takes all."""
+
+    def __post_init__(self) -> None:
+        """Check the pattern."""
+        _check_pattern(self.sequence_pattern)
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
@@ -58,6 +80,11 @@ class DataConfig:
     """What the boxes say, in training: `box` the target's extent; `point` only its centre, so that
     a target's box is ``train.augment.min_box_px`` wide at any zoom (DAUB); `core` that the target
     is a bright or dark core somewhere inside (loose boxes), which is measured in the frame."""
+    sequence_pattern: str | None = None
+    """Which sequence and frame an image is, where files do not state it and folders and names do
+    not tell: a regular expression that is searched in the image's path, with a group
+    `(?P<sequence>...)`, a group `(?P<frame>[0-9]+)` or both. None takes what files, folders and
+    names say."""
     train_annotations: Path = Path("annotations/instances_train2017.json")
     """Annotation file of the training split, relative to ``root``. A folder for `mot`."""
     validation_annotations: Path | None = None
@@ -95,6 +122,10 @@ class DataConfig:
     """k: a window of T + k frames trains k + 1 key frames on shared per-frame features."""
     cache_megabytes: int = Field(default=2048, ge=0)
     """Memory for decoded frames in every loader process, in MB."""
+
+    def __post_init__(self) -> None:
+        """Check the pattern."""
+        _check_pattern(self.sequence_pattern)
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)

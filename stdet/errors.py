@@ -10,11 +10,16 @@ What a file makes a library raise is turned into a ``StdetError`` at one boundar
 from __future__ import annotations
 
 import contextlib
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 
 _MAX_SHOWN = 300
 """Characters of a foreign text that a message repeats."""
+
+_QUOTE = reprlib.Repr()
+"""Cuts long texts and lists, and ends where they are nested without end."""
+_QUOTE.maxstring = _QUOTE.maxother = _QUOTE.maxlong = 64
 
 
 class StdetError(Exception):
@@ -67,6 +72,16 @@ def _shown(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # A byte that `os.fsdecode` could not decode.
         return f"\\x{ord(char) - 0xDC00:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def shown(value: object) -> str:
+    """Quote what a file holds in a message: on one line, safe to print, and cut.
+
+    Example:
+        >>> shown([1, 2]), shown("seq" * 1000)
+        ('[1, 2]', "'seqseqseqseqseqseqseqseqseqse...seqseqseqseqseqseqseqseqseqseq'")
+    """
+    return printable(_QUOTE.repr(value))
 
 
 def reason_of(error: BaseException) -> str:

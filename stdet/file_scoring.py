@@ -19,17 +19,26 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.config import StdetConfig
+from stdet.config import DataConfig, StdetConfig
 from stdet.data.formats.coco_results import CocoResults, read_coco_results
 from stdet.data.formats.coco_video import read_coco
-from stdet.data.formats.mot import read_annotation, read_mot_folder, read_predictions
-from stdet.data.formats.track_json import MAX_FRAMES, read_track_json
+from stdet.data.formats.mot import read_annotation, read_predictions
+from stdet.data.formats.mot_folder import find_mot_folders, is_mot_folder, read_mot_folder
+from stdet.data.formats.mot_rows import MAX_FRAMES
+from stdet.data.formats.track_json import TrackFile, read_track_json
 from stdet.data.image_runs import cut_into_runs
 from stdet.errors import DataError
 from stdet.evaluation.per_target import TargetRow, score_targets
 from stdet.evaluation.report import Report, evaluate_sequences, named_subsets
 from stdet.evaluation.sequence_result import SequenceResult
-from stdet.types import UNKNOWN_TRACK_ID, Detections, FloatArray, IntArray, Tracks
+from stdet.types import (
+    UNKNOWN_TRACK_ID,
+    Detections,
+    FloatArray,
+    IntArray,
+    SequenceAnnotation,
+    Tracks,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,7 +97,7 @@ def score_files(
     if truth.is_dir():
         scorables = _score_folders(truth, predictions, image_hw)
     elif truth.suffix.lower() == ".json":
-        scorables = _coco(truth, predictions)
+        scorables = _coco(truth, predictions, config.data)
     else:
         scorables = [_mot(truth, predictions, image_hw)]
     if not scorables:
@@ -120,10 +129,10 @@ def _score_folders(
     truth: Path, predictions: Path, image_hw: tuple[int, int] | None
 ) -> list[_Scorable]:
     """Pair the sequences of two folders."""
-    if (truth / "gt").is_dir():
+    if is_mot_folder(truth):
         return [_mot(truth, predictions, image_hw)]
     truths: dict[str, Path] = {path.stem: path for path in sorted(truth.glob("*.txt"))}
-    truths |= {path.parent.name: path.parent for path in sorted(truth.glob("*/gt"))}
+    truths |= {folder.name: folder for folder in find_mot_folders(truth)}
     if not truths:
         raise DataError(
             f"{truth}: holds no truth; expected <sequence>.txt or <sequence>/gt/gt.txt in it."
@@ -178,34 +187,22 @@ def _mot(
     if predictions.is_dir():
         raise DataError(f"{predictions}: is a folder, but {truth} is one sequence; name its file.")
     from_track = read_track_json(predictions) if predictions.suffix == ".json" else None
-    is_folder = truth.is_dir()
-    if is_folder:
-        annotation = read_mot_folder(truth)
-    else:
-        image_hw = from_track.image_hw if from_track else image_hw
-        if image_hw is None:
-            raise DataError(
-                f"{truth}: a MOT file does not say how large the frames are; pass --size HxW."
-            )
-        annotation = read_annotation(
-            truth,
-            name=name or (from_track.name if from_track else truth.stem),
-            image_hw=image_hw,
-            fps=from_track.fps if from_track else None,
-        )
+    annotation, is_length_known = _mot_truth(truth, from_track, image_hw, name)
     if from_track is not None:
         detections, tracks, is_tracked = from_track.detections, from_track.tracks, True
         num_frames = len(detections)
     else:
         rows = read_predictions(predictions)
-        _require_inside(predictions, rows.frame_indices, annotation.num_frames, is_folder)
+        _require_inside(predictions, rows.frame_indices, annotation.num_frames, is_length_known)
         last = max(annotation.num_frames, int(rows.frame_indices.max(initial=-1)) + 1)
-        num_frames = annotation.num_frames if is_folder else last
+        num_frames = annotation.num_frames if is_length_known else last
         detections = _frames(
             rows.frame_indices, rows.boxes_xyxy, rows.scores, num_frames, annotation.image_hw
         )
         tracks, is_tracked = rows.tracks, rows.is_tracked
-    if annotation.num_frames > num_frames or (is_folder and annotation.num_frames != num_frames):
+    if annotation.num_frames > num_frames or (
+        is_length_known and annotation.num_frames != num_frames
+    ):
         raise DataError(
             f"{predictions}: holds {num_frames} frames, but {truth} names frame "
             f"{annotation.num_frames}. Track the whole source."
@@ -222,6 +219,27 @@ def _mot(
     return _Scorable(result=result, confidence=from_track.confidence if from_track else None)
 
 
+def _mot_truth(
+    truth: Path, from_track: TrackFile | None, image_hw: tuple[int, int] | None, name: str | None
+) -> tuple[SequenceAnnotation, bool]:
+    """Read MOT truth, and say whether the length of its sequence is known."""
+    image_hw = from_track.image_hw if from_track else image_hw
+    if truth.is_dir():
+        folder = read_mot_folder(truth, image_hw=image_hw)
+        return folder.annotation, folder.is_length_known
+    if image_hw is None:
+        raise DataError(
+            f"{truth}: a MOT file does not say how large the frames are; pass --size HxW."
+        )
+    annotation = read_annotation(
+        truth,
+        name=name or (from_track.name if from_track else truth.stem),
+        image_hw=image_hw,
+        fps=from_track.fps if from_track else None,
+    )
+    return annotation, False
+
+
 def _require_inside(
     path: Path, frame_indices: IntArray, num_frames: int, is_length_known: bool
 ) -> None:
@@ -236,16 +254,18 @@ def _require_inside(
         )
 
 
-def _coco(truth: Path, predictions: Path) -> list[_Scorable]:
+def _coco(truth: Path, predictions: Path, config: DataConfig) -> list[_Scorable]:
     """Join a COCO file with COCO results, cut into sequences."""
     if predictions.is_dir():
         raise DataError(f"{predictions}: is a folder, but {truth} is a file; name a results file.")
-    labels = read_coco(truth, Path(), check_images=False)
+    labels = read_coco(
+        truth, Path(), drop_invalid_boxes=config.drop_invalid_boxes, check_images=False
+    )
     results = read_coco_results(predictions, truth)
     is_tracked = bool((results.track_ids != UNKNOWN_TRACK_ID).all()) and len(results.scores) > 0
     row_of = {path: row for row, path in enumerate(labels.paths)}
     scorables = []
-    for run in cut_into_runs(labels):
+    for run in cut_into_runs(labels, pattern=config.sequence_pattern):
         frame_of_image = np.full(len(labels), -1, np.int64)
         frame_of_image[[row_of[path] for path in run.files]] = np.arange(len(run.files))
         frames = frame_of_image[results.image_rows]

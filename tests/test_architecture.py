@@ -16,6 +16,7 @@ BASE = {
     "boxes",
     "errors",
     "regular_file",
+    "text_file",
     "config",
     "settings_file",
     "yaml_file",
@@ -24,8 +25,8 @@ BASE = {
     "locks",
     "workers",
 }
-"""Modules that every room may import; ``data.part_file`` is how any room writes a text file, and
-``regular_file`` what it asks before it opens one."""
+"""Modules that every room may import; ``data.part_file`` is how any room writes a text file,
+``regular_file`` what it asks before it opens one, and ``text_file`` how it reads one whole."""
 
 ROOMS = {
     # What each room may import besides itself and BASE.
@@ -66,6 +67,7 @@ BASE_ARROWS = {
     "errors": set(),
     "boxes": {"types"},
     "regular_file": {"errors"},
+    "text_file": {"errors", "regular_file"},
     "config": {"errors", "settings_file"},
     "settings_file": {"errors", "yaml_file"},
     "yaml_file": {"errors", "regular_file"},

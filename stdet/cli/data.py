@@ -45,6 +45,11 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         help="data set folder, folder of label files, or one label file (COCO .json, text list "
         ".txt); several are compared with one another",
     )
+    parser.add_argument(
+        "--sequence-pattern",
+        metavar="REGEX",
+        help="which sequence and frame an image is; as data.sequence_pattern",
+    )
     parser.add_argument("--json", type=Path, help="file for all results")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
 
@@ -54,7 +59,9 @@ def _run_data_check(args: argparse.Namespace) -> int:
     from stdet.dataset_check.findings import format_check, write_check
 
     check_outputs(args)
-    report = check_dataset(args.roots, with_images=not args.no_images)
+    report = check_dataset(
+        args.roots, with_images=not args.no_images, sequence_pattern=_pattern(args)
+    )
     print(format_check(report))
     if args.json is not None:
         write_check(args.json, report)
@@ -70,9 +77,17 @@ def _run_data_stats(args: argparse.Namespace) -> int:
     )
 
     check_outputs(args)
-    statistics = dataset_statistics(args.roots)
+    statistics = dataset_statistics(args.roots, sequence_pattern=_pattern(args))
     print(format_statistics(statistics))
     if args.json is not None:
         write_statistics(args.json, statistics)
         print(args.json)
     return 0
+
+
+def _pattern(args: argparse.Namespace) -> str | None:
+    from stdet.config import DataConfig
+    from stdet.settings_file import check_settings
+
+    values = {"sequence_pattern": args.sequence_pattern}
+    return check_settings(DataConfig, values, where="--sequence-pattern").sequence_pattern

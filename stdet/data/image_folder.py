@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from stdet.data.folder_listing import list_images
 from stdet.data.frame_area import MAX_MEGAPIXELS
-from stdet.data.frame_numbers import numbered_gaps
+from stdet.data.frame_numbers import frame_runs
 from stdet.data.frame_source import RawImage, WideImage
 from stdet.data.image_reader import (
     ImageHeader,
@@ -20,6 +22,8 @@ from stdet.data.image_source import ImageSource
 from stdet.data.tiff_stack import num_pictures
 from stdet.data.wide_levels import to_raw
 from stdet.errors import DataError
+
+_LOG = logging.getLogger(__name__)
 
 
 def read_image(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> RawImage:
@@ -68,8 +72,18 @@ class ImageFolder(ImageSource):
         super().__init__(path, path.resolve().name, len(self._files))
         self._max_megapixels = max_megapixels
         if files is None:  # Listed frames follow one another: whoever lists them has cut them.
-            self.gaps = frozenset(numbered_gaps([file.name for file in self._files]))
+            self._order()
         _ = self._first
+
+    def _order(self) -> None:
+        """Put the frames in the order of time, and find where tracks must end."""
+        found = frame_runs([file.name for file in self._files])
+        self._files = tuple(self._files[row] for run in found.runs for row in run.rows)
+        starts = itertools.accumulate(len(run.rows) for run in found.runs)
+        self.gaps = frozenset(starts) - {len(self._files)}
+        if found.said:
+            ends = "; tracks end there" if self.gaps else ""
+            _LOG.info("%s: %s%s.", self.path, found.said, ends)
 
     def _label(self, index: int) -> str:
         return str(self._files[index])

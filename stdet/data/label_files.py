@@ -22,6 +22,7 @@ from stdet.data.formats.coco_video import read_coco_unchecked
 from stdet.data.formats.image_labels import ImageLabels
 from stdet.data.formats.text_list import read_text_list_unchecked, starts_with_image
 from stdet.errors import DataError
+from stdet.text_file import read_text
 
 ANNOTATIONS_FOLDER = "annotations"
 _COCO_KEYS = ('"images"', '"annotations"')
@@ -136,8 +137,8 @@ def _root_of(path: Path) -> Path:
 def _is_label_file(path: Path) -> bool:
     """Tell a label file from other JSON and text, such as a README, without parsing it."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = read_text(path, advice="name the label file")
+    except DataError:  # Not text; the caller names what was left out.
         return False
     if path.suffix.lower() == ".json":
         return all(key in text for key in _COCO_KEYS)

@@ -19,13 +19,12 @@ from stdet.config import BoxKind, DataConfig, SourceConfig
 from stdet.data.formats.centroid_list import read_centroid_list
 from stdet.data.formats.coco_video import read_coco
 from stdet.data.formats.image_labels import ImageLabels
-from stdet.data.formats.mot import read_mot_folder
+from stdet.data.formats.mot_folder import find_mot_folders, read_mot_folder
 from stdet.data.formats.text_list import read_text_list
 from stdet.data.formats.video_boxes import read_video_boxes
-from stdet.data.frame_numbers import natural_key
-from stdet.data.frame_source import IMAGE_SUFFIXES, FrameSource, RawImage
+from stdet.data.frame_source import FrameSource, RawImage
 from stdet.data.image_folder import ImageFolder
-from stdet.data.image_runs import MOT_IMAGE_FOLDER, cut_into_runs
+from stdet.data.image_runs import cut_into_runs
 from stdet.data.memory_source import MemorySource
 from stdet.errors import ConfigError, DataError
 from stdet.types import FloatArray, SequenceAnnotation
@@ -163,6 +162,7 @@ def load_source(config: SourceConfig, *, drop_invalid_boxes: bool = False) -> li
         layout=config.format,
         boxes=config.boxes,
         drop_invalid_boxes=drop_invalid_boxes,
+        pattern=config.sequence_pattern,
         field=field,
     )
     out = _choose(sequences, config.excluded_sequences, "extra_sources.excluded_sequences")
@@ -209,6 +209,7 @@ def _read_annotations(config: DataConfig, annotations: Path, field: str) -> list
         layout=config.format,
         boxes=config.boxes,
         drop_invalid_boxes=config.drop_invalid_boxes,
+        pattern=config.sequence_pattern,
         field=field,
     )
 
@@ -220,6 +221,7 @@ def _read_path(
     layout: str,
     boxes: BoxKind,
     drop_invalid_boxes: bool,
+    pattern: str | None,
     field: str,
 ) -> list[Sequence]:
     """Read all sequences of one annotation file or folder."""
@@ -231,16 +233,18 @@ def _read_path(
             f"(now {str(annotations)!r}, relative to it)."
         )
     drop = drop_invalid_boxes
-    if layout == "coco":
-        sequences = _from_images(read_coco(where, root.expanduser(), drop_invalid_boxes=drop))
-    elif layout == "text":
-        sequences = _from_images(read_text_list(where, root.expanduser(), drop_invalid_boxes=drop))
-    elif layout == "videos":
+    if layout == "videos":
         sequences = _from_videos(where, drop_invalid_boxes=drop)
-    elif layout == "centroids":
-        sequences = _from_images(read_centroid_list(where, drop_invalid_boxes=drop))
+    elif layout == "mot":
+        sequences = _from_mot_folders(where, pattern=pattern)
     else:
-        sequences = _from_mot_folders(where)
+        if layout == "coco":
+            labels = read_coco(where, root.expanduser(), drop_invalid_boxes=drop)
+        elif layout == "text":
+            labels = read_text_list(where, root.expanduser(), drop_invalid_boxes=drop)
+        else:
+            labels = read_centroid_list(where, drop_invalid_boxes=drop)
+        sequences = _from_images(labels, pattern=pattern)
     if not sequences:
         raise DataError(
             f"{where}: holds no sequence in the {layout!r} format. Set data.{field} or "
@@ -249,7 +253,9 @@ def _read_path(
     return [replace(sequence, boxes=boxes) for sequence in sequences]
 
 
-def _from_images(labels: ImageLabels, *, fps: float | None = None) -> list[Sequence]:
+def _from_images(
+    labels: ImageLabels, *, pattern: str | None, fps: float | None = None
+) -> list[Sequence]:
     """Open every contiguous run of images as a sequence."""
     return [
         Sequence(
@@ -258,7 +264,7 @@ def _from_images(labels: ImageLabels, *, fps: float | None = None) -> list[Seque
             source=ImageFolder(run.files[0].parent, run.files),
             files=run.files,
         )
-        for run in cut_into_runs(labels, fps=fps)
+        for run in cut_into_runs(labels, fps=fps, pattern=pattern)
     ]
 
 
@@ -275,34 +281,30 @@ def _from_videos(path: Path, *, drop_invalid_boxes: bool) -> list[Sequence]:
     ]
 
 
-def _from_mot_folders(path: Path) -> list[Sequence]:
-    """Open a MOTChallenge sequence folder, or all those in a folder; frames lie in ``img1``."""
-    folders = [path] if (path / "gt").is_dir() else sorted(p.parent for p in path.glob("*/gt"))
+def _from_mot_folders(path: Path, *, pattern: str | None) -> list[Sequence]:
+    """Open a MOTChallenge sequence folder, or all those in a folder."""
     sequences = []
-    for folder in folders:
-        annotation = read_mot_folder(folder)
-        images = [
-            image
-            for image in (folder / MOT_IMAGE_FOLDER).glob("[!.]*")
-            if image.suffix.lower() in IMAGE_SUFFIXES
-        ]
-        images.sort(key=lambda image: natural_key(image.name))
-        if len(images) != annotation.num_frames:
+    for folder in find_mot_folders(path):
+        found = read_mot_folder(folder)
+        annotation, images = found.annotation, found.images
+        if not images:
             raise DataError(
-                f"{folder / MOT_IMAGE_FOLDER}: holds {len(images)} images; seqinfo.ini says "
-                f"{annotation.num_frames}. Complete the folder or mend seqLength."
+                f"{found.image_folder}: holds no images; expected one for each of "
+                f"{annotation.num_frames} frames. Complete the folder, or name another as imDir "
+                "in seqinfo.ini."
             )
         labels = ImageLabels(
             where=str(folder),
-            paths=tuple(images),
+            paths=images,
             sizes_hw=np.tile(np.array(annotation.image_hw, np.int64), (len(images), 1)),
             image_rows=annotation.frame_indices,
             boxes_xyxy=annotation.boxes_xyxy,
             class_ids=annotation.class_ids,
             track_ids=annotation.track_ids,
             is_ignored=annotation.is_ignored,
+            videos=(folder.resolve().name,) * len(images),
         )
-        sequences += _from_images(labels, fps=annotation.fps)
+        sequences += _from_images(labels, fps=annotation.fps, pattern=pattern)
     return sequences
 
 

@@ -24,12 +24,15 @@ from stdet.dataset_check.label_checks import (
 from stdet.dataset_check.splits import Split, load_split
 
 
-def check_dataset(places: Sequence[Path], *, with_images: bool = True) -> CheckReport:
+def check_dataset(
+    places: Sequence[Path], *, with_images: bool = True, sequence_pattern: str | None = None
+) -> CheckReport:
     """Check label files and, where they exist, images.
 
     Args:
         places: Data set folders and label files; see ``find_label_files``.
         with_images: Open every image; false checks labels only.
+        sequence_pattern: As ``data.sequence_pattern``.
 
     Returns:
         What is wrong. What was not checked is in the notes.
@@ -38,7 +41,7 @@ def check_dataset(places: Sequence[Path], *, with_images: bool = True) -> CheckR
         DataError: If a place or a label file cannot be used at all.
     """
     found = find_label_files(places)
-    splits = [load_split(file) for file in found.files]
+    splits = [load_split(file, pattern=sequence_pattern) for file in found.files]
     facts = look_at_images(splits) if with_images else {}
     shared = compare_images(splits)
     findings = list(shared.findings)
@@ -51,6 +54,7 @@ def check_dataset(places: Sequence[Path], *, with_images: bool = True) -> CheckR
     order = list(TITLES)
     findings.sort(key=lambda finding: order.index(finding.kind))  # Stable.
     notes = [f"{path} is no label file; left out." for path in found.left_out]
+    notes += [f"{split.name}: {split.said}." for split in splits if split.said]
     notes += _notes(splits, with_images=with_images)
     return CheckReport(
         splits=tuple(_summary(split, facts) for split in splits),

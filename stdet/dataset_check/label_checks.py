@@ -61,26 +61,24 @@ def check_boxes(split: Split) -> Iterator[Finding]:
 
 
 def check_numbering(split: Split) -> Iterator[Finding]:
-    """Yield every gap between two runs of one folder."""
+    """Yield every gap between two runs of one sequence."""
     for number, (before, after) in enumerate(itertools.pairwise(split.runs)):
-        folders = [split.labels.paths[run.rows[0]].parent for run in (before, after)]
-        if folders[0] == folders[1]:
-            names = [split.labels.paths[row].name for row in (before.rows[-1], after.rows[0])]
+        if before.group == after.group:
             yield Finding(
                 kind="numbering_gap",
                 place=place_at(split, number + 1, 0),
-                message=f"follows {names[0]}; a clip never spans the gap",
+                message=f"follows {split.labels.paths[before.rows[-1]].name}; a clip never spans "
+                "the gap",
             )
 
 
 def check_sizes(split: Split) -> Iterator[Finding]:
-    """Yield images whose size in the label file differs from that of most of their folder."""
-    rows_of_folder: dict[Path, list[tuple[int, int, int]]] = {}
+    """Yield images whose size in the label file differs from that of most of their sequence."""
+    rows_of_group: dict[str, list[tuple[int, int, int]]] = {}
     for number, run in enumerate(split.runs):
-        for frame, row in enumerate(run.rows):
-            folder = split.labels.paths[row].parent
-            rows_of_folder.setdefault(folder, []).append((row, number, frame))
-    for members in rows_of_folder.values():
+        members = rows_of_group.setdefault(run.group, [])
+        members += [(row, number, frame) for frame, row in enumerate(run.rows)]
+    for members in rows_of_group.values():
         sizes = split.labels.sizes_hw[[row for row, _, _ in members]]
         values, counts = np.unique(sizes, axis=0, return_counts=True)
         height, width = values[counts.argmax()].tolist()
@@ -90,7 +88,7 @@ def check_sizes(split: Split) -> Iterator[Finding]:
                 yield Finding(
                     kind="image_size",
                     place=place_at(split, number, frame),
-                    message=f"{own_width}x{own_height} in the label file; most of its folder is "
+                    message=f"{own_width}x{own_height} in the label file; most of its sequence is "
                     f"{width}x{height}",
                 )
 

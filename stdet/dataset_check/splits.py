@@ -42,6 +42,7 @@ class Split:
         has_size: bool (I,), whether the size of an image is known from labels or images.
         is_present: bool (I,), whether an image exists; its content is not looked at.
         runs: Contiguous sequences.
+        said: What they were taken from; see ``Grouping``.
         truths: Usable boxes of each run, with identities, given or linked.
     """
 
@@ -51,6 +52,7 @@ class Split:
     has_size: BoolArray
     is_present: BoolArray
     runs: tuple[RunRows, ...]
+    said: str
     truths: tuple[IdentifiedTruth, ...]
 
     @property
@@ -78,8 +80,12 @@ class Place:
     run: int
 
 
-def load_split(file: LabelFile) -> Split:
+def load_split(file: LabelFile, *, pattern: str | None = None) -> Split:
     """Read a label file and cut it into sequences.
+
+    Args:
+        file: The label file.
+        pattern: As ``data.sequence_pattern``.
 
     Raises:
         DataError: If the file cannot be read, or two sequences get the same name.
@@ -93,16 +99,18 @@ def load_split(file: LabelFile) -> Split:
         labels, has_size = _with_sizes_of_images(labels, is_present)
     faults = box_faults(labels.boxes_xyxy, labels.sizes_hw[labels.image_rows])
     usable = labels.keep_boxes(~(faults.is_not_finite | faults.is_empty | faults.is_outside))
-    runs = tuple(group_rows(labels))
+    grouping = group_rows(labels, pattern=pattern)
     return Split(
         file=file,
         labels=labels,
         faults=faults,
         has_size=has_size,
         is_present=is_present,
-        runs=runs,
+        runs=grouping.runs,
+        said=grouping.said,
         truths=tuple(
-            identify_truth(annotate(usable, run), link_gate_px=LINK_GATE_PX) for run in runs
+            identify_truth(annotate(usable, run), link_gate_px=LINK_GATE_PX)
+            for run in grouping.runs
         ),
     )
 

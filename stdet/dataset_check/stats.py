@@ -98,18 +98,23 @@ class DatasetStatistics:
     left_out: tuple[str, ...]
 
 
-def dataset_statistics(places: Sequence[Path]) -> DatasetStatistics:
+def dataset_statistics(
+    places: Sequence[Path], *, sequence_pattern: str | None = None
+) -> DatasetStatistics:
     """Count targets and measure their sizes and steps. Needs no images.
 
     Args:
         places: Data set folders and label files; see ``find_label_files``.
+        sequence_pattern: As ``data.sequence_pattern``.
 
     Raises:
         DataError: If a place or a label file cannot be used at all.
     """
     found = find_label_files(places)
     return DatasetStatistics(
-        splits=tuple(_statistics(load_split(file)) for file in found.files),
+        splits=tuple(
+            _statistics(load_split(file, pattern=sequence_pattern)) for file in found.files
+        ),
         left_out=tuple(str(path) for path in found.left_out),
     )
 

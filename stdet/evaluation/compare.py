@@ -8,7 +8,6 @@ find hard cancels out.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from stdet.errors import DataError
+from stdet.errors import DataError, reason_of
 from stdet.evaluation.bootstrap import HEADLINES, NUM_RESAMPLES, Vector, percentile_interval
 from stdet.evaluation.tables import ROWS, Table, format_interval, format_score
+from stdet.text_file import read_json
 
 LABELS = {key: label for label, key in ROWS.items()} | {"pd_fa.pd": "Pd"}
 """What tables call a number of the JSON."""
@@ -52,12 +52,7 @@ def read_run(path: Path) -> Run:
     Raises:
         DataError: If it is missing or another kind of file.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); use a file of `evaluate --json`.") from error
+    content = read_json(path, advice="use a file of `stdet evaluate --json`")
     try:
         return Run(
             name=path.stem,
@@ -68,10 +63,10 @@ def read_run(path: Path) -> Run:
             },
             rules={key: float(content["rules"][key]) for key in _RULES},
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
-            f"{path}: is no report of boxes ({error!r}); use a file of `stdet evaluate --json` of "
-            "this version."
+            f"{path}: is no report of boxes ({reason_of(error)}); use a file of `stdet evaluate "
+            "--json` of this version."
         ) from error
 
 

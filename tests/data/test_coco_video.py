@@ -140,7 +140,7 @@ def test_malformed_file_is_refused_in_one_line_that_names_it(tmp_path, content, 
 
 
 def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"nothing\.json: cannot be read"):
+    with pytest.raises(DataError, match=r"nothing\.json: does not exist"):
         read_coco(tmp_path / "nothing.json", tmp_path)
 
 

@@ -95,9 +95,9 @@ def test_without_images_the_size_is_the_smallest_that_holds_the_boxes(tmp_path):
 
 
 def test_missing_or_binary_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"nothing\.txt: cannot be read"):
+    with pytest.raises(DataError, match=r"nothing\.txt: does not exist"):
         read_text_list(tmp_path / "nothing.txt", tmp_path)
-    (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "list.txt").write_bytes(b"\xfe\x00\x01")
     with pytest.raises(DataError, match="not UTF-8 text"):
         read_text_list(tmp_path / "list.txt", tmp_path)
 

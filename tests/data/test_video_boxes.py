@@ -89,7 +89,7 @@ def test_missing_and_ambiguous_videos_are_refused(tmp_path):
         ("1,2,3,4\n1,2,3\n", r"a\.txt:2: box"),
         ("1,2,x,4\n", r"a\.txt:1: box '1,2,x,4'"),
         ("nan,2,3,4\n", "is not finite"),
-        (None, r"a\.txt: cannot be read .*needs a text file of its name"),
+        (None, r"a\.txt: does not exist; .*needs a text file of its name"),
     ],
 )
 def test_malformed_text_is_refused_by_line(tmp_path, text, message):
@@ -111,5 +111,5 @@ def test_file_that_is_no_json_object_is_refused(tmp_path, text, message):
 def test_folder_without_videos_and_missing_file_are_refused(tmp_path):
     with pytest.raises(DataError, match="holds no videos"):
         read_video_boxes(tmp_path)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="does not exist"):
         read_video_boxes(tmp_path / "boxes.json")

@@ -6,7 +6,7 @@ from PIL import Image
 
 from stdet.config import DataConfig
 from stdet.data.formats.mask_folder import open_mask_folder
-from stdet.data.formats.mot import read_mot_folder
+from stdet.data.formats.mot_folder import read_mot_folder
 from stdet.data.frame_source import open_source
 from stdet.data.sequences import load_sequences
 from stdet.dataset_synthesis.settings import SynthConfig, list_recipes
@@ -47,7 +47,7 @@ def test_every_reader_gives_back_what_was_generated(dataset):
             expected = made[sequence.name].frames[index]
             np.testing.assert_array_equal(sequence.read_raw(index), expected)
         split = "test" if sequence.name == "b_0" else "train"
-        mot = read_mot_folder(dataset / "mot" / split / sequence.name)
+        mot = read_mot_folder(dataset / "mot" / split / sequence.name).annotation
         for found in (sequence.annotation, mot):
             np.testing.assert_array_equal(found.frame_indices, truth.frame_indices)
             np.testing.assert_array_equal(found.track_ids, truth.track_ids)

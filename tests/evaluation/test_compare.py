@@ -96,7 +96,7 @@ def test_runs_that_do_not_compare_are_refused(save, tmp_path):
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(DataError, match="is no report of boxes"):
         read_run(tmp_path / "other.json")
-    with pytest.raises(DataError, match=r"none\.json: cannot be read"):
+    with pytest.raises(DataError, match=r"none\.json: does not exist"):
         read_run(tmp_path / "none.json")
 
 

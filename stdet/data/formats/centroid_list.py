@@ -15,10 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.data.formats.image_labels import ImageLabels, image_hw, names_in, usable_boxes
+from stdet.data.formats.image_labels import (
+    ImageLabels,
+    image_hw,
+    image_path,
+    names_in,
+    usable_boxes,
+)
 from stdet.data.frame_numbers import natural_key
 from stdet.data.frame_source import IMAGE_SUFFIXES
-from stdet.errors import DataError
+from stdet.errors import DataError, foreign_errors, shown
+from stdet.text_file import read_text_lines
 from stdet.types import UNKNOWN_TRACK_ID
 
 _SEQUENCE_COLUMNS = ("sequence", "run")
@@ -46,16 +53,18 @@ def read_centroid_list(path: Path, *, drop_invalid_boxes: bool = False) -> Image
     boxes: list[tuple[float, float, float, float]] = []
     track_ids: list[int] = []
     for name, rows in centres.items():
-        folder = path.parent / name
+        folder = image_path(str(path), name, path.parent)
         files = [folder / entry for entry in sorted(names_in(str(folder)), key=natural_key)]
         files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
         if not files:
-            raise DataError(f"{path}: names {name!r}, but {folder} holds no images. Add them.")
+            raise DataError(
+                f"{path}: names {shown(name)}, but {folder} holds no images. Add them."
+            )
         for frame, x, y in rows:
             if not 0 <= frame < len(files):
                 raise DataError(
-                    f"{path}: {name!r} has a target on frame {frame}, but {folder} holds "
-                    f"{len(files)} images. Complete the folder or mend the line."
+                    f"{path}: {shown(name)} has a target on frame {shown(frame)}, but {folder} "
+                    f"holds {len(files)} images. Complete the folder or mend the line."
                 )
             image_rows.append(len(images) + frame)
             boxes.append((x, y, x + 1, y + 1))
@@ -85,25 +94,24 @@ def read_centroid_list(path: Path, *, drop_invalid_boxes: bool = False) -> Image
 
 def _read_rows(path: Path) -> dict[str, list[tuple[int, float, float]]]:
     """Return (frame, x, y) of every line by sequence."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            column = next((name for name in _SEQUENCE_COLUMNS if name in header), None)
-            if column is None or not {"frame", "x", "y"} <= set(header):
-                raise DataError(
-                    f"{path}:1: header is {','.join(header)!r}; expected sequence,frame,x,y."
-                )
-            rows: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
-            for line in reader:
-                try:
-                    values = int(line["frame"]), float(line["x"]), float(line["y"])
-                except (TypeError, ValueError) as error:
-                    raise DataError(
-                        f"{path}:{reader.line_num}: {','.join(map(str, line.values()))!r}; "
-                        "expected a sequence and three numbers: frame, x, y. Mend the line."
-                    ) from error
-                rows[str(line[column])].append(values)
-            return rows
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Check data.root.") from error
+    lines = read_text_lines(path, advice="expected a CSV of centroids; check data.root")
+    reader = csv.DictReader(lines)
+    with foreign_errors(path, advice="expected a CSV of centroids", problem="is not CSV"):
+        header = list(reader.fieldnames or [])
+        entries = [(reader.line_num, entry) for entry in reader]
+    column = next((name for name in _SEQUENCE_COLUMNS if name in header), None)
+    if column is None or not {"frame", "x", "y"} <= set(header):
+        raise DataError(
+            f"{path}:1: header is {shown(','.join(header))}; expected sequence,frame,x,y."
+        )
+    rows: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
+    for number, entry in entries:
+        try:
+            values = int(entry["frame"]), float(entry["x"]), float(entry["y"])
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}:{number}: {shown(','.join(map(str, entry.values())))}; expected a "
+                "sequence and three numbers: frame, x, y. Mend the line."
+            ) from error
+        rows[str(entry[column])].append(values)
+    return rows

@@ -8,7 +8,7 @@ lie outside the frame; there they are false alarms like any other.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
+from stdet.data.formats.coco_entries import read_coco_entries
 from stdet.data.formats.mot_rows import LARGEST_NUMBER
-from stdet.errors import DataError
+from stdet.errors import DataError, shown
+from stdet.text_file import read_json
 from stdet.types import UNKNOWN_TRACK_ID, FloatArray, IntArray
 
 
@@ -55,18 +57,13 @@ def read_coco_results(path: Path, truth: Path) -> CocoResults:
             the truth, a box has no area or is not finite, a score is not in [0, 1], an entry
             occurs twice, or some entries have a ``track_id`` and others none.
     """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); expected a list of COCO results.") from error
+    entries = read_json(path, advice="expected a list of COCO results")
     if not isinstance(entries, list):
-        raise DataError(f"{path}: expected a list of COCO results, got an object.")
-    content = json.loads(truth.read_text(encoding="utf-8"))
-    images = {image["id"]: row for row, image in enumerate(content["images"])}
-    categories = sorted(category["id"] for category in content["categories"])
-    classes = {category: row for row, category in enumerate(categories)}
+        raise DataError(
+            f"{path}: holds a {type(entries).__name__}; expected a list of COCO results."
+        )
+    coco = read_coco_entries(truth)
+    images, classes = coco.image_rows, coco.class_ids
     for number, entry in enumerate(entries):
         _check(f"{path}: entry {number}", entry, images, classes, truth)
     _refuse_repeats(path, entries)
@@ -83,32 +80,37 @@ def read_coco_results(path: Path, truth: Path) -> CocoResults:
 
 
 def _check(
-    where: str, entry: Any, images: dict[Any, int], classes: dict[Any, int], truth: Path
+    where: str,
+    entry: Any,
+    images: Mapping[Hashable, int],
+    classes: Mapping[Hashable, int],
+    truth: Path,
 ) -> None:
     """Refuse one entry that cannot be scored."""
     keys = ("image_id", "category_id", "bbox", "score")
     if not isinstance(entry, dict):
-        raise DataError(f"{where} is {entry!r}; expected an object with {', '.join(keys)}.")
+        raise DataError(f"{where} is {shown(entry)}; expected an object with {', '.join(keys)}.")
     lacking = [key for key in keys if key not in entry]
     if lacking:
         raise DataError(f"{where} lacks {', '.join(lacking)}; add them.")
     for key, known in (("image_id", images), ("category_id", classes)):
-        if isinstance(entry[key], list | dict) or entry[key] not in known:
+        value = entry[key]
+        if isinstance(value, bool | list | dict) or value not in known:
             raise DataError(
-                f"{where} has {key} {entry[key]!r}, which {truth} does not define; score it "
+                f"{where} has {key} {shown(value)}, which {truth} does not define; score it "
                 "against its own truth."
             )
     bbox, score = entry["bbox"], entry["score"]
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
-        raise DataError(f"{where} has bbox {bbox!r}; expected four finite numbers.")
+        raise DataError(f"{where} has bbox {shown(bbox)}; expected four finite numbers.")
     if bbox[2] <= 0 or bbox[3] <= 0:
-        raise DataError(f"{where} has bbox {bbox!r} without area; expected positive sides.")
+        raise DataError(f"{where} has bbox {shown(bbox)} without area; expected positive sides.")
     if not _is_finite(score) or not 0 <= score <= 1:
-        raise DataError(f"{where} has score {score!r}; expected 0 to 1. Rescale the scores.")
+        raise DataError(f"{where} has score {shown(score)}; expected 0 to 1. Rescale the scores.")
     track_id = entry.get("track_id", 1)
     if not isinstance(track_id, int) or not _is_finite(track_id) or track_id < 1:
         raise DataError(
-            f"{where} has track_id {track_id!r}; expected a whole number of at least 1."
+            f"{where} has track_id {shown(track_id)}; expected a whole number of at least 1."
         )
 
 
@@ -128,8 +130,8 @@ def _refuse_repeats(path: Path, entries: list[dict[str, Any]]) -> None:
         if key in seen:
             what = f"track_id {entry['track_id']}" if with_id else "the same box and score"
             raise DataError(
-                f"{path}: entry {number} repeats {what} of image {entry['image_id']!r} from entry "
-                f"{seen[key]}; expected it once."
+                f"{path}: entry {number} repeats {what} of image {shown(entry['image_id'])} from "
+                f"entry {seen[key]}; expected it once."
             )
         seen[key] = number
 

@@ -3,32 +3,38 @@
 ``images`` holds ``id``, ``file_name`` (relative to the data root), ``height`` and ``width``;
 ``annotations`` holds ``id``, ``image_id``, ``category_id`` and ``bbox``; ``categories`` holds
 ``id``. ``bbox`` is (x, y, width, height) in continuous pixels with a top-left corner, as the COCO
-data format defines it, so x2 = x + width without + 1. Labels are kept as floats. Category ids are
-numbered from 0 in ascending order. Two optional keys of an annotation are honoured: ``track_id``
-(at least 1; either every annotation has one or none has) and ``iscrowd`` (1 counts neither as hit
-nor as miss).
+data format defines it, so x2 = x + width without + 1. Labels are kept as floats. How categories
+become classes is said in ``coco_entries.py``, what may state the video and the time of an image in
+``coco_stated.py``. Optional keys of an annotation are honoured: ``track_id`` (at least 1; either
+every annotation has one or none has), and ``iscrowd`` or ``ignore`` (1, "1" or true count neither
+as hit nor as miss).
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
-from stdet.data.formats.image_labels import ImageLabels, require_files, usable_boxes
+from stdet.data.formats.coco_entries import is_flagged, number_distinct, read_coco_entries
+from stdet.data.formats.coco_stated import stated_frames, stated_videos
+from stdet.data.formats.image_labels import (
+    ImageLabels,
+    image_path,
+    require_files,
+    usable_boxes,
+)
 from stdet.data.formats.mot_rows import LARGEST_NUMBER
-from stdet.errors import DataError
+from stdet.errors import DataError, shown
 from stdet.types import UNKNOWN_TRACK_ID, IntArray
 
-_IMAGE_KEYS = {"id": int, "file_name": str, "height": int, "width": int}
-_ANNOTATION_KEYS = {"id": int, "image_id": int, "category_id": int, "bbox": list}
-_CATEGORY_KEYS = {"id": int}
+_IGNORED = ("iscrowd", "ignore")
+"""Flags of boxes that count neither as hit nor as miss."""
 
 
 def read_coco(
@@ -111,97 +117,26 @@ def write_coco(path: Path, labels: ImageLabels, root: Path) -> None:
 
 def _parse(path: Path, root: Path) -> tuple[ImageLabels, list[dict[str, Any]]]:
     """Return all images and boxes, and the annotations that the boxes come from, row by row."""
-    content = _load_json(path)
-    images = _entries(path, content, "images", _IMAGE_KEYS)
-    annotations = _entries(path, content, "annotations", _ANNOTATION_KEYS)
-    categories = _entries(path, content, "categories", _CATEGORY_KEYS)
-    for entry in images:
-        if not (0 < entry["height"] <= LARGEST_NUMBER and 0 < entry["width"] <= LARGEST_NUMBER):
-            raise DataError(
-                f"{path}: image {entry['id']} has height {entry['height']} and width "
-                f"{entry['width']}; expected positive pixels. Mend the file."
-            )
-    image_rows = _number(path, "image id", [entry["id"] for entry in images])
-    _number(path, "image file_name", [entry["file_name"] for entry in images])
-    _number(path, "annotation id", [entry["id"] for entry in annotations])
-    class_ids = _number(path, "category id", sorted(entry["id"] for entry in categories))
-    _require_known(path, annotations, "image_id", image_rows)
-    _require_known(path, annotations, "category_id", class_ids)
+    coco = read_coco_entries(path)
+    images, annotations = coco.images, coco.annotations
+    paths = [image_path(str(path), entry["file_name"], root) for entry in images]
+    number_distinct(path, "image file_name", list(map(str, paths)))
     labels = ImageLabels(
         where=str(path),
-        paths=tuple(root / entry["file_name"] for entry in images),
+        paths=tuple(paths),
         sizes_hw=_integers((entry["height"], entry["width"]) for entry in images).reshape(-1, 2),
-        image_rows=_integers(image_rows[entry["image_id"]] for entry in annotations),
+        image_rows=_integers(coco.image_rows[entry["image_id"]] for entry in annotations),
         boxes_xyxy=xywh_to_xyxy(_bboxes(path, annotations)),
-        class_ids=_integers(class_ids[entry["category_id"]] for entry in annotations),
+        class_ids=_integers(coco.class_ids[entry["category_id"]] for entry in annotations),
         track_ids=_track_ids(path, annotations),
-        is_ignored=np.array([entry.get("iscrowd", 0) == 1 for entry in annotations], np.bool_),
+        is_ignored=np.array(
+            [is_flagged(path, entry, _IGNORED) for entry in annotations], np.bool_
+        ),
+        videos=stated_videos(coco),
+        videos_by="video_id",
+        frame_ids=stated_frames(coco),
     )
     return labels, annotations
-
-
-def _load_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Check data.root and the name of the "
-            "annotation file."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}). Expected a COCO file.") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}; expected a COCO object.")
-    return content
-
-
-def _entries(
-    path: Path, content: dict[str, Any], section: str, keys: Mapping[str, type]
-) -> list[dict[str, Any]]:
-    """Return one section after checking that its entries have the keys they need."""
-    missing = [name for name in ("images", "annotations", "categories") if name not in content]
-    if missing:
-        raise DataError(f"{path}: lacks {', '.join(missing)}. Expected a COCO file.")
-    entries = content[section]
-    if not isinstance(entries, list):
-        raise DataError(f"{path}: {section} is a {type(entries).__name__}; expected a list.")
-    for row, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise DataError(f"{path}: {section}[{row}] is {entry!r}; expected an object.")
-        lacking = [key for key in keys if key not in entry]
-        if lacking:
-            raise DataError(f"{path}: {section}[{row}] lacks {', '.join(lacking)}. Add them.")
-        for key, kind in keys.items():
-            if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
-                raise DataError(
-                    f"{path}: {section}[{row}] has {key} {entry[key]!r}; expected "
-                    f"{kind.__name__}. Mend the file."
-                )
-    return entries
-
-
-def _number(path: Path, what: str, values: list[Any]) -> dict[Hashable, int]:
-    """Number distinct values in their order, refusing repeats."""
-    rows = {value: row for row, value in enumerate(values)}
-    if len(rows) < len(values):
-        value, count = Counter(values).most_common(1)[0]
-        raise DataError(
-            f"{path}: {what} {value!r} occurs {count} times; expected once. Mend the file."
-        )
-    return rows
-
-
-def _require_known(
-    path: Path, annotations: list[dict[str, Any]], key: str, known: dict[Hashable, int]
-) -> None:
-    """Check that every annotation points to something that the file defines."""
-    for entry in annotations:
-        if entry[key] not in known:
-            raise DataError(
-                f"{path}: annotation {entry['id']} has {key} {entry[key]}, which the file does "
-                "not define. Mend the file."
-            )
 
 
 def _bboxes(
@@ -218,8 +153,8 @@ def _bboxes(
         )
         if len(bbox) != 4 or not is_numeric:
             raise DataError(
-                f"{path}: annotation {entry['id']} has bbox {bbox!r}; expected four numbers x, y, "
-                "width, height. Mend the file."
+                f"{path}: annotation {entry['id']} has bbox {shown(bbox)}; expected four numbers "
+                "x, y, width, height. Mend the file."
             )
     return np.array([entry["bbox"] for entry in annotations], np.float64).reshape(-1, 4)
 
@@ -237,10 +172,11 @@ def _track_ids(path: Path, annotations: list[dict[str, Any]]) -> IntArray:
     seen: set[tuple[int, int]] = set()
     for entry in with_id:
         track_id = entry["track_id"]
-        if not isinstance(track_id, int) or isinstance(track_id, bool) or track_id < 1:
+        if not _is_track_id(track_id):
             raise DataError(
-                f"{path}: annotation {entry['id']} has track_id {track_id!r}; expected an integer "
-                "of at least 1. Renumber the tracks."
+                f"{path}: annotation {entry['id']} has track_id {shown(track_id)}; "
+                f"expected an integer of at least 1 and at most {LARGEST_NUMBER:.0e}. "
+                "Renumber the tracks."
             )
         if (entry["image_id"], track_id) in seen:
             raise DataError(
@@ -249,6 +185,11 @@ def _track_ids(path: Path, annotations: list[dict[str, Any]]) -> IntArray:
             )
         seen.add((entry["image_id"], track_id))
     return _integers(entry["track_id"] for entry in with_id)
+
+
+def _is_track_id(value: Any) -> bool:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return is_whole and 1 <= value <= LARGEST_NUMBER
 
 
 def _keep_usable(

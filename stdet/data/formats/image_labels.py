@@ -16,10 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from stdet.data.image_reader import open_image, read_header
-from stdet.errors import DataError
+from stdet.errors import DataError, shown
 from stdet.types import BoolArray, FloatArray, IntArray
 
 _LOG = logging.getLogger(__name__)
+
+_LONGEST_NAME = 255
+"""Bytes of a file name in the file systems that are in use."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +38,9 @@ class ImageLabels:
         class_ids: int64 (M,), counted from 0.
         track_ids: int64 (M,), at least 1, or ``UNKNOWN_TRACK_ID`` for every row.
         is_ignored: bool (M,).
+        videos: name of the video of each image where that is stated, else empty.
+        videos_by: what states it, for the log; "" where it is the layout itself.
+        frame_ids: number of the frame of each image where the file states it, else empty.
     """
 
     where: str
@@ -45,6 +51,9 @@ class ImageLabels:
     class_ids: IntArray
     track_ids: IntArray
     is_ignored: BoolArray
+    videos: tuple[str, ...] = ()
+    videos_by: str = ""
+    frame_ids: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -60,6 +69,30 @@ class ImageLabels:
             track_ids=self.track_ids[rows],
             is_ignored=self.is_ignored[rows],
         )
+
+
+def image_path(where: str, name: str, root: Path) -> Path:
+    r"""Return the path of an image that a label file names, with ``/`` or ``\`` between folders.
+
+    Args:
+        where: The label file, and the place in it, for the message.
+        name: Relative to ``root``, or absolute.
+        root: Folder that names are relative to.
+
+    Raises:
+        DataError: If no file can have that name.
+    """
+    name = name.replace("\\", "/")
+    try:
+        is_possible = max(map(len, os.fsencode(name).split(b"/"))) <= _LONGEST_NAME
+    except UnicodeEncodeError:  # A lone surrogate.
+        is_possible = False
+    if not is_possible or not name or "\0" in name:
+        raise DataError(
+            f"{where}: no file can be named {shown(name)}; expected the path of an image. Mend "
+            "the file."
+        )
+    return root / name
 
 
 def require_files(where: str, paths: Iterable[Path]) -> None:

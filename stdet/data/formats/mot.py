@@ -1,4 +1,4 @@
-"""MOTChallenge text files: tracks, truth, and the folder of one sequence.
+"""MOTChallenge text files: tracks and truth; ``mot_folder.py`` reads whole folders.
 
 One row per line, comma-separated:
 
@@ -22,7 +22,6 @@ Nothing but this module and ``mot_rows.py`` knows that anything counts from 1.
 
 from __future__ import annotations
 
-import configparser
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +29,7 @@ from typing import Self
 
 import numpy as np
 
-from stdet.data.formats.mot_rows import LARGEST_NUMBER, MotRows, read_rows, row_starts
+from stdet.data.formats.mot_rows import MAX_FRAMES, MotRows, read_rows, row_starts
 from stdet.data.part_file import PartFile
 from stdet.errors import DataError
 from stdet.types import UNKNOWN_TRACK_ID, FloatArray, IntArray, SequenceAnnotation, Tracks
@@ -255,6 +254,11 @@ def read_annotation(
         DataError: Naming the file and line of the first row that is wrong.
     """
     rows = read_rows(path)
+    if num_frames is not None and num_frames > MAX_FRAMES:
+        raise DataError(
+            f"{path}: is of a sequence of {num_frames} frames; expected at most {MAX_FRAMES:,}. "
+            "Correct the length of the sequence."
+        )
     _check_truth(rows, num_frames)
     if num_frames is None:
         num_frames = int(rows.frame_indices.max(initial=-1)) + 1
@@ -268,45 +272,6 @@ def read_annotation(
         boxes_xyxy=rows.boxes_xyxy,
         class_ids=np.where(rows.classes == -1, 0, rows.classes - 1),
         is_ignored=rows.scores == 0,
-    )
-
-
-def read_mot_folder(folder: Path) -> SequenceAnnotation:
-    """Read the truth of a MOTChallenge sequence folder.
-
-    The folder holds ``seqinfo.ini`` with ``seqLength``, ``imHeight`` and ``imWidth``, and perhaps
-    ``name``, ``frameRate``, ``imDir`` and ``imExt``, and ``gt/gt.txt``. Where the image folder
-    (``img1`` unless ``imDir`` names another) is there, it must hold ``seqLength`` images.
-
-    Args:
-        folder: The sequence folder.
-
-    Returns:
-        The truth.
-
-    Raises:
-        DataError: If a file is missing, or a value or row in it is wrong.
-    """
-    path = folder / "seqinfo.ini"
-    info = _read_seqinfo(path)
-    num_frames, height, width = (
-        int(_seqinfo_number(path, info, key)) for key in ("seqLength", "imHeight", "imWidth")
-    )
-    images = folder / info.get("imDir", "img1")
-    if images.is_dir():
-        suffix = info.get("imExt", ".jpg").lower()
-        num_images = sum(image.suffix.lower() == suffix for image in images.iterdir())
-        if num_images != num_frames:
-            raise DataError(
-                f"{images}: holds {num_images} {suffix} images; {path.name} says seqLength "
-                f"{num_frames}. Correct seqLength or imExt, or complete the folder."
-            )
-    return read_annotation(
-        folder / "gt" / "gt.txt",
-        name=info.get("name", folder.name),
-        image_hw=(height, width),
-        num_frames=num_frames,
-        fps=_seqinfo_number(path, info, "frameRate") if "frameRate" in info else None,
     )
 
 
@@ -333,38 +298,6 @@ def _check_truth(rows: MotRows, num_frames: int | None) -> None:
                 "correct the row or the length of the sequence"
             ),
         )
-
-
-def _read_seqinfo(path: Path) -> configparser.SectionProxy:
-    """Return the [Sequence] section; its keys do not care for case."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"))
-        return parser["Sequence"]
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); a MOTChallenge folder holds seqinfo.ini "
-            "and gt/gt.txt."
-        ) from error
-    except KeyError as error:
-        raise DataError(f"{path}: has no [Sequence] section; expected one.") from error
-    except (configparser.Error, UnicodeDecodeError) as error:
-        message = " ".join(str(error).split())
-        raise DataError(f"{path}: not an ini file: {message}.") from error
-
-
-def _seqinfo_number(path: Path, info: configparser.SectionProxy, key: str) -> float:
-    """Return a positive number of seqinfo.ini, a whole one unless it is the frame rate."""
-    try:
-        value = float(info[key])
-    except KeyError as error:
-        raise DataError(f"{path}: [Sequence] has no {key}; expected a number.") from error
-    except ValueError:
-        value = np.nan
-    if not 0 < value <= LARGEST_NUMBER or (key != "frameRate" and not value.is_integer()):
-        kind = "a positive number" if key == "frameRate" else "a positive whole number"
-        raise DataError(f"{path}: {key} is {info[key]!r}; expected {kind}.")
-    return value
 
 
 def _track_lines(tracks: Tracks) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.boxes import xywh_to_xyxy
-from stdet.errors import DataError
+from stdet.errors import DataError, shown
+from stdet.text_file import read_text_lines
 from stdet.types import UNKNOWN_TRACK_ID, BoolArray, FloatArray, IntArray
 
 MIN_WIDTH_PX = 1e-8
@@ -21,6 +22,9 @@ MIN_WIDTH_PX = 1e-8
 
 LARGEST_NUMBER = 1e9
 """Far beyond any image or sequence, well inside float32 and int64."""
+
+MAX_FRAMES = 10_000_000
+"""Longer sequences, 46 hours at 60 frames/s, are taken for a mistake in a frame number."""
 
 _XYZ_COLUMNS = 10  # A row this long holds world coordinates where the truth has its class.
 
@@ -76,15 +80,9 @@ def read_rows(path: Path) -> MotRows:
             many columns, something that is not a number, a frame below 1, a box without area, or
             an id that its frame already has.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file; expected MOTChallenge rows.") from error
     parsed = [
         (line, *_parse_row(f"{path}:{line}", row))
-        for line, row in enumerate(text.splitlines(), start=1)
+        for line, row in enumerate(read_text_lines(path, advice="expected MOT rows"), start=1)
         if row.strip()
     ]
     # Line, frame, id, left, top, width, height, score or flag, class.
@@ -138,7 +136,7 @@ def row_starts(frame_indices: IntArray, ids: IntArray, boxes_xyxy: FloatArray) -
 
 def _parse_row(where: str, text: str) -> tuple[float, ...]:
     """Return frame, id, left, top, width, height, score or flag, and class or -1 of a line."""
-    columns = text.split(",")
+    columns = text.rstrip().removesuffix(",").split(",")
     if not 7 <= len(columns) <= _XYZ_COLUMNS:
         raise DataError(
             f"{where}: {len(columns)} columns; expected 7 to {_XYZ_COLUMNS}, separated by commas: "
@@ -151,8 +149,11 @@ def _parse_row(where: str, text: str) -> tuple[float, ...]:
     frame, width, height = row[0], row[4], row[5]
     if frame == 0:
         raise DataError(f"{where}: frame 0, so the file counts from 0; MOT counts from 1.")
-    if frame < 0:
-        raise DataError(f"{where}: frame {frame:g}; MOT counts from 1.")
+    if not 1 <= frame <= MAX_FRAMES:
+        raise DataError(
+            f"{where}: frame {frame:.0f}; MOT counts from 1, and no sequence has more than "
+            f"{MAX_FRAMES:,} frames. Mend the row."
+        )
     if width <= 0 or height <= 0:
         raise DataError(f"{where}: box of {width:g} x {height:g} px; expected positive sides.")
     return row if len(row) == 8 else (*row, -1.0)
@@ -167,7 +168,7 @@ def _parse_number(where: str, name: str, text: str) -> float:
         value = np.nan
     if not abs(value) <= LARGEST_NUMBER or (is_whole and not value.is_integer()):
         kind = "a whole number" if is_whole else "a finite number"
-        raise DataError(f"{where}: {name} is {text.strip()!r}; expected {kind}.")
+        raise DataError(f"{where}: {name} is {shown(text.strip())}; expected {kind}.")
     return value
 
 

@@ -26,15 +26,22 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from stdet.data.formats.image_labels import ImageLabels, image_hw, require_files, usable_boxes
+from stdet.data.formats.image_labels import (
+    ImageLabels,
+    image_hw,
+    image_path,
+    require_files,
+    usable_boxes,
+)
 from stdet.data.frame_source import IMAGE_SUFFIXES
-from stdet.errors import DataError
+from stdet.errors import DataError, shown
+from stdet.text_file import read_text_lines
 from stdet.types import UNKNOWN_TRACK_ID, IntArray
 
 _SUFFIX = "|".join(re.escape(suffix) for suffix in IMAGE_SUFFIXES)
 _LINE = re.compile(rf"(.*?(?:{_SUFFIX}))(?:\s+(.*))?", re.IGNORECASE)
+_MAX_CLASS = 1e6
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
-_MAX_QUOTED = 60
 
 
 def read_text_list(
@@ -116,7 +123,10 @@ def _parse(path: Path, root: Path) -> _Lines:
     line_of_box: list[int] = []
     image_of_box: list[int] = []
     boxes: list[tuple[float, ...]] = []
-    for number, line in enumerate(_lines(path), start=1):
+    lines = read_text_lines(
+        path, advice="expected a text list; check data.root and the name of the annotation file"
+    )
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         image, tokens = _parse_line(f"{path}:{number}", line.strip(), root)
@@ -152,25 +162,12 @@ def _collect(path: Path, lines: _Lines, *, check_images: bool) -> ImageLabels:
     )
 
 
-def _lines(path: Path) -> list[str]:
-    """Read the lines of a text file."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}). Check data.root and the name of the "
-            "annotation file."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error}). Expected a text list.") from error
-
-
 def _parse_line(where: str, line: str, root: Path) -> tuple[Path, list[str]]:
     """Split a line into its image below the root and its boxes, still text."""
     match = _LINE.fullmatch(line)
     if match is None:
         raise DataError(
-            f"{where}: {_shortened(line)!r} does not start with an image path; expected PATH "
+            f"{where}: {shown(line)} does not start with an image path; expected PATH "
             f"x1,y1,x2,y2,class ... with a path that ends in {', '.join(IMAGE_SUFFIXES)}."
         )
     name, rest = match.groups()
@@ -178,7 +175,7 @@ def _parse_line(where: str, line: str, root: Path) -> tuple[Path, list[str]]:
     parts = PurePosixPath(name).parts
     if _ABSOLUTE.match(name) and "images" in parts:
         name = "/".join(parts[parts.index("images") :])
-    return root / name, (rest or "").split()
+    return image_path(where, name, root), (rest or "").split()
 
 
 def _parse_box(where: str, token: str) -> tuple[float, ...]:
@@ -187,17 +184,12 @@ def _parse_box(where: str, token: str) -> tuple[float, ...]:
         values = tuple(float(value) for value in token.split(","))
     except ValueError:
         values = ()
-    if len(values) != 5 or not (values[4] >= 0 and values[4].is_integer()):
+    if len(values) != 5 or not (0 <= values[4] <= _MAX_CLASS and values[4].is_integer()):
         raise DataError(
-            f"{where}: box {_shortened(token)!r}; expected x1,y1,x2,y2,class, four numbers "
+            f"{where}: box {shown(token)}; expected x1,y1,x2,y2,class, four numbers "
             "and a class counted from 0. Mend the line."
         )
     return values
-
-
-def _shortened(text: str) -> str:
-    """Cut what is quoted in a message: another kind of file may be one line of megabytes."""
-    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}..."
 
 
 def _sizes(

@@ -15,7 +15,6 @@ video after the last entry are not part of the sequence: nothing is known about 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,10 @@ import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
 from stdet.data.formats.image_labels import usable_boxes
+from stdet.data.formats.mot_rows import LARGEST_NUMBER
 from stdet.data.frame_source import FrameSource, open_source
-from stdet.errors import DataError
+from stdet.errors import DataError, printable, shown
+from stdet.text_file import read_json, read_text_lines
 from stdet.types import SequenceAnnotation
 
 _VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
@@ -111,17 +112,10 @@ def _sidecar_entries(folder: Path) -> Iterator[tuple[Path, str, list[Box]]]:
         raise DataError(f"{folder}: holds no videos; expected <name>.mp4 beside <name>.txt.")
     for video in videos:
         path = video.with_suffix(".txt")
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise DataError(
-                f"{path}: cannot be read ({error.strerror}). Every video of the folder needs a "
-                "text file of its name."
-            ) from error
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path}: not UTF-8 text ({error}). Expected x,y,w,h lines."
-            ) from error
+        lines = read_text_lines(
+            path,
+            advice="every video of the folder needs a text file of its name with x,y,w,h lines",
+        )
         boxes = [
             _parse(f"{path}:{row}", _numbers(line)) for row, line in enumerate(lines, start=1)
         ]
@@ -130,13 +124,7 @@ def _sidecar_entries(folder: Path) -> Iterator[tuple[Path, str, list[Box]]]:
 
 def _json_entries(path: Path) -> Iterator[tuple[Path, str, list[Box]]]:
     """Yield the videos that a JSON file names with their boxes."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror}). Check data.root and the name."
-        raise DataError(message) from error
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}). Expected boxes of videos.") from error
+    content = read_json(path, advice="expected boxes of videos; check data.root and the name")
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}; expected an object of videos.")
     videos: dict[str, list[Path]] = {}
@@ -146,10 +134,10 @@ def _json_entries(path: Path) -> Iterator[tuple[Path, str, list[Box]]]:
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of {len(content)} videos do not exist below {path.parent}; "
-            f"the first is {missing[0]!r}. Put the videos there."
+            f"the first is {shown(missing[0])}. Put the videos there."
         )
     for stem, entry in content.items():
-        where = f"{path}: {stem}"
+        where = f"{path}: {printable(stem)}"
         if len(videos[stem]) > 1:
             raise DataError(
                 f"{where} fits {videos[stem][0]} and {videos[stem][1]}; expected one video. "
@@ -181,13 +169,16 @@ def _parse(where: str, value: Any) -> Box:
     """Return one box, all zeros where the target is absent."""
     if value is None:
         return _ABSENT
-    if (
-        not isinstance(value, list)
-        or len(value) != 4
-        or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
-    ):
+    if not isinstance(value, list) or len(value) != 4 or not all(map(_is_number, value)):
         raise DataError(
-            f"{where}: box {value!r}; expected four numbers x, y, width, height, or nothing where "
-            "the target is absent. Mend the entry."
+            f"{where}: box {shown(value)}; expected four numbers x, y, width, height, or nothing "
+            "where the target is absent. Mend the entry."
         )
     return tuple(float(v) for v in value)
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value is a number that float32 holds, or NaN or infinite."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= LARGEST_NUMBER
+    return isinstance(value, float)
