@@ -393,5 +393,5 @@ def test_missing_parts_of_a_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gt\.txt: does not exist"):
         read_mot_folder(folder)
     (folder / "seqinfo.ini").unlink()
-    with pytest.raises(DataError, match=r"000001\.PNG: cannot be opened"):
+    with pytest.raises(DataError, match=r"000001\.PNG: cannot be read"):
         read_mot_folder(folder)
