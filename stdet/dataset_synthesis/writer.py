@@ -13,17 +13,18 @@ COCO file, which names images.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import multiprocessing
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from stdet.data.formats.coco_video import write_coco
@@ -38,14 +39,13 @@ from stdet.dataset_synthesis.settings import (
     list_recipes,
     truth_hash,
 )
+from stdet.dataset_synthesis.staging import SUMMARY_NAME, staged
 from stdet.errors import DataError
 from stdet.progress import ProgressBar
 from stdet.settings_file import settings_to_dict
 from stdet.synthesis import Synthesised, generate
 from stdet.types import SequenceAnnotation
-
-SUMMARY_NAME = "synth.json"
-"""Marks a folder as a generated data set."""
+from stdet.workers import explain_worker_death, start_worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def write_dataset(
     Args:
         config: With a seed.
         folder: New folder, or an earlier data set with ``overwrite``.
-        overwrite: Delete what is there.
+        overwrite: Replace the earlier data set, once the new one is whole.
         num_processes: That generate at the same time; the result is the same.
 
     Raises:
@@ -94,19 +94,13 @@ def write_dataset(
             f"{str(config.truth_sha256)[:12]}... (truth_sha256). The generator or its settings "
             "have changed; take the version that the settings were made for."
         )
-    _prepare(folder, overwrite=overwrite)
-    jobs = [_Job(recipe=recipe, folder=folder, output=config.output) for recipe in recipes]
-    truths: list[SequenceAnnotation] = []
     total = sum(recipe.scene.num_frames for recipe in recipes)
-    with ProgressBar("generating", total) as bar:
-        for truth in _run(jobs, num_processes):
-            truths.append(truth)
-            for _ in range(truth.num_frames):
-                bar.advance()
-    if config.output == "png":
-        _write_coco_files(folder, recipes, truths)
-    summary = {"truth_sha256": found, "settings": settings_to_dict(config)}
-    write_whole(folder / SUMMARY_NAME, (json.dumps(summary, indent=2) + "\n").encode())
+    with staged(folder, overwrite=overwrite) as stage:
+        truths = _generate(recipes, stage, output=config.output, num_processes=num_processes)
+        if config.output == "png":
+            _write_coco_files(stage, recipes, truths)
+        summary = {"truth_sha256": found, "settings": settings_to_dict(config)}
+        write_whole(stage / SUMMARY_NAME, (json.dumps(summary, indent=2) + "\n").encode())
     return Written(
         folder=folder,
         num_sequences=len(recipes),
@@ -125,15 +119,49 @@ class _Job:
     output: str
 
 
-def _run(jobs: Sequence[_Job], num_processes: int) -> Iterator[SequenceAnnotation]:
-    """Yield the truths in the order of the jobs."""
+def _generate(
+    recipes: Sequence[SequenceRecipe], folder: Path, *, output: str, num_processes: int
+) -> list[SequenceAnnotation]:
+    """Write all sequences and return their truths in the order of the recipes."""
+    jobs = [_Job(recipe=recipe, folder=folder, output=output) for recipe in recipes]
+    truths = []
+    with (
+        ProgressBar("generating", sum(recipe.scene.num_frames for recipe in recipes)) as bar,
+        _written(jobs, num_processes) as written,
+    ):
+        for truth in written:
+            truths.append(truth)
+            for _ in range(truth.num_frames):
+                bar.advance()
+    return truths
+
+
+@contextlib.contextmanager
+def _written(jobs: Sequence[_Job], num_processes: int) -> Iterator[Iterator[SequenceAnnotation]]:
+    """Yield the truths as they are written, in the order of the jobs; end the workers at the end.
+
+    Raises:
+        StdetError: If a worker was killed.
+    """
     if num_processes == 1 or len(jobs) == 1:
-        yield from map(_write_sequence, jobs)
+        yield map(_write_sequence, jobs)
         return
     # Forking a process that has started threads can hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(num_processes, len(jobs)), mp_context=context) as pool:
-        yield from pool.map(_write_sequence, jobs)
+    others = set(multiprocessing.active_children())
+    with (
+        explain_worker_death("run again with fewer --jobs"),
+        ProcessPoolExecutor(
+            min(num_processes, len(jobs)), mp_context=context, initializer=start_worker
+        ) as pool,
+    ):
+        try:
+            yield pool.map(_write_sequence, jobs)
+        except BaseException:
+            # Otherwise leaving the pool would wait for what nobody wants any more.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
 
 
 def _write_sequence(job: _Job) -> SequenceAnnotation:
@@ -145,26 +173,32 @@ def _write_sequence(job: _Job) -> SequenceAnnotation:
         name=recipe.name,
         background=background_for(recipe.scene, seed=recipe.seed),
     )
-    with explain_os_errors(job.folder):
-        masks = job.folder / "masks" / split / recipe.name
-        masks.mkdir(parents=True)
-        for index, mask in enumerate(made.masks):
-            Image.fromarray(mask).save(masks / f"{index}.png")
-        if job.output == "png":
-            images = _image_folder(job.folder, recipe)
-            images.mkdir(parents=True)
-            for index, frame in enumerate(made.frames):
-                Image.fromarray(frame).save(images / f"{index}.png", compress_level=1)
-        else:
-            videos = job.folder / "videos" / split
-            videos.mkdir(parents=True, exist_ok=True)
-            write_grey(videos / f"{recipe.name}.mkv", made.frames, recipe.scene.fps)
-        _write_mot(job, made.truth)
-        records = job.folder / "records" / split
-        records.mkdir(parents=True, exist_ok=True)
+    _save_images(job.folder / "masks" / split / recipe.name, made.masks, compress_level=6)
+    if job.output == "png":
+        _save_images(_image_folder(job.folder, recipe), made.frames, compress_level=1)
+    else:
+        videos = _make_folder(job.folder / "videos" / split)
+        write_grey(videos / f"{recipe.name}.mkv", made.frames, recipe.scene.fps)
+    _write_mot(job, made.truth)
+    records = _make_folder(job.folder / "records" / split)
     text = json.dumps(record_of(made), indent=1) + "\n"
     write_whole(records / f"{recipe.name}.json", text.encode())
     return made.truth
+
+
+def _save_images(folder: Path, images: Iterable[NDArray[Any]], *, compress_level: int) -> None:
+    """Write numbered PNG files."""
+    _make_folder(folder)
+    for index, image in enumerate(images):
+        picture = Image.fromarray(image)
+        with explain_os_errors(folder):
+            picture.save(folder / f"{index}.png", compress_level=compress_level)
+
+
+def _make_folder(folder: Path) -> Path:
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def record_of(made: Synthesised) -> dict[str, Any]:
@@ -220,7 +254,7 @@ def _write_mot(job: _Job, truth: SequenceAnnotation) -> None:
     """Write a MOTChallenge folder; its images are those of the COCO layout."""
     recipe = job.recipe
     folder = job.folder / "mot" / recipe.split / recipe.name
-    (folder / "gt").mkdir(parents=True)
+    _make_folder(folder / "gt")
     write_annotation(folder / "gt" / "gt.txt", truth)
     lines = [
         "[Sequence]",
@@ -232,23 +266,24 @@ def _write_mot(job: _Job, truth: SequenceAnnotation) -> None:
     ]
     if job.output == "png":
         lines += [f"imDir=../../../images/{recipe.split}/{recipe.name}", "imExt=.png"]
-    (folder / "seqinfo.ini").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(folder / "seqinfo.ini", ("\n".join(lines) + "\n").encode())
 
 
 def _write_coco_files(
     folder: Path, recipes: Sequence[SequenceRecipe], truths: Sequence[SequenceAnnotation]
 ) -> None:
     """Write one COCO file for each split."""
-    with explain_os_errors(folder):
-        (folder / "annotations").mkdir()
-        for split in dict.fromkeys(recipe.split for recipe in recipes):
-            path = folder / "annotations" / f"instances_{split}2017.json"
-            members = [
-                (recipe, truth)
-                for recipe, truth in zip(recipes, truths, strict=True)
-                if recipe.split == split
-            ]
-            write_coco(path, _labels(path, folder, members), folder)
+    _make_folder(folder / "annotations")
+    for split in dict.fromkeys(recipe.split for recipe in recipes):
+        path = folder / "annotations" / f"instances_{split}2017.json"
+        members = [
+            (recipe, truth)
+            for recipe, truth in zip(recipes, truths, strict=True)
+            if recipe.split == split
+        ]
+        labels = _labels(path, folder, members)
+        with explain_os_errors(path):
+            write_coco(path, labels, folder)
 
 
 def _labels(
@@ -275,22 +310,3 @@ def _labels(
         track_ids=np.concatenate([truth.track_ids for truth in truths]),
         is_ignored=np.concatenate([truth.is_ignored for truth in truths]),
     )
-
-
-def _prepare(folder: Path, *, overwrite: bool) -> None:
-    """Make an empty folder, deleting an earlier data set only when asked to."""
-    with explain_os_errors(folder):
-        if folder.exists() and not folder.is_dir():
-            raise DataError(f"{folder}: is a file; name a folder with --out.")
-        if folder.is_dir() and any(folder.iterdir()):
-            if not overwrite:
-                raise DataError(f"{folder}: is not empty; pass --overwrite to replace it.")
-            if not (folder / SUMMARY_NAME).exists():
-                raise DataError(
-                    f"{folder}: holds no {SUMMARY_NAME}, so it is no generated data set; refusing "
-                    "to delete it. Name another folder with --out."
-                )
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        # Marks the folder at once, so that an interrupted run can be overwritten.
-        (folder / SUMMARY_NAME).write_text("{}\n", encoding="utf-8")

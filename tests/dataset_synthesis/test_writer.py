@@ -1,4 +1,10 @@
 import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +15,12 @@ from stdet.data.formats.mask_folder import open_mask_folder
 from stdet.data.formats.mot_folder import read_mot_folder
 from stdet.data.frame_source import open_source
 from stdet.data.sequences import load_sequences
+from stdet.dataset_synthesis import writer
 from stdet.dataset_synthesis.settings import SynthConfig, list_recipes
 from stdet.dataset_synthesis.writer import write_dataset
-from stdet.errors import DataError
+from stdet.errors import DataError, StdetError
+from stdet.interrupts import Interrupted, orderly_end
+from stdet.locks import lock_folder
 from stdet.settings_file import check_settings
 from stdet.synthesis import generate
 
@@ -90,7 +99,7 @@ def test_nothing_is_overwritten_without_being_asked(dataset, tmp_path):
     with pytest.raises(DataError, match="pass --overwrite"):
         write_dataset(config(), dataset)
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(DataError, match="refusing to delete"):
+    with pytest.raises(DataError, match="refusing to replace"):
         write_dataset(config(), tmp_path, overwrite=True)
     assert (tmp_path / "mine.txt").exists()
 
@@ -123,3 +132,88 @@ def test_stills_and_clips_are_backgrounds(tmp_path):
         write_dataset(config(scene=_real(str(path))), out)
         (sequence,) = load_sequences(DataConfig(root=out), "test")
         assert 80 < sequence.read_raw(0).mean() < 170
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("no"), RuntimeError("a bug")])
+@pytest.mark.parametrize("place", ["_write_sequence", "_write_coco_files"])
+def test_run_that_ends_early_leaves_what_was_there(tmp_path, monkeypatch, error, place):
+    def fail(*_: object) -> None:
+        raise error
+
+    write_dataset(config(), tmp_path / "d")
+    before = _tree(tmp_path / "d")
+    monkeypatch.setattr(writer, place, fail)
+    for folder in (tmp_path / "d", tmp_path / "new"):
+        with pytest.raises(type(error)) as found:
+            write_dataset(config(seed=7), folder, overwrite=True)
+        assert f"{folder} is as it was" in found.value.__notes__[-1]
+    assert _tree(tmp_path / "d") == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_overwriting_replaces_the_data_set_and_no_other_file(tmp_path):
+    write_dataset(config(), tmp_path / "d")
+    (tmp_path / "d" / "mine.txt").write_text("precious")
+    write_dataset(config(output="video"), tmp_path / "d", overwrite=True)
+    names = {path.name for path in (tmp_path / "d").iterdir()}
+    assert names == {"mine.txt", "masks", "mot", "records", "synth.json", "videos"}
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path, caplog):
+    left = tmp_path / "d" / "data.0123abcd.part"
+    (left / "images").mkdir(parents=True)
+    write_dataset(config(), tmp_path / "d")
+    assert not left.exists()
+    assert f"{left}: removed; a run that was killed left it." in caplog.text
+    assert not list((tmp_path / "d").glob(".*"))
+
+
+def test_second_writer_is_refused(tmp_path):
+    with (
+        lock_folder(tmp_path),
+        pytest.raises(DataError, match=r"another run is writing there \(process"),
+    ):
+        write_dataset(config(), tmp_path)
+
+
+@pytest.fixture
+def workers_run(monkeypatch):
+    """Let worker processes evaluate an expression instead of writing a sequence."""
+
+    def install(expression: str) -> None:
+        monkeypatch.setattr(writer, "_write_sequence", eval)
+        monkeypatch.setattr(writer, "_Job", lambda **_: expression)
+
+    return install
+
+
+def test_killed_worker_is_one_line_and_leaves_nothing(tmp_path, workers_run):
+    workers_run("__import__('os').kill(__import__('os').getpid(), 9)")
+    with pytest.raises(StdetError, match="a worker process was killed"):
+        write_dataset(config(), tmp_path / "d", num_processes=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption_ends_the_workers_at_once(tmp_path, workers_run):
+    workers_run(f"[open('{tmp_path}/started', 'w'), __import__('time').sleep(60)]")
+    before = time.monotonic()
+
+    def end() -> None:
+        while not (tmp_path / "started").exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted), orderly_end():  # noqa: PT012
+        threading.Thread(target=end, daemon=True).start()
+        write_dataset(config(), tmp_path / "d", num_processes=2)
+    assert time.monotonic() - before < 50
+    assert multiprocessing.active_children() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["started"]
