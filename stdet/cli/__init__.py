@@ -31,6 +31,11 @@ from stdet.cli.train import add_train
 from stdet.errors import StdetError, reason_of
 from stdet.interrupts import Interrupted, orderly_end
 
+_LESS_MEMORY = (
+    "use smaller frames or crops, lower train.batch_size, train.num_workers or "
+    "data.cache_megabytes, or use the CPU"
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
@@ -51,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         complain(line)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        complain(f"out of memory ({reason_of(error)}); {_LESS_MEMORY}.")
         return 2
     except KeyboardInterrupt as interrupt:
         complain(_interruption(interrupt))
@@ -88,6 +98,12 @@ def _system_error(error: OSError) -> str | None:
     if error.filename is None:
         return None
     return f"{error.filename}: {reason_of(error)}; check the path and its permissions."
+
+
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Say whether memory of the machine or of a GPU ran out; torch has no error for the first."""
+    is_of_gpu = type(error).__name__ == "OutOfMemoryError"  # torch is not imported for --help.
+    return isinstance(error, MemoryError) or is_of_gpu or "not enough memory" in str(error)
 
 
 def _interruption(interrupt: KeyboardInterrupt) -> str:

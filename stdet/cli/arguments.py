@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,9 @@ from stdet.errors import DataError
 
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
+
+_MAX_NUMBER = 2**31
+"""No count of frames or pixels is larger; beyond it numbers overflow in libraries."""
 
 _Number = TypeVar("_Number", int, float)
 
@@ -116,14 +120,17 @@ def positive(text: str) -> int:
 
 def _number(text: str, kind: type[_Number], expected: str) -> _Number:
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a {expected}") from None
+    if abs(value) > _MAX_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text} is larger than {_MAX_NUMBER}")
+    return value
 
 
 def size_hw(text: str) -> tuple[int, int]:
     """Read HEIGHTxWIDTH."""
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and int(height) and int(width)):
+    sides = re.fullmatch(r"0*([1-9][0-9]{0,4})x0*([1-9][0-9]{0,4})", text)
+    if sides is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 512x640")
-    return int(height), int(width)
+    return int(sides[1]), int(sides[2])

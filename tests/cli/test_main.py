@@ -53,6 +53,10 @@ def test_module_runs_as_a_program():
         (["data", "check"], "the following arguments are required: ROOT"),
         (["info", "c.yaml", "--size", "256"], "--size: '256' is not HEIGHTxWIDTH"),
         (["info", "c.yaml", "--size", "0x256"], "--size: '0x256' is not HEIGHTxWIDTH"),
+        (["info", "c.yaml", "--size", "1000000000x1000000000"], "is not HEIGHTxWIDTH"),
+        (["info", "c.yaml", "--size", "\u0663x\u00b2"], "is not HEIGHTxWIDTH"),
+        (["track", "a.mp4", "--start", "9" * 30], "is larger than 2147483648"),
+        (["track", "a.mp4", "--frames", "9" * 5000], "is not a whole number"),
     ],
 )
 def test_wrong_argument_ends_with_code_2_and_says_which(cli, argv, message):
@@ -79,7 +83,7 @@ def test_configuration_with_several_errors_lists_them_all(refused, tmp_path, com
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "info"])
 def test_missing_configuration_is_named(refused, command):
-    assert "none.yaml: cannot be read (No such file" in refused(command, "none.yaml")
+    assert "none.yaml: does not exist; check the path" in refused(command, "none.yaml")
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "info"])
@@ -118,3 +122,38 @@ def test_error_of_a_loader_process_is_one_line_without_its_traceback(refused, mo
 def test_help_shows_the_keys_of_set_in_the_form_that_works():
     # The example of the help text must be a valid override.
     assert load_config(None, ["train.learning_rate=1e-4"]) != StdetConfig()
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names its own."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 4 TiB"),
+        OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore lines."),
+        RuntimeError("[enforce fail] . DefaultCPUAllocator: not enough memory: you tried to"),
+    ],
+)
+def test_memory_that_runs_out_is_one_line(cli, tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    (tmp_path / "c.yaml").write_text("")
+    monkeypatch.setattr("stdet.info.describe_model", fail)
+    outcome = cli("info", tmp_path / "c.yaml")
+    assert outcome.code == 2
+    (line,) = outcome.err
+    assert line.startswith(f"stdet: out of memory ({str(error)[:20]}")
+    assert "lower train.batch_size" in line
+
+
+def test_other_runtime_errors_are_bugs_and_show_their_traceback(cli, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("shape mismatch")
+
+    (tmp_path / "c.yaml").write_text("")
+    monkeypatch.setattr("stdet.info.describe_model", fail)
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        cli("info", tmp_path / "c.yaml")
