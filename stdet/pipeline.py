@@ -30,6 +30,7 @@ from stdet.data.clip_sampler import ClipShape
 from stdet.data.frame_source import Frame, FrameSource, open_source
 from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
+from stdet.data.scene_watch import SceneWatch
 from stdet.data.sequences import Sequence
 from stdet.device import choose_device
 from stdet.errors import IncompleteInputError
@@ -220,9 +221,14 @@ def _on(device: torch.device, images: FloatArray) -> Tensor:
 def detect_sequence(streaming: FrameDetector, sequence: Sequence) -> Iterator[Detections]:
     """Detect on every frame of a data set's sequence, in order."""
     streaming.reset()
+    watch = SceneWatch(sequence.source.path, sequence.source.scale)
     for index in range(sequence.annotation.num_frames):
-        yield from streaming.push(index, sequence.read(index))
+        raw = sequence.read_raw(index)
+        scaled = sequence.to_float(raw)
+        watch.add(index, raw, scaled)
+        yield from streaming.push(index, scaled)
     yield from streaming.flush()
+    watch.log()
 
 
 def score_paths(
@@ -293,6 +299,12 @@ class StreamingTracker:
         self.streaming = streaming
         self.tracker = Tracker(config)
         self.confidence = confidence
+        self._watch: SceneWatch | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """Where nothing could be seen in the last source; see ``scene_watch.py``."""
+        return [] if self._watch is None else self._watch.warnings()
 
     @classmethod
     def from_weights(
@@ -340,6 +352,7 @@ class StreamingTracker:
         """
         self.streaming.reset()
         self.tracker.reset()
+        self._watch = watch = SceneWatch(source.path, source.scale)
         waiting: deque[Frame] = deque()
         incomplete: IncompleteInputError | None = None
         previous = -1
@@ -352,11 +365,13 @@ class StreamingTracker:
                         self.tracker.end_tracks()
                 previous = frame.index
                 waiting.append(frame)
-                found = self.streaming.push(frame.index, source.scale.apply(frame.pixels))
-                yield from self._tracked(waiting, found)
+                scaled = source.scale.apply(frame.pixels)
+                watch.add(frame.index, frame.pixels, scaled)
+                yield from self._tracked(waiting, self.streaming.push(frame.index, scaled))
         except IncompleteInputError as error:
             incomplete = error
         yield from self._tracked(waiting, self.streaming.flush())
+        watch.log()
         if incomplete is not None:
             raise incomplete
 

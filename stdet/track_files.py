@@ -187,6 +187,9 @@ def _run(
                 bar.advance(f"{outputs.num_frames / (time.monotonic() - started):.1f} frames/s")
         except IncompleteInputError as error:
             run.shortfall = str(error)
+        finally:
+            if tracker.warnings:
+                outputs.footer["warnings"] = tracker.warnings
     return run
 
 

@@ -66,6 +66,11 @@ class TrackOutputs:
         self._is_ended = False
         self._kept = Kept(paths=(), note="")
 
+    @property
+    def footer(self) -> dict[str, Any]:
+        """Last keys of the JSON, to be set before the end."""
+        return self._json.footer
+
     def write(
         self, detections: Detections, tracks: Tracks, draw: Callable[[], NDArray[np.uint8]]
     ) -> None:

@@ -12,7 +12,8 @@
 ``detector`` is "network" or the name of a classical detector, which has no weights (null). Frames
 count from 0, boxes are continuous pixels of the original frame (``boxes.py``). ``is_complete`` is
 true where the run came to its end and all that it was asked to read was read. A file that broke
-off is still valid JSON, with ``is_complete`` false.
+off is still valid JSON, with ``is_complete`` false. ``warnings``, a list of sentences, stands
+before ``num_frames`` where in some frames nothing could be seen.
 """
 
 from __future__ import annotations
