@@ -11,6 +11,7 @@ tracks, counts of bad pixels, and nothing else.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterator
 from collections.abc import Sequence as AbstractSequence
@@ -40,6 +41,14 @@ from stdet.postprocess import postprocess
 from stdet.tracking.path_scores import PathScores
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, FloatArray, Tracks
+
+log = logging.getLogger(__name__)
+
+LARGE_MEGAPIXELS = 4.0
+"""From this area of a frame on, 10^6 pixels, a stream says beforehand what the network takes."""
+_GIGABYTES_PER_MEGAPIXEL = 0.4
+_CORE_SECONDS_PER_MEGAPIXEL = 1.7
+"""Of `stdet_n` with 24 frames registered, as `benchmarks/load.py` measures them."""
 
 
 class FrameDetector(Protocol):
@@ -123,6 +132,7 @@ class StreamingDetector:
             self._geometry = InputGeometry.fit(
                 hw, input_hw=self.model.input_hw, size_divisor=self.detector.size_divisor
             )
+            _warn_of_large(self._geometry.input_hw)
         self._pending.append(frame_index)
         if self._registered is None:
             return self._take(frame, None)
@@ -211,6 +221,23 @@ class PathScoredDetector:
 
     def _scored(self, found: list[Detections]) -> list[Detections]:
         return [scored for detections in found for scored in self._scores.push(detections)]
+
+
+def _warn_of_large(input_hw: tuple[int, int]) -> None:
+    """Say what the network takes on large frames, before time is spent."""
+    height, width = input_hw
+    megapixels = height * width / 1e6
+    if megapixels >= LARGE_MEGAPIXELS:
+        log.warning(
+            "Frames of %dx%d (%.3g megapixels): the network holds about %.0f GB and takes about "
+            "%.0f s a frame on one CPU core. Crop the frames, pass a GPU as device, or take a "
+            "detector that looks at single frames (`--detector lcm`).",
+            width,
+            height,
+            megapixels,
+            1 + _GIGABYTES_PER_MEGAPIXEL * megapixels,
+            _CORE_SECONDS_PER_MEGAPIXEL * megapixels,
+        )
 
 
 def _on(device: torch.device, images: FloatArray) -> Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from scenes import SyntheticConfig
 
+from stdet import pipeline
 from stdet.checkpoint import save_weights
 from stdet.config import PostprocessConfig, StdetConfig, TrackerConfig
 from stdet.data.background import LAGS, background_maps
@@ -159,6 +160,20 @@ def test_every_frame_comes_out_once_where_a_gap_cuts_the_wait(tiny_model, lively
     assert [t.frame.index for t in tracked] == source.indices
     assert [t.detections.frame_index for t in tracked] == source.indices
     assert all(t.frame.pixels[8, 4 + t.frame.index % 8] == 250 for t in tracked)
+
+
+def test_large_frames_say_before_the_first_what_they_take(tiny_model, lively, monkeypatch, caplog):
+    monkeypatch.setattr(pipeline, "LARGE_MEGAPIXELS", 0.01)
+    model = tiny_model()
+    streaming = _streaming(lively(build_detector(model)), model)
+    streaming.push(0, _frames(1)[0])
+    assert caplog.messages == []
+    streaming.reset()
+    large = np.zeros((96, 128), np.float32)
+    streaming.push(0, large)
+    streaming.push(1, large)
+    (message,) = caplog.messages  # Once a stream.
+    assert message.startswith("Frames of 128x96 (0.0123 megapixels): the network holds about 1 GB")
 
 
 def test_change_of_the_frame_size_is_refused_while_frames_wait(tiny_model, lively):

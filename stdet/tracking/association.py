@@ -122,8 +122,7 @@ def possible_pairs(
 def assign(pairs: PricedPairs) -> Assignment:
     """Choose the one-to-one pairs: as many as possible, and among those the cheapest sum.
 
-    Where several sets are equally good, which one is chosen depends on the row numbers alone, and
-    of two detections at one place a track gets the one with the lower number.
+    Where several sets are equally good, which one is chosen depends on the row numbers alone.
 
     Args:
         pairs: The possible ones. There may be none.
