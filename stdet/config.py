@@ -118,6 +118,9 @@ class DataConfig:
     targets: many of them cost those (docs/decisions/0005)."""
     drop_invalid_boxes: bool = False
     """Leave out boxes that are NaN, empty or outside the frame instead of stopping."""
+    max_megapixels: float = Field(default=32.0, gt=0)
+    """Largest area of a frame, 10^6 pixels, of this data set and of ``extra_sources``: a file of a
+    few kilobytes may declare a frame of gigabytes."""
     window_extra: int = Field(default=0, ge=0, le=256)
     """k: a window of T + k frames trains k + 1 key frames on shared per-frame features."""
     cache_megabytes: int = Field(default=2048, ge=0)

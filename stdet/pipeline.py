@@ -28,6 +28,7 @@ from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
 from stdet.config import ModelConfig, PostprocessConfig, TrackerConfig
 from stdet.data.background import LAGS, background_maps
 from stdet.data.clip_sampler import ClipShape
+from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.frame_source import Frame, FrameSource, open_source
 from stdet.data.input_geometry import InputGeometry, detector_input
 from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
@@ -427,6 +428,7 @@ def track(
     start: int = 0,
     num_frames: int | None = None,
     device: str = "auto",
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[TrackedFrame]:
     """Find and track moving small targets in a video or a folder of frames.
 
@@ -440,6 +442,7 @@ def track(
         start: First frame, counted from 0.
         num_frames: Frames to read, None for all.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        max_megapixels: Largest area of a frame, 10^6 pixels.
 
     Yields:
         One ``TrackedFrame`` per frame read, in order.
@@ -449,7 +452,7 @@ def track(
         CheckpointError: If the weights cannot be used.
         IncompleteInputError: After the last usable frame, where the source is incomplete.
     """
-    with open_source(Path(source)) as opened:
+    with open_source(Path(source), max_megapixels=max_megapixels) as opened:
         if detector is None:
             tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
         else:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stdet.checkpoint import DEFAULT_WEIGHTS
 from stdet.classical.methods import Method
+from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.frame_source import FrameSource, open_source
 from stdet.data.part_file import explain_os_errors
 from stdet.data.video_writer import VideoWriter
@@ -46,6 +47,7 @@ class TrackOptions:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         with_video: Write the annotated video.
         overwrite: Replace existing outputs.
+        max_megapixels: Largest area of a frame, 10^6 pixels.
     """
 
     weights: str = DEFAULT_WEIGHTS
@@ -57,6 +59,7 @@ class TrackOptions:
     device: str = "auto"
     with_video: bool = True
     overwrite: bool = False
+    max_megapixels: float = MAX_MEGAPIXELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,7 @@ def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSumma
         IncompleteInputError: If the run failed after frames that were kept.
         CheckpointError: If the weights cannot be used.
     """
-    with open_source(Path(source_path)) as source:
+    with open_source(Path(source_path), max_megapixels=options.max_megapixels) as source:
         names = OutputNames(
             folder=options.out_dir, stem=source.name, with_video=options.with_video
         )

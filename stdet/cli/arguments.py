@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -115,6 +116,14 @@ def positive(text: str) -> int:
     value = _number(text, int, "whole number")
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def positive_number(text: str) -> float:
+    """Read a number above 0."""
+    value = _number(text, float, "number")
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
 

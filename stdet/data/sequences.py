@@ -22,6 +22,7 @@ from stdet.data.formats.image_labels import ImageLabels
 from stdet.data.formats.mot_folder import find_mot_folders, read_mot_folder
 from stdet.data.formats.text_list import read_text_list
 from stdet.data.formats.video_boxes import read_video_boxes
+from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.frame_source import FrameSource, RawImage
 from stdet.data.image_folder import ImageFolder
 from stdet.data.image_runs import cut_into_runs
@@ -149,7 +150,12 @@ def load_sequences(config: DataConfig, split: Split) -> list[Sequence]:
     return train if split == "train" else validation
 
 
-def load_source(config: SourceConfig, *, drop_invalid_boxes: bool = False) -> list[Sequence]:
+def load_source(
+    config: SourceConfig,
+    *,
+    drop_invalid_boxes: bool = False,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> list[Sequence]:
     """Read one further source of training material, long sequences cut to their middle.
 
     Raises:
@@ -163,6 +169,7 @@ def load_source(config: SourceConfig, *, drop_invalid_boxes: bool = False) -> li
         boxes=config.boxes,
         drop_invalid_boxes=drop_invalid_boxes,
         pattern=config.sequence_pattern,
+        max_megapixels=max_megapixels,
         field=field,
     )
     out = _choose(sequences, config.excluded_sequences, "extra_sources.excluded_sequences")
@@ -210,6 +217,7 @@ def _read_annotations(config: DataConfig, annotations: Path, field: str) -> list
         boxes=config.boxes,
         drop_invalid_boxes=config.drop_invalid_boxes,
         pattern=config.sequence_pattern,
+        max_megapixels=config.max_megapixels,
         field=field,
     )
 
@@ -222,6 +230,7 @@ def _read_path(
     boxes: BoxKind,
     drop_invalid_boxes: bool,
     pattern: str | None,
+    max_megapixels: float,
     field: str,
 ) -> list[Sequence]:
     """Read all sequences of one annotation file or folder."""
@@ -234,9 +243,9 @@ def _read_path(
         )
     drop = drop_invalid_boxes
     if layout == "videos":
-        sequences = _from_videos(where, drop_invalid_boxes=drop)
+        sequences = _from_videos(where, drop_invalid_boxes=drop, max_megapixels=max_megapixels)
     elif layout == "mot":
-        sequences = _from_mot_folders(where, pattern=pattern)
+        sequences = _from_mot_folders(where, pattern=pattern, max_megapixels=max_megapixels)
     else:
         if layout == "coco":
             labels = read_coco(where, root.expanduser(), drop_invalid_boxes=drop)
@@ -244,7 +253,7 @@ def _read_path(
             labels = read_text_list(where, root.expanduser(), drop_invalid_boxes=drop)
         else:
             labels = read_centroid_list(where, drop_invalid_boxes=drop)
-        sequences = _from_images(labels, pattern=pattern)
+        sequences = _from_images(labels, pattern=pattern, max_megapixels=max_megapixels)
     if not sequences:
         raise DataError(
             f"{where}: holds no sequence in the {layout!r} format. Set data.{field} or "
@@ -254,21 +263,25 @@ def _read_path(
 
 
 def _from_images(
-    labels: ImageLabels, *, pattern: str | None, fps: float | None = None
+    labels: ImageLabels,
+    *,
+    pattern: str | None,
+    max_megapixels: float,
+    fps: float | None = None,
 ) -> list[Sequence]:
     """Open every contiguous run of images as a sequence."""
     return [
         Sequence(
             group=run.group,
             annotation=run.annotation,
-            source=ImageFolder(run.files[0].parent, run.files),
+            source=ImageFolder(run.files[0].parent, run.files, max_megapixels=max_megapixels),
             files=run.files,
         )
         for run in cut_into_runs(labels, fps=fps, pattern=pattern)
     ]
 
 
-def _from_videos(path: Path, *, drop_invalid_boxes: bool) -> list[Sequence]:
+def _from_videos(path: Path, *, drop_invalid_boxes: bool, max_megapixels: float) -> list[Sequence]:
     """Open the videos of a folder or JSON file."""
     return [
         Sequence(
@@ -277,11 +290,13 @@ def _from_videos(path: Path, *, drop_invalid_boxes: bool) -> list[Sequence]:
             source=video.source,
             files=(video.source.path,),
         )
-        for video in read_video_boxes(path, drop_invalid_boxes=drop_invalid_boxes)
+        for video in read_video_boxes(
+            path, drop_invalid_boxes=drop_invalid_boxes, max_megapixels=max_megapixels
+        )
     ]
 
 
-def _from_mot_folders(path: Path, *, pattern: str | None) -> list[Sequence]:
+def _from_mot_folders(path: Path, *, pattern: str | None, max_megapixels: float) -> list[Sequence]:
     """Open a MOTChallenge sequence folder, or all those in a folder."""
     sequences = []
     for folder in find_mot_folders(path):
@@ -304,7 +319,9 @@ def _from_mot_folders(path: Path, *, pattern: str | None) -> list[Sequence]:
             is_ignored=annotation.is_ignored,
             videos=(folder.resolve().name,) * len(images),
         )
-        sequences += _from_images(labels, fps=annotation.fps, pattern=pattern)
+        sequences += _from_images(
+            labels, fps=annotation.fps, pattern=pattern, max_megapixels=max_megapixels
+        )
     return sequences
 
 

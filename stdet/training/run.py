@@ -62,10 +62,13 @@ def _build(config: StdetConfig, run_dir: Path) -> Trainer:
         seed=config.train.seed,
         hot_spots_max=config.data.generated_hot_spots_max,
     )
-    extra, drop = config.data.extra_sources, config.data.drop_invalid_boxes
+    drop, limit = config.data.drop_invalid_boxes, config.data.max_megapixels
     parts = [
         (config.data.weight, load_sequences(config.data, "train")),
-        *((source.weight, load_source(source, drop_invalid_boxes=drop)) for source in extra),
+        *(
+            (source.weight, load_source(source, drop_invalid_boxes=drop, max_megapixels=limit))
+            for source in config.data.extra_sources
+        ),
         (config.data.generated_weight, generated),
     ]
     train_sequences = [sequence for _, part in parts for sequence in part]

@@ -396,3 +396,11 @@ def test_python_call_takes_a_classical_detector(clip):
     for frame in frames:
         weak = np.flatnonzero(frame.detections.scores < 0.3)
         assert set(weak.tolist()) <= set(frame.tracks.detection_indices.tolist())
+
+
+def test_frames_above_the_limit_are_refused_until_it_is_raised(track, track_refused, tmp_path):
+    source = _write_images(tmp_path / "clip", np.zeros((3, 40, 50), np.uint8))
+    line = track_refused(source, "--max-megapixels", "0.001")
+    assert "declares frames of 50x40 (0.002 megapixels), the limit is 0.001" in line
+    track(source, "--max-megapixels", "0.002", "--no-video")
+    assert (tmp_path / "o" / "clip.json").exists()

@@ -155,6 +155,13 @@ def _load(root: Path, split: str, **options: object) -> list[str]:
     return [sequence.name for sequence in load_sequences(_config(root, **options), split)]
 
 
+def test_limit_on_the_area_of_frames_holds_for_labelled_images_and_is_raised(root):
+    num_megapixels = HW[0] * HW[1] / 1e6
+    assert load_sequences(_config(root, max_megapixels=num_megapixels), "test")
+    with pytest.raises(DataError, match=r"raise it with .*data\.max_megapixels"):
+        load_sequences(_config(root, max_megapixels=num_megapixels / 2), "test")
+
+
 def test_frame_is_read_as_stored_and_scaled_by_255(root):
     first, second, *_ = load_sequences(_config(root), "test")
     assert (first.name, second.name, second.group, len(second)) == ("a_1-3", "a_51-52", "a", 2)

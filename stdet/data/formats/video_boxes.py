@@ -25,6 +25,7 @@ import numpy as np
 from stdet.boxes import xywh_to_xyxy
 from stdet.data.formats.image_labels import usable_boxes
 from stdet.data.formats.mot_rows import LARGEST_NUMBER
+from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.frame_source import FrameSource, open_source
 from stdet.errors import DataError, printable, shown
 from stdet.text_file import read_json, read_text_lines
@@ -49,13 +50,16 @@ class LabelledVideo:
     annotation: SequenceAnnotation
 
 
-def read_video_boxes(path: Path, *, drop_invalid_boxes: bool = False) -> list[LabelledVideo]:
+def read_video_boxes(
+    path: Path, *, drop_invalid_boxes: bool = False, max_megapixels: float = MAX_MEGAPIXELS
+) -> list[LabelledVideo]:
     """Read the boxes of a folder of videos.
 
     Args:
         path: JSON file, or folder of videos with a text file beside each.
         drop_invalid_boxes: Leave out boxes that are NaN, empty or outside the frame and log how
             many, instead of raising.
+        max_megapixels: Largest area of a frame, 10^6 pixels.
 
     Returns:
         One entry per video, in the order of the JSON file or of the file names.
@@ -66,20 +70,24 @@ def read_video_boxes(path: Path, *, drop_invalid_boxes: bool = False) -> list[La
     """
     entries = _sidecar_entries(path) if path.is_dir() else _json_entries(path)
     return [
-        _label(video, where, boxes, drop_invalid_boxes=drop_invalid_boxes)
+        _label(
+            open_source(video, max_megapixels=max_megapixels),
+            where,
+            boxes,
+            drop_invalid_boxes=drop_invalid_boxes,
+        )
         for video, where, boxes in entries
     ]
 
 
 def _label(
-    video: Path, where: str, boxes: list[Box], *, drop_invalid_boxes: bool
+    source: FrameSource, where: str, boxes: list[Box], *, drop_invalid_boxes: bool
 ) -> LabelledVideo:
     """Join a video with its boxes, one per frame."""
-    source = open_source(video)
     if source.num_declared is not None and len(boxes) > source.num_declared:
         raise DataError(
-            f"{where}: has {len(boxes)} entries, but {video} has {source.num_declared} frames; "
-            "expected at most one entry per frame. Use the labels that belong to this video."
+            f"{where}: has {len(boxes)} entries, but {source.path} has {source.num_declared} "
+            "frames; expected at most one entry per frame. Use the labels that belong to this video."
         )
     frames = np.array([index for index, box in enumerate(boxes) if box != _ABSENT], np.int64)
     boxes_xyxy = xywh_to_xyxy(np.array([boxes[index] for index in frames], np.float64))
@@ -92,7 +100,7 @@ def _label(
     )
     num = int(usable.sum())
     annotation = SequenceAnnotation(
-        name=video.stem,
+        name=source.path.stem,
         num_frames=len(boxes),
         image_hw=source.hw,
         fps=source.fps,
