@@ -30,7 +30,7 @@ from stdet.data.image_runs import cut_into_runs
 from stdet.errors import DataError
 from stdet.evaluation.per_target import TargetRow, score_targets
 from stdet.evaluation.report import Report, evaluate_sequences, named_subsets
-from stdet.evaluation.sequence_result import SequenceResult
+from stdet.evaluation.sequence_result import SequenceResult, SparseDetections
 from stdet.types import (
     UNKNOWN_TRACK_ID,
     Detections,
@@ -62,6 +62,11 @@ class _Scorable:
 
     result: SequenceResult
     confidence: float | None
+
+    @property
+    def has_detections(self) -> bool:
+        """Whether the predictions hold any."""
+        return any(map(len, self.result.busy_frames()))
 
 
 def score_files(
@@ -156,7 +161,7 @@ def _score_folders(
             )
     _require_same(truth, predictions, truths, found)
     scorables = [_mot(truths[name], found[name], image_hw, name=name) for name in truths]
-    has_rows = [s for s in scorables if any(map(len, s.result.detections))]
+    has_rows = [s for s in scorables if s.has_detections]
     if has_rows and not any(scorable.result.is_tracked for scorable in has_rows):
         # An empty file is no tracker's where the others hold detections without identities.
         return [replace(s, result=replace(s.result, is_tracked=False)) for s in scorables]
@@ -189,8 +194,10 @@ def _mot(
     from_track = read_track_json(predictions) if predictions.suffix == ".json" else None
     annotation, is_length_known = _mot_truth(truth, from_track, image_hw, name)
     if from_track is not None:
-        detections, tracks, is_tracked = from_track.detections, from_track.tracks, True
-        num_frames = len(detections)
+        tracks, is_tracked, num_frames = from_track.tracks, True, from_track.num_frames
+        detections = SparseDetections(
+            from_track.detections, num_frames=num_frames, image_hw=from_track.image_hw
+        )
     else:
         rows = read_predictions(predictions)
         _require_inside(predictions, rows.frame_indices, annotation.num_frames, is_length_known)
@@ -312,17 +319,20 @@ def _frames(
     image_hw: tuple[int, int],
     *,
     class_ids: IntArray | None = None,
-) -> tuple[Detections, ...]:
-    """Return one ``Detections`` per frame from rows in any order."""
+) -> SparseDetections:
+    """Return the detections of all frames from rows in any order."""
     order = np.argsort(frame_indices, kind="stable")
-    edges = np.searchsorted(frame_indices[order], np.arange(num_frames + 1))
-    return tuple(
-        Detections.from_unsorted(
-            boxes_xyxy[order[low:high]],
-            scores[order[low:high]],
+    frames, starts = np.unique(frame_indices[order], return_index=True)
+    found = {}
+    for index, (low, high) in zip(
+        frames.tolist(), itertools.pairwise([*starts.tolist(), len(order)]), strict=True
+    ):
+        rows = order[low:high]
+        found[index] = Detections.from_unsorted(
+            boxes_xyxy[rows],
+            scores[rows],
             frame_index=index,
             image_hw=image_hw,
-            class_ids=None if class_ids is None else class_ids[order[low:high]],
+            class_ids=None if class_ids is None else class_ids[rows],
         )
-        for index, (low, high) in enumerate(itertools.pairwise(edges))
-    )
+    return SparseDetections(found, num_frames=num_frames, image_hw=image_hw)

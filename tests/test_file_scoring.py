@@ -264,3 +264,32 @@ def test_truth_without_images_is_refused(coco, tmp_path):
     (tmp_path / "truth.json").write_text('{"images": [], "annotations": [], "categories": []}')
     with pytest.raises(DataError, match="holds no images"):
         score_files(tmp_path / "truth.json", results, CONFIG)
+
+
+@pytest.mark.parametrize("frame", [10**6, 9_999_999])
+def test_a_far_frame_in_a_small_file_takes_no_time(tmp_path, frame):
+    (tmp_path / "gt.txt").write_text("1,1,5,5,8,8,1,1,1\n")
+    entry = {"frame_index": frame, "tracks": [], "detections": []}
+    entry["detections"] = [{"box_xyxy": [1, 1, 3, 3], "score": 0.9}]
+    header = {"format": "stdet.tracks/1", "fps": 25, "confidence": 0.5, "image_hw": [10**9, 10**9]}
+    (tmp_path / "a.json").write_text(json.dumps({**header, "frames": [entry]}))
+    report = score_files(tmp_path / "gt.txt", tmp_path / "a.json", CONFIG).report
+    assert report.rules.num_frames == frame + 1
+    assert report.overall.pd_fa.false_alarms_per_frame == 1 / (frame + 1)
+    assert report.overall.pd_fa.false_area_fraction == 4 / ((frame + 1) * 10**18)
+    (tmp_path / "a.txt").write_text(f"{frame + 1},1,5,5,8,8,0.9\n")
+    scores = score_files(tmp_path / "gt.txt", tmp_path / "a.txt", CONFIG, image_hw=HW)
+    assert scores.report.overall.tracking.false_tracks == 1
+
+
+@pytest.mark.parametrize(
+    "index", [10**7, 10**18, 10**400, -1, 1.5, "3", True, None, float("nan"), [1]]
+)
+def test_frame_numbers_that_are_none_are_refused(tmp_path, index):
+    (tmp_path / "gt.txt").write_text("1,1,5,5,8,8,1,1,1\n")
+    entry = {"frame_index": index, "tracks": [], "detections": []}
+    header = {"format": "stdet.tracks/1", "fps": 25, "confidence": 0.5, "image_hw": [48, 64]}
+    (tmp_path / "a.json").write_text(json.dumps({**header, "frames": [entry]}))
+    with pytest.raises(DataError, match=r"a frame is malformed .*frame_index") as caught:
+        score_files(tmp_path / "gt.txt", tmp_path / "a.json", CONFIG)
+    assert len(str(caught.value)) < 500

@@ -102,7 +102,8 @@ def find_errors(
     is_found = np.zeros(len(truth), np.bool_)
     num_misses = np.zeros(truth.num_frames, np.int64)
     num_false_alarms = np.zeros(truth.num_frames, np.int64)
-    for frame_index in range(truth.num_frames):
+    for frame in result.busy_frames():
+        frame_index = frame.frame_index
         matches = match_frame(
             result, frame_index, radius_px=config.pd_radius_px, confidence=confidence
         )

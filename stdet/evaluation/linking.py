@@ -69,8 +69,11 @@ def _link(annotation: SequenceAnnotation, link_gate_px: float) -> IntArray:
     """Return one track id per row, counted from 1."""
     track_ids = np.zeros(len(annotation), np.int64)
     boxes, num_ids = annotation.boxes_xyxy, 0
-    previous = slice(0, 0)
-    for frame_index in range(annotation.num_frames):
+    previous, last = slice(0, 0), -1
+    for frame_index in np.unique(annotation.frame_indices).tolist():
+        if frame_index > last + 1:  # Nothing was there in the frame before.
+            previous = slice(0, 0)
+        last = frame_index
         rows = annotation.rows_at(frame_index)
         matches = match_points(
             centre_distance(boxes[rows], boxes[previous]),

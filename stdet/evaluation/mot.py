@@ -244,10 +244,9 @@ def switches_per_frame(
     """
     _require_identities(annotation)
     events = clear_events(_frames(annotation, tracks, centre_distance, gate_px), gate_px)
-    frame_indices = events.index.get_level_values("FrameId")[events.Type == "SWITCH"]
-    return np.bincount(
-        np.asarray(frame_indices, np.int64), minlength=annotation.num_frames
-    ).astype(np.int64)
+    places = events.index.get_level_values("FrameId")[events.Type == "SWITCH"]
+    frame_indices = _busy_frames(annotation, tracks)[np.asarray(places, np.int64)]
+    return np.bincount(frame_indices, minlength=annotation.num_frames).astype(np.int64)
 
 
 def _require_identities(annotation: SequenceAnnotation) -> None:
@@ -259,14 +258,19 @@ def _require_identities(annotation: SequenceAnnotation) -> None:
         )
 
 
+def _busy_frames(annotation: SequenceAnnotation, tracks: Tracks) -> IntArray:
+    """Return the frames that hold a target or a track; no count depends on the others."""
+    return np.union1d(annotation.frame_indices, tracks.frame_indices)
+
+
 def _frames(
     annotation: SequenceAnnotation, tracks: Tracks, distance: _Distance, gate: float
 ) -> list[TrackingFrame]:
-    """Pair truth and tracks frame by frame, without what is ignored."""
+    """Pair truth and tracks in every busy frame, without what is ignored."""
     _, gt_ids = np.unique(annotation.track_ids, return_inverse=True)
     _, pred_ids = np.unique(tracks.track_ids, return_inverse=True)
     frames = []
-    for frame_index in range(annotation.num_frames):
+    for frame_index in _busy_frames(annotation, tracks).tolist():
         gt_rows = annotation.rows_at(frame_index)
         low, high = np.searchsorted(tracks.frame_indices, [frame_index, frame_index + 1])
         distances = distance(tracks.boxes_xyxy[low:high], annotation.boxes_xyxy[gt_rows])

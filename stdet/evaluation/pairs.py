@@ -63,10 +63,11 @@ def flatten(result: SequenceResult) -> FlatSequence:
     Returns:
         Its arrays and close pairs.
     """
-    truth, frames = result.annotation, result.detections
+    truth, frames = result.annotation, list(result.busy_frames())
     counts = np.array([len(frame) for frame in frames], np.int64)
     boxes = np.concatenate([np.zeros((0, 4), np.float32), *(f.boxes_xyxy for f in frames)])
-    frame_of_detection = np.repeat(np.arange(len(frames)), counts)
+    frame_indices = np.array([frame.frame_index for frame in frames], np.int64)
+    frame_of_detection = np.repeat(frame_indices, counts)
     found: list[tuple[IntArray, IntArray, NDArray[np.float64], NDArray[np.float64]]] = []
     for detections, targets in _pairs_in_frames(frame_of_detection, truth.frame_indices):
         iou, distance = _measure(

@@ -126,8 +126,9 @@ def sequence_pd_fa(result: SequenceResult, *, radius_px: float, confidence: floa
     Returns:
         Counts of all frames.
     """
-    truth, total = result.annotation, PdFa()
-    for frame in result.detections:
+    truth, total, num_busy = result.annotation, PdFa(), 0
+    for frame in result.busy_frames():
+        num_busy += 1
         rows = truth.rows_at(frame.frame_index)
         total += box_pd_fa(
             frame[frame.scores >= confidence],
@@ -135,7 +136,10 @@ def sequence_pd_fa(result: SequenceResult, *, radius_px: float, confidence: floa
             truth.is_ignored[rows],
             radius_px=radius_px,
         )
-    return total
+    num_empty = truth.num_frames - num_busy
+    return total + PdFa(
+        num_frames=num_empty, num_pixels=num_empty * truth.image_hw[0] * truth.image_hw[1]
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,7 +197,7 @@ def hit_growth(result: SequenceResult, *, radius_px: float) -> HitGrowth:
     truth = result.annotation
     scores = [np.zeros(0, np.float32)]
     is_new_hit, is_new_false = [np.zeros(0, np.bool_)], [np.zeros(0, np.bool_)]
-    for frame in result.detections:
+    for frame in result.busy_frames():
         rows = truth.rows_at(frame.frame_index)
         near = centre_distance(frame.boxes_xyxy, truth.boxes_xyxy[rows]) < radius_px
         scores.append(frame.scores)
@@ -205,7 +209,7 @@ def hit_growth(result: SequenceResult, *, radius_px: float) -> HitGrowth:
         is_new_false=np.concatenate(is_new_false),
         num_targets=int((~truth.is_ignored).sum()),
         num_frames=truth.num_frames,
-        num_pixels=truth.num_frames * int(np.prod(truth.image_hw)),
+        num_pixels=truth.num_frames * truth.image_hw[0] * truth.image_hw[1],
     )
 
 
@@ -334,10 +338,17 @@ def mask_pd_fa(prediction: BoolArray, truth: BoolArray, *, radius_px: float = 3.
 
 def _union_area(boxes_xyxy: FloatArray, image_hw: tuple[int, int]) -> int:
     """Count the pixels of the image whose centre lies in at least one box."""
-    is_covered = np.zeros(image_hw, np.bool_)
-    # Clipping at 0 matters: a negative slice bound would count from the far border.
+    if not len(boxes_xyxy):
+        return 0
+    height, width = image_hw
     bounds = np.ceil(boxes_xyxy.astype(np.float64) - 0.5)
-    bounds = bounds.clip(0, max(image_hw)).astype(np.int64)
-    for x1, y1, x2, y2 in bounds.tolist():
+    bounds = bounds.clip(0, [width, height, width, height]).astype(np.int64)
+    # The edges cut the image into cells that are covered as a whole or not at all, whatever size
+    # the image is said to have.
+    xs, ys = np.unique(bounds[:, [0, 2]]), np.unique(bounds[:, [1, 3]])
+    left, right = np.searchsorted(xs, bounds[:, [0, 2]]).T
+    top, bottom = np.searchsorted(ys, bounds[:, [1, 3]]).T
+    is_covered = np.zeros((len(ys) - 1, len(xs) - 1), np.bool_)
+    for x1, y1, x2, y2 in zip(left, top, right, bottom, strict=True):
         is_covered[y1:y2, x1:x2] = True
-    return int(is_covered.sum())
+    return int((np.outer(np.diff(ys), np.diff(xs)) * is_covered).sum())

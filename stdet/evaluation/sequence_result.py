@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
 from stdet.errors import DataError
 from stdet.types import Detections, SequenceAnnotation, Tracks
+
+
+class SparseDetections(Sequence[Detections]):
+    """The detections of all frames, of which only those with detections take memory.
+
+    A file of a few lines may name frame 9,999,999.
+
+    Args:
+        found: By frame.
+        num_frames: Frames of the sequence.
+        image_hw: Their height and width, pixels.
+    """
+
+    def __init__(
+        self, found: Mapping[int, Detections], *, num_frames: int, image_hw: tuple[int, int]
+    ) -> None:
+        """Remember what was found."""
+        self.found = found
+        self._num_frames = num_frames
+        self._image_hw = image_hw
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self._num_frames
+
+    @overload
+    def __getitem__(self, index: int) -> Detections: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Detections]: ...
+
+    def __getitem__(self, index: int | slice) -> Detections | Sequence[Detections]:
+        """Return one frame, or some of them."""
+        if isinstance(index, slice):
+            return [self[frame] for frame in range(*index.indices(len(self)))]
+        frame_index = range(self._num_frames)[index]
+        found = self.found.get(frame_index)
+        if found is not None:
+            return found
+        return Detections.empty(frame_index=frame_index, image_hw=self._image_hw)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,7 +64,7 @@ class SequenceResult:
     """
 
     annotation: SequenceAnnotation
-    detections: tuple[Detections, ...]
+    detections: Sequence[Detections]
     tracks: Tracks
     is_tracked: bool = True
 
@@ -39,7 +81,7 @@ class SequenceResult:
                 f"{name}: detections cover {len(self.detections)} frames; expected the "
                 f"{num_frames} of the annotation. Evaluate the same frames that were annotated."
             )
-        for frame_index, frame in enumerate(self.detections):
+        for frame_index, frame in self._found():
             if frame.frame_index != frame_index:
                 raise ValueError(
                     f"{name}: detections[{frame_index}] is of frame {frame.frame_index}; expected "
@@ -52,6 +94,18 @@ class SequenceResult:
                     "detections in original-frame pixels."
                 )
         _check_frame_range(name, self.tracks, num_frames)
+
+    def _found(self) -> Iterable[tuple[int, Detections]]:
+        """Return the frames that are known to hold something, or all."""
+        if isinstance(self.detections, SparseDetections):
+            return self.detections.found.items()
+        return enumerate(self.detections)
+
+    def busy_frames(self) -> Iterator[Detections]:
+        """Yield the frames with a detection or a target, in order: all that scores count."""
+        busy = {frame_index for frame_index, frame in self._found() if len(frame)}
+        for frame_index in sorted(busy.union(self.annotation.frame_indices.tolist())):
+            yield self.detections[frame_index]
 
 
 def detections_from_tracks(

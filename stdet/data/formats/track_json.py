@@ -29,9 +29,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from stdet.data.formats.mot_rows import LARGEST_NUMBER, MAX_FRAMES
 from stdet.data.part_file import PartFile
-from stdet.errors import DataError
+from stdet.errors import DataError, reason_of, shown
 from stdet.regular_file import require_regular_file
+from stdet.text_file import read_json
 from stdet.types import Detections, Tracks
 
 FORMAT = "stdet.tracks/1"
@@ -159,8 +161,6 @@ def read_extent(path: Path) -> Extent | None:
     return Extent(num_frames=int(found[1]), is_complete=found[2] == b"true")
 
 
-MAX_FRAMES = 10_000_000
-"""Longer sequences, 46 hours at 60 frames/s, are taken for a mistake in a frame number."""
 _MAX_FPS = 1e6
 
 
@@ -173,7 +173,8 @@ class TrackFile:
         image_hw: Size of the frames.
         fps: Frames per second, None where unknown.
         confidence: Operating point of the run.
-        detections: One per frame, frame 0 first; frames that were not read are empty.
+        num_frames: Up to the last frame that was read.
+        detections: By frame; frames without any are left out.
         tracks: All of them.
     """
 
@@ -181,7 +182,8 @@ class TrackFile:
     image_hw: tuple[int, int]
     fps: float | None
     confidence: float
-    detections: tuple[Detections, ...]
+    num_frames: int
+    detections: Mapping[int, Detections]
     tracks: Tracks
 
 
@@ -191,21 +193,15 @@ def read_track_json(path: Path) -> TrackFile:
     Raises:
         DataError: If it is missing, no JSON, or of another format.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path}: not valid JSON ({error}). Use a file of `stdet track`."
-        ) from error
+    content = read_json(path, advice="use a JSON of `stdet track`")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"{path}: expected a JSON of `stdet track` with format {FORMAT!r}.")
     try:
         return _parse(path.stem, content)
     except (KeyError, TypeError, IndexError, ValueError, OverflowError) as error:
         raise DataError(
-            f"{path}: a frame is malformed ({error!r}). Write the file anew."
+            f"{path}: a frame is malformed ({type(error).__name__}: {reason_of(error)}). Write "
+            "the file anew."
         ) from error
 
 
@@ -213,24 +209,23 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
     """Build the arrays."""
     image_hw = (int(content["image_hw"][0]), int(content["image_hw"][1]))
     fps, confidence = content["fps"], float(content["confidence"])
-    if min(image_hw) < 1 or not 0 <= confidence <= 1:
+    if not 1 <= min(image_hw) <= max(image_hw) <= LARGEST_NUMBER or not 0 <= confidence <= 1:
         raise ValueError(f"image_hw {image_hw}, confidence {confidence}")
     if fps is not None and not 0 < fps < _MAX_FPS:
         raise ValueError(f"fps {fps}")
-    entries = {int(entry["frame_index"]): entry for entry in content["frames"]}
-    if entries and not 0 <= min(entries) <= max(entries) < MAX_FRAMES:
-        raise ValueError(f"frame_index {min(entries)} to {max(entries)}")
-    detections = []
-    for index in range(max(entries, default=-1) + 1):
-        rows = entries.get(index, {"detections": []})["detections"]
-        detections.append(
-            Detections.from_unsorted(
-                np.array([row["box_xyxy"] for row in rows], np.float32).reshape(-1, 4),
-                np.array([row["score"] for row in rows], np.float32),
-                frame_index=index,
-                image_hw=image_hw,
-            )
+    entries = {_frame_index(entry): entry for entry in content["frames"]}
+    if len(entries) < len(content["frames"]):
+        raise ValueError("a frame_index occurs twice")
+    detections = {
+        index: Detections.from_unsorted(
+            np.array([row["box_xyxy"] for row in entry["detections"]], np.float32).reshape(-1, 4),
+            np.array([row["score"] for row in entry["detections"]], np.float32),
+            frame_index=index,
+            image_hw=image_hw,
         )
+        for index, entry in sorted(entries.items())
+        if entry["detections"]
+    }
     rows = [(index, row) for index in sorted(entries) for row in entries[index]["tracks"]]
     tracks = Tracks(
         frame_indices=np.array([index for index, _ in rows], np.int64),
@@ -245,9 +240,18 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
         image_hw=image_hw,
         fps=fps,
         confidence=confidence,
-        detections=tuple(detections),
+        num_frames=max(entries, default=-1) + 1,
+        detections=detections,
         tracks=tracks,
     )
+
+
+def _frame_index(entry: dict[str, Any]) -> int:
+    """Return the frame of an entry."""
+    index = entry["frame_index"]
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < MAX_FRAMES:
+        raise ValueError(f"frame_index {shown(index)}; expected 0 to {MAX_FRAMES:,}")
+    return index
 
 
 def _rounded(box: np.ndarray[Any, Any]) -> list[float]:
