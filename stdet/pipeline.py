@@ -50,6 +50,8 @@ LARGE_MEGAPIXELS = 4.0
 _GIGABYTES_PER_MEGAPIXEL = 0.4
 _CORE_SECONDS_PER_MEGAPIXEL = 1.7
 """Of `stdet_n` with 24 frames registered, as `benchmarks/load.py` measures them."""
+MAX_BRIDGED = 0
+"""Frames that may be missing without a new start of the detector (``docs/decisions/0004``)."""
 
 
 class FrameDetector(Protocol):
@@ -365,10 +367,11 @@ class StreamingTracker:
     ) -> Iterator[TrackedFrame]:
         """Track a source frame by frame.
 
-        Where frames are missing the detector's memory starts anew, since a clip must not span a
-        gap, and so do the paths that score detections. At a gap in the numbering of an image
-        folder, whose length nobody knows, all tracks end; over a frame that could not be read they
-        are predicted. Frames come late, by what the detector waits for and by ``lookahead``.
+        Tracks are predicted over missing frames: dropped ones, repeated ones, those that could not
+        be read. Where more than ``MAX_BRIDGED`` are missing in a row, the detector and the paths
+        that score its detections start anew; over fewer they go on with the frames that they have.
+        At a gap in the numbering of an image folder, whose length nobody knows, both start anew
+        and all tracks end. Frames come late, by what the detector waits for and by ``lookahead``.
 
         Args:
             source: Frames.
@@ -386,10 +389,11 @@ class StreamingTracker:
         previous = -1
         try:
             for frame in source.frames(start, stop):
-                missing = range(previous + 1, frame.index + 1)
-                if previous >= 0 and (len(missing) > 1 or frame.index in source.gaps):
+                passed = range(previous + 1, frame.index + 1)
+                is_gap = not source.gaps.isdisjoint(passed)
+                if previous >= 0 and (is_gap or len(passed) > 1 + MAX_BRIDGED):
                     yield from self._tracked(waiting, self.streaming.flush())
-                    if not source.gaps.isdisjoint(missing):
+                    if is_gap:
                         self.tracker.end_tracks()
                 previous = frame.index
                 waiting.append(frame)
@@ -427,6 +431,7 @@ def track(
     confidence: float | None = None,
     start: int = 0,
     num_frames: int | None = None,
+    stream: int | None = None,
     device: str = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[TrackedFrame]:
@@ -441,6 +446,7 @@ def track(
             of the classical detector.
         start: First frame, counted from 0.
         num_frames: Frames to read, None for all.
+        stream: Video stream of a file, counted from 0; None for its default one.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         max_megapixels: Largest area of a frame, 10^6 pixels.
 
@@ -452,7 +458,7 @@ def track(
         CheckpointError: If the weights cannot be used.
         IncompleteInputError: After the last usable frame, where the source is incomplete.
     """
-    with open_source(Path(source), max_megapixels=max_megapixels) as opened:
+    with open_source(Path(source), stream=stream, max_megapixels=max_megapixels) as opened:
         if detector is None:
             tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
         else:

@@ -44,6 +44,7 @@ class TrackOptions:
             classical detector.
         start: First frame.
         num_frames: Frames to read, None for all.
+        stream: Video stream of a file, from 0; None for its default one.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         with_video: Write the annotated video.
         overwrite: Replace existing outputs.
@@ -56,6 +57,7 @@ class TrackOptions:
     confidence: float | None = None
     start: int = 0
     num_frames: int | None = None
+    stream: int | None = None
     device: str = "auto"
     with_video: bool = True
     overwrite: bool = False
@@ -96,7 +98,9 @@ def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSumma
         IncompleteInputError: If the run failed after frames that were kept.
         CheckpointError: If the weights cannot be used.
     """
-    with open_source(Path(source_path), max_megapixels=options.max_megapixels) as source:
+    with open_source(
+        Path(source_path), stream=options.stream, max_megapixels=options.max_megapixels
+    ) as source:
         names = OutputNames(
             folder=options.out_dir, stem=source.name, with_video=options.with_video
         )
@@ -207,6 +211,7 @@ def _header(
         "confidence": tracker.confidence,
         "fps": source.fps,
         "image_hw": list(source.hw),
+        **source.notes,
     }
 
 

@@ -30,6 +30,12 @@ def add_track(commands: Any) -> None:
     )
     parser.add_argument("--start", type=count, default=0, help="first frame, from 0 (0)")
     parser.add_argument("--frames", type=positive, help="number of frames to read (all)")
+    parser.add_argument(
+        "--stream",
+        type=count,
+        help="video stream of a file that has several, from 0, cover pictures left out (the first "
+        "that the file marks as default)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     parser.add_argument("--no-video", action="store_true", help="write no annotated video")
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
@@ -53,6 +59,7 @@ def _run_track(args: argparse.Namespace) -> int:
         confidence=args.confidence,
         start=args.start,
         num_frames=args.frames,
+        stream=args.stream,
         device=args.device,
         with_video=not args.no_video,
         overwrite=args.overwrite,

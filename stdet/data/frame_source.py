@@ -150,6 +150,10 @@ class FrameSource(Protocol):
     def scale(self) -> IntensityScale:
         """The map of this sequence's levels to [0, 1]."""
 
+    @property
+    def notes(self) -> dict[str, object]:
+        """What the header of a track JSON says of the source besides."""
+
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Stream frames in order, holding one at a time.
 
@@ -188,7 +192,12 @@ class FrameSource(Protocol):
 
 
 class ClosesOnExit:
-    """The context manager half of ``FrameSource``."""
+    """The context manager half of ``FrameSource``, and notes where there are none."""
+
+    @property
+    def notes(self) -> dict[str, object]:
+        """See ``FrameSource.notes``."""
+        return {}
 
     def close(self) -> None:
         """Release what is held open; nothing here."""
@@ -207,11 +216,14 @@ class ClosesOnExit:
         self.close()
 
 
-def open_source(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> FrameSource:
+def open_source(
+    path: Path, *, stream: int | None = None, max_megapixels: float = MAX_MEGAPIXELS
+) -> FrameSource:
     """Open a video, a folder of images or a multi-page TIFF.
 
     Args:
         path: What to read.
+        stream: Which video stream of a video file, counted from 0; ``None`` for its default one.
         max_megapixels: Largest area of a frame, 10^6 pixels; see ``frame_area.py``.
 
     Returns:
@@ -239,7 +251,7 @@ def open_source(path: Path, *, max_megapixels: float = MAX_MEGAPIXELS) -> FrameS
         raise DataError(f"{path}: is a single image; pass its folder, {path.parent}, instead.")
     from stdet.data.video import open_video
 
-    return open_video(path)
+    return open_video(path, stream=stream, max_megapixels=max_megapixels)
 
 
 def frame_range(num_frames: int, start: int, stop: int | None) -> range:

@@ -2,95 +2,148 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from stdet.data.frame_area import MAX_MEGAPIXELS, check_area
+from stdet.data.video_container import (
+    StreamChoice,
+    choose_stream,
+    is_cut_short,
+    opened_container,
+    video_stream,
+)
+from stdet.data.video_packets import PacketNotes, PictureReader
+from stdet.data.video_timeline import VideoHeader, build_timeline
 from stdet.errors import DataError
-from stdet.types import IntArray
+from stdet.types import BoolArray, IntArray
 
-_MAX_REORDER = 16
-"""H.264 and HEVC hold back at most 16 frames for reordering."""
+_NUM_PROBED = 24
+"""Pictures decoded to learn how packets and pictures go together; reordering spans 16."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VideoInfo:
-    """What one pass over a file's packets tells, without decoding more than one frame.
+    """What one pass over a file's packets tells, with a few frames decoded.
 
     Attributes:
         path: the file.
-        stream_index: which of the container's streams holds the frames.
+        stream: which of the file's video streams holds the frames.
         hw: height and width in pixels, after rotation.
-        fps: average frames per second, ``None`` where unknown.
+        fps: frames per second of the frame indices, ``None`` where unknown.
         bits: bits per component of the pixel format, at least 8.
         rotation: degrees counter-clockwise by which frames are to be turned, a multiple of 90.
-        pts: int64 (N,), presentation times of the packets present, increasing, in stream ticks;
-            empty where the container has no usable times and frames are only counted.
-        keyframe_pts: int64 (K,), increasing.
-        num_packets: frames that are present, decodable or not.
-        num_declared: frames the container promises, ``None`` where it does not say.
+        times: int64 (N,), presentation times of the pictures present, increasing, in stream ticks;
+            empty where the container has no usable times and pictures come in order.
+        indices: int64 (N,), frame index of each picture present, decodable or not, increasing.
+        is_blank: bool (N,), whether a picture may be none but a repetition of the one before.
+        keyframe_times: int64 (K,), increasing, ticks.
+        num_frames: length on the grid of indices, holes and what is cut off counted.
+        num_cut: frames that are cut off the end; 0 also where their number is not stated.
+        is_cut: whether the file breaks off before its last frame.
+        is_counted: whether the container states its length.
+        max_megapixels: largest area of a frame, 10^6 pixels.
     """
 
     path: Path
-    stream_index: int
+    stream: StreamChoice
     hw: tuple[int, int]
     fps: float | None
     bits: int
     rotation: int
-    pts: IntArray
-    keyframe_pts: IntArray
-    num_packets: int
-    num_declared: int | None
+    times: IntArray
+    indices: IntArray
+    is_blank: BoolArray
+    keyframe_times: IntArray
+    num_frames: int
+    num_cut: int
+    is_cut: bool
+    is_counted: bool
+    max_megapixels: float = MAX_MEGAPIXELS
 
     @property
-    def num_expected(self) -> int:
-        """Frames that a whole file would give."""
-        return max(self.num_packets, self.num_declared or 0)
+    def num_pictures(self) -> int:
+        """Pictures that are present, decodable or not."""
+        return len(self.indices)
 
-    def index_of(self, pts: int | None) -> int | None:
-        """Return the frame index of a presentation time, ``None`` where it is not known."""
-        if pts is None:
+    @property
+    def num_holes(self) -> int:
+        """Frames at whose time there is no picture, those cut off not counted."""
+        return self.num_frames - self.num_cut - self.num_pictures
+
+    @property
+    def first_hole(self) -> int:
+        """The first frame without a picture, before the end."""
+        steps = np.flatnonzero(self.indices != np.arange(len(self.indices)))
+        return int(steps[0]) if len(steps) else len(self.indices)
+
+    def position_of(self, pts: int | None) -> int | None:
+        """Return which picture a presentation time is of, ``None`` where that is not known."""
+        if pts is None or pts < self.times[0]:
             return None
-        index = int(np.searchsorted(self.pts, pts))
-        return index if index < len(self.pts) and self.pts[index] == pts else None
+        return int(np.searchsorted(self.times, pts, side="right")) - 1
 
-    def keyframe_at_or_before(self, index: int) -> int:
-        """Return the presentation time from which decoding reaches a frame."""
-        position = int(np.searchsorted(self.keyframe_pts, self.pts[index], side="right")) - 1
-        return int(self.keyframe_pts[position] if position >= 0 else self.pts[0])
+    def shown_at(self, index: int) -> int:
+        """Return which picture is shown at a frame index: in a hole the one before it."""
+        return max(int(np.searchsorted(self.indices, index, side="right")) - 1, 0)
+
+    def keyframe_at_or_before(self, position: int) -> int:
+        """Return the presentation time from which decoding reaches a picture."""
+        time = self.times[position]
+        before = int(np.searchsorted(self.keyframe_times, time, side="right")) - 1
+        return int(self.keyframe_times[before] if before >= 0 else self.times[0])
 
 
-def inspect_video(path: Path) -> VideoInfo:
-    """Read a file's packets and its first frame.
+def inspect_video(
+    path: Path, *, stream: int | None = None, max_megapixels: float = MAX_MEGAPIXELS
+) -> VideoInfo:
+    """Read a file's packets and its first frames.
+
+    Args:
+        path: The file.
+        stream: Which video stream, counted from 0; ``None`` for the file's default.
+        max_megapixels: Largest area of a frame, 10^6 pixels.
 
     Raises:
         DataError: If the file holds no video that can be decoded.
     """
-    try:
-        with av.open(to_url(path)) as container:
-            return _inspect(container, path)
-    except av.FFmpegError as error:
-        raise DataError(
-            f"{path}: is no video that can be read ({describe_error(error)}); expected for "
-            "example mp4, mkv or avi. If its recording was interrupted, repair or export it again."
-        ) from error
-
-
-def surviving_frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield every frame that can be decoded, in order of presentation.
-
-    A packet that cannot be decoded is passed over, and a container that cannot be read on is taken
-    to end there; both leave holes for the caller to count.
-    """
-    for packet in _readable_packets(container, stream):
-        yield from _decoded(stream, packet)
-    yield from _decoded(stream, None)
+    with opened_container(path) as container:
+        choice = choose_stream(container, path, stream)
+        chosen = video_stream(
+            container, path, choice.container_index, max_megapixels=max_megapixels
+        )
+        probe = _read_packets(container, chosen, path)
+        header = VideoHeader.of(container, chosen, path)
+    first = probe.pictures[0]
+    check_area((first.height, first.width), path, max_megapixels=max_megapixels)
+    is_cut = probe.breaks_off or (header.counts_frames and is_cut_short(path))
+    timeline = build_timeline(
+        probe.notes, [frame.pts for frame in probe.pictures], header, is_cut=is_cut
+    )
+    rotation = first.rotation % 360
+    is_turned = rotation in (90, 270)
+    return VideoInfo(
+        path=path,
+        stream=choice,
+        hw=(first.width, first.height) if is_turned else (first.height, first.width),
+        fps=timeline.fps,
+        bits=max(8, *(component.bits for component in first.format.components)),
+        rotation=rotation,
+        times=timeline.times,
+        indices=timeline.indices,
+        is_blank=timeline.is_blank,
+        keyframe_times=probe.notes.keyframe_times(),
+        num_frames=timeline.num_frames,
+        num_cut=timeline.num_cut,
+        is_cut=timeline.is_cut,
+        is_counted=header.counts_frames,
+        max_megapixels=max_megapixels,
+    )
 
 
 def to_url(path: Path) -> str:
@@ -104,144 +157,27 @@ def describe_error(error: BaseException) -> str:
     return lines[0].strip() if lines else type(error).__name__
 
 
-def _readable_packets(
-    container: InputContainer, stream: VideoStream
-) -> Iterator[av.Packet[VideoStream]]:
-    """Yield the packets up to the end or the first that cannot be read."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        if packet.size and not packet.is_corrupt:
-            yield packet
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Probe:
+    """What the packets and the first pictures say."""
+
+    notes: PacketNotes
+    pictures: tuple[av.VideoFrame, ...]
+    breaks_off: bool
 
 
-def _decoded(stream: VideoStream, packet: av.Packet[VideoStream] | None) -> list[av.VideoFrame]:
-    """Return the frames that a packet (``None`` for the end) brings forth."""
-    try:
-        frames = stream.codec_context.decode(packet)
-    except av.FFmpegError:
-        return []
-    return [frame for frame in frames if not frame.is_corrupt]
-
-
-def _inspect(container: InputContainer, path: Path) -> VideoInfo:
-    stream = _video_stream(container, path)
-    first: av.VideoFrame | None = None
-    packets = _Packets()
-    for packet in _readable_packets(container, stream):
-        packets.add(packet)
-        if first is None:
-            first = next(iter(_decoded(stream, packet)), None)
-    first = first or next(iter(_decoded(stream, None)), None)
-    if first is None:
+def _read_packets(container: InputContainer, stream: VideoStream, path: Path) -> _Probe:
+    """Note all packets, and decode until enough pictures are there."""
+    reader = PictureReader(container, stream, path)
+    codec = stream.codec_context
+    notes = PacketNotes(codec.name, codec.width * codec.height)
+    pictures: list[av.VideoFrame] = []
+    for packet in reader.packets():
+        notes.add(packet)
+        if len(pictures) < _NUM_PROBED:
+            pictures += reader.decoded(packet)
+    if len(pictures) < _NUM_PROBED:
+        pictures += reader.decoded(None)
+    if not pictures:
         raise DataError(f"{path}: no frame can be decoded; copy or export the video again.")
-    fps = float(stream.average_rate) if stream.average_rate else None
-    num_declared = _count_declared(container, stream, packets, fps)
-    if num_declared is not None and len(packets.pts) < num_declared:
-        packets.drop_after_hole()
-        num_declared = _count_declared(container, stream, packets, fps)
-    rotation = first.rotation % 360
-    is_turned = rotation in (90, 270)
-    return VideoInfo(
-        path=path,
-        stream_index=stream.index,
-        hw=(first.width, first.height) if is_turned else (first.height, first.width),
-        fps=fps,
-        bits=max(8, *(component.bits for component in first.format.components)),
-        rotation=rotation,
-        pts=packets.presentation_times(),
-        keyframe_pts=np.unique(np.array(packets.keyframe_pts, np.int64)),
-        num_packets=len(packets.pts),
-        num_declared=num_declared,
-    )
-
-
-class _Packets:
-    """Notes on the packets of a stream."""
-
-    def __init__(self) -> None:
-        self.pts: list[int | None] = []
-        self.keyframe_pts: list[int] = []
-        self.end = 0
-        self.num_discarded = 0
-
-    def add(self, packet: av.Packet[VideoStream]) -> None:
-        """Note one packet; those before the start of an edit list are decoded, not shown."""
-        if packet.is_discard:
-            self.num_discarded += 1
-            return
-        self.pts.append(packet.pts)
-        if packet.pts is None:
-            return
-        self.end = max(self.end, packet.pts + (packet.duration or 0))
-        if packet.is_keyframe:
-            self.keyframe_pts.append(packet.pts)
-
-    def presentation_times(self) -> IntArray:
-        """Return the times in order, or nothing where some are unknown or shared."""
-        times = np.unique(np.array([pts for pts in self.pts if pts is not None], np.int64))
-        return times if len(times) == len(self.pts) else np.zeros(0, np.int64)
-
-    def drop_after_hole(self) -> None:
-        """Forget the frames of a cut file that were stored before those they follow.
-
-        A file keeps a frame before those that are predicted from it. Where a cut took the latter,
-        counting would give the former a wrong index.
-        """
-        times = self.presentation_times()
-        steps = np.diff(times)
-        if not len(steps):
-            return
-        holes = np.flatnonzero(steps > 1.5 * np.median(steps))
-        holes = holes[holes >= len(steps) - _MAX_REORDER]
-        if len(holes):
-            kept = times[: holes[0] + 1]
-            self.pts = [int(pts) for pts in kept]
-            self.end = int(2 * kept[-1] - kept[-2]) if len(kept) > 1 else int(times[1])
-
-
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the first stream of moving pictures."""
-    for stream in container.streams.video:
-        is_cover = bool(stream.disposition & Disposition.attached_pic)
-        # FFmpeg reads a .txt file as a film of a text terminal.
-        if not is_cover and container.format.name != "tty":
-            return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    raise DataError(
-        f"{path}: holds no video (streams: {', '.join(kinds) or 'none'}); pass a video file or a "
-        "folder of frames."
-    )
-
-
-def _count_declared(
-    container: InputContainer, stream: VideoStream, packets: _Packets, fps: float | None
-) -> int | None:
-    """Return how many frames the container promises.
-
-    mp4 and avi count them. Matroska states a duration: what it has beyond the end of the last
-    packet is missing. Other containers state nothing that a cut would contradict.
-    """
-    if stream.frames:
-        return stream.frames - packets.num_discarded
-    if "matroska" not in container.format.name or not fps or stream.time_base is None:
-        return None
-    duration = _stated_seconds(container, stream)
-    if duration is None:
-        return None
-    missing_seconds = duration - float(packets.end * stream.time_base)
-    return len(packets.pts) + max(round(missing_seconds * fps), 0)
-
-
-def _stated_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the duration in a Matroska header; that of the file counts sound as well."""
-    tag = stream.metadata.get("DURATION")
-    if tag:
-        hours, minutes, seconds = tag.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    if container.duration is None or len(container.streams) > 1:
-        return None
-    return container.duration / av.time_base
+    return _Probe(notes=notes, pictures=tuple(pictures), breaks_off=reader.breaks_off)

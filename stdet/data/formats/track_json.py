@@ -6,14 +6,19 @@
                  "tracks": [{"track_id": 1, "box_xyxy": [...], "score": ...,
                              "is_coasted": false}]},
                 ...],
-     "num_frames": ..., "is_complete": true}
+     "num_missing": 0, "num_frames": ..., "is_complete": true}
 
 ``detections`` are those from ``confidence`` on, and weaker ones that continue a track.
 ``detector`` is "network" or the name of a classical detector, which has no weights (null). Frames
 count from 0, boxes are continuous pixels of the original frame (``boxes.py``). ``is_complete`` is
 true where the run came to its end and all that it was asked to read was read. A file that broke
 off is still valid JSON, with ``is_complete`` false. ``warnings``, a list of sentences, stands
-before ``num_frames`` where in some frames nothing could be seen.
+before ``num_missing`` where in some frames nothing could be seen.
+
+The header of a video also has ``stream``, counted from 0, and ``num_streams``. ``frame_index``
+follows time: frame i is shown i / ``fps`` seconds after frame 0. ``num_missing`` indices between
+the first and the last have no entry, since the source has no picture then (dropped or repeated
+frames) or it could not be read.
 """
 
 from __future__ import annotations
@@ -68,6 +73,8 @@ class TrackJsonWriter:
         self._file = PartFile(path)
         self._header = json.dumps({"format": FORMAT, **header})[:-1] + ', "frames": ['
         self.num_frames = 0
+        self._num_missing = 0
+        self._last_index: int | None = None
         self.is_complete = False
         self.footer: dict[str, Any] = {}
 
@@ -95,14 +102,19 @@ class TrackJsonWriter:
             ],
         }
         before = ",\n" if self.num_frames else self._header + "\n"
-        ending = _ending({}, self.num_frames + 1, is_complete=False)
+        if self._last_index is not None:
+            self._num_missing += detections.frame_index - self._last_index - 1
+        self._last_index = detections.frame_index
+        missing = {"num_missing": self._num_missing}
+        ending = _ending(missing, self.num_frames + 1, is_complete=False)
         self._file.write(before + json.dumps(entry), ending=ending)
         self.num_frames += 1
 
     def finish(self) -> None:
         """Close the list for good, with ``is_complete`` and ``footer`` as they are now."""
         if self.is_complete or self.footer or not self.num_frames:
-            ending = _ending(self.footer, self.num_frames, is_complete=self.is_complete)
+            footer = {**self.footer, "num_missing": self._num_missing}
+            ending = _ending(footer, self.num_frames, is_complete=self.is_complete)
             self._file.write("" if self.num_frames else self._header, ending=ending)
 
     def commit(self, path: Path | None = None) -> None:
