@@ -149,6 +149,8 @@ class Tracker:
         self, track_rows: IntArray, measured_xy: StateArray, candidates: IntArray
     ) -> Assignment:
         """Pair some tracks with some detections; rows count over all tracks and detections."""
+        if not len(track_rows) or not len(candidates):  # Most calls of most frames.
+            return Assignment.concatenate()
         states = self._states[track_rows]
         pairs = assign(
             possible_pairs(
