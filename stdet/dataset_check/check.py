@@ -15,6 +15,7 @@ from stdet.dataset_check.image_checks import (
 )
 from stdet.dataset_check.label_checks import (
     check_boxes,
+    check_classes,
     check_numbering,
     check_sizes,
     compare_images,
@@ -46,7 +47,8 @@ def check_dataset(
     shared = compare_images(splits)
     findings = list(shared.findings)
     for split in splits:
-        findings += [*check_boxes(split), *check_numbering(split), *check_sizes(split)]
+        for check in (check_boxes, check_classes, check_numbering, check_sizes):
+            findings += check(split)
         if with_images:
             findings += check_files(split, facts)
     findings += compare_frames(splits, shared.copies, facts)
@@ -74,6 +76,11 @@ def _notes(splits: Sequence[Split], *, with_images: bool) -> list[str]:
             f"images were not checked for {_names(without)}: none of them exists; the first "
             f"would be {without[0].labels.paths[0]}."
         )
+    notes += [
+        f"{split.name}: category {name} only groups others and has no box: no class."
+        for split in splits
+        for name in split.labels.group_categories
+    ]
     unsized = [split for split in splits if not split.has_size.all()]
     if unsized:
         notes.append(

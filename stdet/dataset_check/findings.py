@@ -22,6 +22,8 @@ TITLES = {
     "box_not_finite": "boxes with a value that is not finite",
     "box_empty": "boxes without area",
     "box_outside": "boxes outside the frame",
+    "no_boxes": "label files without a box that counts",
+    "category_unused": "categories that no box uses, which count as classes all the same",
     "numbering_gap": "gaps in the numbering of frames",
     "repeated_images": "frames with the same pixels within a split",
     "repeated_paths": "targets follow the same path twice within a split",

@@ -60,6 +60,27 @@ def check_boxes(split: Split) -> Iterator[Finding]:
             yield Finding(kind=kind, place=place_at(split, *place_of_row[row]), message=message)
 
 
+def check_classes(split: Split) -> Iterator[Finding]:
+    """Yield what leaves nothing to train on or to score, or gives a detector classes too many."""
+    labels = split.labels
+    if labels.is_ignored.all():
+        yield Finding(
+            kind="no_boxes",
+            place=whole_file(split),
+            num_frames=len(labels),
+            message="nothing to train on, and no score to choose a checkpoint by",
+        )
+    for name in labels.unused_categories:
+        yield Finding(
+            kind="category_unused",
+            place=whole_file(split),
+            num_frames=len(labels),
+            message=f"category {name} comes before one with boxes, so that a model needs "
+            f"{int(labels.class_ids.max()) + 1} classes; remove it, or set "
+            f"model.head.num_classes={int(labels.class_ids.max()) + 1}",
+        )
+
+
 def check_numbering(split: Split) -> Iterator[Finding]:
     """Yield every gap between two runs of one sequence."""
     for number, (before, after) in enumerate(itertools.pairwise(split.runs)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ TableStyle = Literal["text", "markdown", "latex", "csv"]
 
 _COLUMNS_PER_BLOCK = 6
 _NOTE_WIDTH = 100
+_FORMULA_STARTS = tuple("=+-@\t\r\n")
+_NUMBERS = re.compile(r"[-+]?[0-9.]*(?: \*| to [-+]?[0-9.]+)?")
+"""A score, a difference, an interval, or the sign of what is undefined."""
 _LATEX_ESCAPES = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "<": "$<$", ">": "$>$"}
 
 ROWS: Mapping[str, str] = {
@@ -216,5 +220,13 @@ def _latex(table: Table) -> list[str]:
 def _csv(table: Table) -> list[str]:
     """Notes are left out, since readers of CSV expect rows alone."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([table.header, *table.rows])
+    rows = [[_plain(cell) for cell in row] for row in (table.header, *table.rows)]
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue().splitlines()
+
+
+def _plain(cell: str) -> str:
+    """Put an apostrophe before a name that a spreadsheet would run as a formula."""
+    if cell.startswith(_FORMULA_STARTS) and not _NUMBERS.fullmatch(cell):
+        return f"'{cell}"
+    return cell

@@ -196,3 +196,25 @@ def test_unchecked_reading_keeps_bad_boxes(tmp_path):
     labels = read_coco_unchecked(tmp_path / "l.json", tmp_path)
     assert len(labels.boxes_xyxy) == 2
     assert np.isnan(labels.boxes_xyxy[0, 0])
+
+
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+@pytest.mark.parametrize(
+    ("value", "is_ignored"),
+    [
+        *((value, True) for value in (1, "1", True, 1.0, "true", "True")),
+        *((value, False) for value in (0, "0", False, "false", None)),
+    ],
+)
+def test_flags_of_ignored_boxes_are_read_as_tools_write_them(tmp_path, key, value, is_ignored):
+    content = _content()
+    content["annotations"][0][key] = value
+    assert _read(tmp_path, content).is_ignored.tolist() == [is_ignored, True]
+
+
+@pytest.mark.parametrize("value", [2, -1, "yes", [1], {}, float("nan"), "\ud800"])
+def test_flags_that_are_none_are_refused(tmp_path, value):
+    content = _content()
+    content["annotations"][0]["ignore"] = value
+    with pytest.raises(DataError, match=r"annotation 1 has ignore .*; expected 0 or 1"):
+        _read(tmp_path, content)

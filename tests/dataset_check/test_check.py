@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stdet.data.formats.coco_video import read_coco
 from stdet.dataset_check.check import check_dataset
 from stdet.dataset_check.findings import format_check
+from stdet.errors import DataError
 
 
 def _kinds(report) -> dict[str, int]:
@@ -258,4 +260,62 @@ def test_equal_names_with_other_boxes_are_other_frames_unless_the_images_are_the
 def test_targets_of_frames_without_boxes_stay_absent(split_writer):
     root = split_writer.write({"train": {"a": split_writer.path(0)}})
     _edit(root / "annotations/train.json", lambda content: content["annotations"].clear())
-    assert check_dataset([root]).findings == ()
+    assert _kinds(check_dataset([root])) == {"no_boxes": 1}
+
+
+def _export(images: int, categories: list[dict], category_id: int, num_boxes: int) -> dict:
+    """A COCO file of one sequence, as exports of other tools look."""
+    return {
+        "images": [
+            {"id": k, "file_name": f"s/{k}.png", "height": 30, "width": 40} for k in range(images)
+        ],
+        "annotations": [
+            {"id": k, "image_id": k, "category_id": category_id, "bbox": [3 + k, 4, 5, 5]}
+            for k in range(num_boxes)
+        ],
+        "categories": categories,
+    }
+
+
+def test_a_category_without_boxes_before_the_one_with_boxes_is_named(tmp_path):
+    categories = [{"id": 0, "name": "birds"}, {"id": 1, "name": "drone"}, {"id": 2, "name": "z"}]
+    (tmp_path / "a.json").write_text(json.dumps(_export(9, categories, 1, 9)))
+    (finding,) = check_dataset([tmp_path / "a.json"], with_images=False).findings
+    assert finding.kind == "category_unused"
+    assert "category 0 ('birds')" in finding.message
+    assert "model.head.num_classes=2" in finding.message
+
+
+def test_a_category_that_only_groups_others_is_no_class(tmp_path):
+    categories = [
+        {"id": 0, "name": "drones", "supercategory": "none"},
+        {"id": 1, "name": "drone", "supercategory": "drones"},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(_export(9, categories, 1, 9)))
+    report = check_dataset([tmp_path / "a.json"], with_images=False)
+    assert report.findings == ()
+    assert any("category 0 ('drones') only groups others" in note for note in report.notes)
+    labels = read_coco(tmp_path / "a.json", tmp_path, check_images=False)
+    assert labels.class_ids.tolist() == [0] * 9
+
+
+def test_labels_without_a_box_that_counts_are_found(tmp_path):
+    content = _export(9, [{"id": 1, "name": "drone"}], 1, 2)
+    for entry in content["annotations"]:
+        entry["iscrowd"] = "1"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    report = check_dataset([tmp_path / "a.json"], with_images=False)
+    assert [finding.kind for finding in report.findings] == ["no_boxes"]
+
+
+def test_sequences_of_one_folder_are_checked_apart_and_told(tmp_path):
+    content = _export(20, [{"id": 1, "name": "drone"}], 1, 20)
+    for k, image in enumerate(content["images"]):
+        image["file_name"] = f"x/s{k // 10}_{k % 10}.png"
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    report = check_dataset([tmp_path / "a.json"], with_images=False)
+    assert report.splits[0].num_sequences == 2
+    assert any("2 sequences by the beginnings of the names" in note for note in report.notes)
+    pattern = r"x/s(?P<frame>\d)_"
+    with pytest.raises(DataError, match="are both frame 0"):
+        check_dataset([tmp_path / "a.json"], with_images=False, sequence_pattern=pattern)

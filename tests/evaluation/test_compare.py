@@ -1,3 +1,6 @@
+import csv
+import dataclasses
+import io
 import json
 import re
 
@@ -104,3 +107,14 @@ def test_one_sequence_compares_without_intervals(save):
     table = compare_runs([read_run(save("a", [0.5])), read_run(save("b", [0.9]))])
     assert cells_of(table, "Pd")[3:] == ("+0.4000", "")
     assert "No intervals" in table.render("text")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+A1", "-A1", "@SUM(A1)", "\t=1", "=cmd|' /C calc'!A0"])
+def test_names_that_a_spreadsheet_would_run_are_quoted_and_numbers_are_not(save, name):
+    runs = [read_run(save("a", [0.2, 0.8])), read_run(save("b", [0.8, 0.1]))]
+    runs = [dataclasses.replace(runs[0], name=name), runs[1]]
+    rows = list(csv.reader(io.StringIO(compare_runs(runs).render("csv"))))
+    assert rows[0][1] == f"'{name}"
+    cells = [cell for row in rows[1:] for cell in row[1:] if cell and "rank" not in row[0]]
+    assert any(cell.startswith(("+", "-")) for cell in cells)
+    assert not any(cell.startswith("'") for cell in cells)

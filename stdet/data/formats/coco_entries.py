@@ -44,7 +44,8 @@ class CocoEntries:
         videos: With ``id``; empty where the file lists none.
         image_rows: Place of each image id in ``images``.
         class_ids: Class of each category id, from 0.
-        unused_categories: Names of the categories that no box uses, but for groups.
+        unused_categories: Names of classes that no box uses, though a later class is used.
+        group_categories: Names of the categories that are no classes.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class CocoEntries:
     image_rows: Mapping[Hashable, int]
     class_ids: Mapping[Hashable, int]
     unused_categories: tuple[str, ...]
+    group_categories: tuple[str, ...]
 
 
 def read_coco_entries(path: Path) -> CocoEntries:
@@ -85,8 +87,10 @@ def read_coco_entries(path: Path) -> CocoEntries:
     _require_known(path, annotations, "image_id", image_rows)
     _require_known(path, annotations, "category_id", {entry["id"]: 0 for entry in categories})
     used = {entry["category_id"] for entry in annotations}
-    classes = [entry for entry in categories if not _is_group(entry, categories, used)]
+    groups = [entry for entry in categories if _is_group(entry, categories, used)]
+    classes = [entry for entry in categories if entry not in groups]
     classes.sort(key=lambda entry: int(entry["id"]))
+    last_used = max(used, default=0)
     return CocoEntries(
         path=path,
         images=images,
@@ -95,8 +99,11 @@ def read_coco_entries(path: Path) -> CocoEntries:
         image_rows=image_rows,
         class_ids={entry["id"]: row for row, entry in enumerate(classes)},
         unused_categories=tuple(
-            shown(entry.get("name", entry["id"])) for entry in classes if entry["id"] not in used
+            _category_name(entry)
+            for entry in classes
+            if entry["id"] not in used and entry["id"] < last_used
         ),
+        group_categories=tuple(map(_category_name, groups)),
     )
 
 
@@ -171,6 +178,10 @@ def _require_known(
                 f"{path}: annotation {shown(entry['id'])} has {key} {shown(entry[key])}, which "
                 "the file does not define. Mend the file."
             )
+
+
+def _category_name(category: dict[str, Any]) -> str:
+    return f"{shown(category['id'])} ({shown(category.get('name', ''))})"
 
 
 def _is_group(

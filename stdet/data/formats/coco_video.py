@@ -135,6 +135,8 @@ def _parse(path: Path, root: Path) -> tuple[ImageLabels, list[dict[str, Any]]]:
         videos=stated_videos(coco),
         videos_by="video_id",
         frame_ids=stated_frames(coco),
+        unused_categories=coco.unused_categories,
+        group_categories=coco.group_categories,
     )
     return labels, annotations
 

@@ -41,6 +41,8 @@ class ImageLabels:
         videos: name of the video of each image where that is stated, else empty.
         videos_by: what states it, for the log; "" where it is the layout itself.
         frame_ids: number of the frame of each image where the file states it, else empty.
+        unused_categories: categories that no box uses, though they count as classes before others.
+        group_categories: categories that only group others, and are no classes.
     """
 
     where: str
@@ -54,6 +56,8 @@ class ImageLabels:
     videos: tuple[str, ...] = ()
     videos_by: str = ""
     frame_ids: tuple[int, ...] = ()
+    unused_categories: tuple[str, ...] = ()
+    group_categories: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -87,7 +87,8 @@ def _label(
     if source.num_declared is not None and len(boxes) > source.num_declared:
         raise DataError(
             f"{where}: has {len(boxes)} entries, but {source.path} has {source.num_declared} "
-            "frames; expected at most one entry per frame. Use the labels that belong to this video."
+            "frames; expected at most one entry per frame. Use the labels that belong to this "
+            "video."
         )
     frames = np.array([index for index, box in enumerate(boxes) if box != _ABSENT], np.int64)
     boxes_xyxy = xywh_to_xyxy(np.array([boxes[index] for index in frames], np.float64))
