@@ -17,9 +17,9 @@ _DEEP = IntensityScale(7000.0, 8000.0)
 
 
 def _scene(span: float, *, middle: float = 0.5, seed: int = 0) -> np.ndarray:
-    """Levels in [0, 1] whose central 95 % span so much."""
+    """Levels in [0, 1] whose central 90 % span so much."""
     rng = np.random.default_rng(seed)
-    return np.clip(middle + span * rng.uniform(-0.5, 0.5, _HW) / 0.95, 0, 1)
+    return np.clip(middle + span * rng.uniform(-0.5, 0.5, _HW) / 0.9, 0, 1)
 
 
 def _watched(frames: list[np.ndarray], scale: IntensityScale) -> list[str]:
@@ -51,6 +51,14 @@ def test_text_and_a_dead_line_do_not_hide_that_a_scene_is_faint():
     for frame in frames:
         frame[0], frame[5:8, 5:15] = 0, 255
     (warning,) = _watched(frames, EIGHT_BIT_SCALE)
+    assert "in all 3 frames the scene fills less than 8%" in warning
+
+
+def test_hot_object_that_squeezes_the_scene_is_warned_of():
+    frames = [_deep(_scene(0.04, middle=0.1, seed=seed)) for seed in range(3)]
+    for frame in frames:
+        frame[10:20, 10:22] = _deep(_scene(0.2, middle=0.8))[10:20, 10:22]  # 4 % of the frame.
+    (warning,) = _watched(frames, _DEEP)
     assert "in all 3 frames the scene fills less than 8%" in warning
 
 
