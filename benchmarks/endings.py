@@ -103,7 +103,7 @@ def is_part_of_track(found: dict[str, Any], whole: dict[str, Any]) -> bool:
     return all(
         content["frames"] == reference["frames"][: content["num_frames"]]
         and mot == [row for row in rows if int(row.split(",")[0]) <= content["num_frames"]]
-        and content["is_complete"] == (content["num_frames"] == reference["num_frames"])
+        and content["is_complete"] <= (content["num_frames"] == reference["num_frames"])
         for content, mot in found.values()
     )
 

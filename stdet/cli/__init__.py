@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        complain(f"out of memory ({reason_of(error)}); {_LESS_MEMORY}.")
+        complain(f"out of memory ({reason_of(error)}); {_LESS_MEMORY}. {_notes(error)}".rstrip())
         return 2
     except KeyboardInterrupt as interrupt:
         complain(_interruption(interrupt))
@@ -108,5 +108,10 @@ def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
 
 def _interruption(interrupt: KeyboardInterrupt) -> str:
     """Say what ended the run and what it has left."""
-    notes = " ".join(getattr(interrupt, "__notes__", ())) or "Finished outputs are kept."
-    return f"interrupted ({interrupt or 'SIGINT'}). {notes}"
+    notes = _notes(interrupt) or "Finished outputs are kept."
+    return f"interrupted ({str(interrupt) or 'SIGINT'}). {notes}"
+
+
+def _notes(error: BaseException) -> str:
+    """Return what was said about an error on its way: what is kept."""
+    return " ".join(getattr(error, "__notes__", ()))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stdet.cli.arguments import add_config, add_format_option
+from stdet.cli.terminal import say
 
 
 def add_ablate(commands: Any) -> None:
@@ -34,7 +35,7 @@ def _run_ablate(args: argparse.Namespace) -> int:
     run_dir = args.run_dir or Path("runs") / "ablation" / args.config.stem
     result = run_ablation(read_grid(args.config, args.overrides), run_dir=run_dir)
     if result is not None:
-        print(result.summary.render(args.format), end="")
+        say(result.summary.render(args.format))
         for path in result.files:
-            print(path)
+            say(path)
     return 0

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _MAX_NUMBER = 2**31
 """No count of frames or pixels is larger; beyond it numbers overflow in libraries."""
 
+_MAX_JOBS = 1024
+_MAX_SHOWN = 40
+"""Characters of a wrong argument that a message repeats."""
+
 _Number = TypeVar("_Number", int, float)
 
 WEIGHTS_HELP = "name of shipped weights, or a .safetensors file of `stdet train`"
@@ -119,6 +123,14 @@ def positive(text: str) -> int:
     return value
 
 
+def jobs(text: str) -> int:
+    """Read a number of processes."""
+    value = positive(text)
+    if value > _MAX_JOBS:
+        raise argparse.ArgumentTypeError(f"{value} is above {_MAX_JOBS}")
+    return value
+
+
 def positive_number(text: str) -> float:
     """Read a number above 0."""
     value = _number(text, float, "number")
@@ -131,7 +143,7 @@ def _number(text: str, kind: type[_Number], expected: str) -> _Number:
     try:
         value = kind(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a {expected}") from None
+        raise argparse.ArgumentTypeError(f"{_shown(text)!r} is not a {expected}") from None
     if abs(value) > _MAX_NUMBER:
         raise argparse.ArgumentTypeError(f"{text} is larger than {_MAX_NUMBER}")
     return value
@@ -141,5 +153,9 @@ def size_hw(text: str) -> tuple[int, int]:
     """Read HEIGHTxWIDTH."""
     sides = re.fullmatch(r"0*([1-9][0-9]{0,4})x0*([1-9][0-9]{0,4})", text)
     if sides is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, such as 512x640")
+        raise argparse.ArgumentTypeError(f"{_shown(text)!r} is not HEIGHTxWIDTH, such as 512x640")
     return int(sides[1]), int(sides[2])
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

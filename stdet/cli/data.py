@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stdet.cli.arguments import check_outputs
+from stdet.cli.terminal import say
 
 
 def add_data(commands: Any) -> None:
@@ -62,10 +63,10 @@ def _run_data_check(args: argparse.Namespace) -> int:
     report = check_dataset(
         args.roots, with_images=not args.no_images, sequence_pattern=_pattern(args)
     )
-    print(format_check(report))
+    say(format_check(report))
     if args.json is not None:
         write_check(args.json, report)
-        print(args.json)
+        say(args.json)
     return 3 if report.findings else 0
 
 
@@ -78,10 +79,10 @@ def _run_data_stats(args: argparse.Namespace) -> int:
 
     check_outputs(args)
     statistics = dataset_statistics(args.roots, sequence_pattern=_pattern(args))
-    print(format_statistics(statistics))
+    say(format_statistics(statistics))
     if args.json is not None:
         write_statistics(args.json, statistics)
-        print(args.json)
+        say(args.json)
     return 0
 
 

@@ -14,6 +14,7 @@ from stdet.cli.arguments import (
     load,
     size_hw,
 )
+from stdet.cli.terminal import say
 from stdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _run_evaluate(args: argparse.Namespace) -> int:
         report = _score_split(args)
     if args.json is not None:
         write_report(args.json, report)
-        print(args.json)
+        say(args.json)
     return 0
 
 
@@ -90,7 +91,7 @@ def _score_split(args: argparse.Namespace) -> Report:
         scored = evaluate_split(config, weights=args.weights, split=args.split, device=args.device)
     else:
         scored = evaluate_classical(config, method=args.detector, split=args.split)
-    print(report_table(scored.report).render(args.format), end="")
+    say(report_table(scored.report).render(args.format))
     if args.report is not None:
         _write_html(
             args,
@@ -114,12 +115,12 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
         if args.report is not None:
             raise ConfigError("evaluate: --report shows boxes; leave it out for masks.")
         masks = score_masks(args.truth, args.predictions, radius_px=config.evaluation.pd_radius_px)
-        print(format_mask_table(masks))
+        say(format_mask_table(masks))
         return masks
     scores = score_files(args.truth, args.predictions, config, image_hw=args.size)
     if scores.targets and args.format == "text":
-        print(format_target_table(scores.targets))
-    print(report_table(scores.report).render(args.format), end="")
+        say(format_target_table(scores.targets))
+    say(report_table(scores.report).render(args.format))
     if args.report is not None:
         _write_html(
             args,
@@ -135,7 +136,7 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
 def _write_html(args: argparse.Namespace, **content: Any) -> None:
     from stdet.evaluation.html_report import write_html_report
 
-    print(write_html_report(args.report, **content))
+    say(write_html_report(args.report, **content))
 
 
 def add_compare(commands: Any) -> None:
@@ -159,5 +160,5 @@ def _run_compare(args: argparse.Namespace) -> int:
 
     if len(args.runs) < 2:
         raise ConfigError("compare: give at least two runs.")
-    print(compare_runs([read_run(path) for path in args.runs]).render(args.format), end="")
+    say(compare_runs([read_run(path) for path in args.runs]).render(args.format))
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stdet.cli.arguments import add_config, check_outputs, load, size_hw
+from stdet.cli.terminal import say
 
 
 def add_info(commands: Any) -> None:
@@ -35,8 +36,8 @@ def _run_info(args: argparse.Namespace) -> int:
 
     check_outputs(args)
     info = describe_model(load(args).model, native_hw=args.size)
-    print(format_info(info))
+    say(format_info(info))
     if args.json is not None:
         write_info(args.json, info)
-        print(args.json)
+        say(args.json)
     return 0

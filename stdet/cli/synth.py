@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stdet.cli.arguments import add_config, positive
+from stdet.cli.arguments import add_config, jobs
+from stdet.cli.terminal import say
 
 
 def add_synth(commands: Any) -> None:
@@ -32,7 +33,7 @@ def add_synth(commands: Any) -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=positive,
+        type=jobs,
         default=_num_processors(),
         help="sequences generated at the same time (processors: %(default)s)",
     )
@@ -52,14 +53,14 @@ def _run_synth(args: argparse.Namespace) -> int:
         match = match_labels(config, args.match)
         config = match.config
     written = write_dataset(config, args.out, overwrite=args.overwrite, num_processes=args.jobs)
-    print(
+    say(
         f"{written.folder}: {written.num_sequences} sequences, {written.num_frames:,} frames, "
         f"{written.num_targets:,} targets; truth {written.truth_sha256[:12]}"
     )
     if match is not None:
         from stdet.dataset_synthesis.match import write_match
 
-        print(write_match(args.out, match))
+        say(write_match(args.out, match))
     return 0
 
 

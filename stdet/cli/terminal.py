@@ -17,8 +17,8 @@ BROKEN_PIPE_CODE = 141
 
 
 def say(text: object) -> None:
-    """Print a result on stdout; its lines are escaped one by one."""
-    print(_escaped(str(text)))
+    """Print a result on stdout, its lines escaped one by one, with one newline at its end."""
+    print(_escaped(str(text).removesuffix("\n")))
 
 
 def complain(text: object) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stdet.cli.arguments import add_config, load
+from stdet.cli.terminal import say
 
 
 def add_train(commands: Any) -> None:
@@ -35,6 +36,6 @@ def _run_train(args: argparse.Namespace) -> int:
     result = train(load(args), run_dir=run_dir, overwrite=args.overwrite)
     if result is not None:
         if result.best_weights is not None:
-            print(f"best epoch {result.best['epoch']}: {result.best_weights}")
-        print(f"last epoch: {result.last_weights}")
+            say(f"best epoch {result.best['epoch']}: {result.best_weights}")
+        say(f"last epoch: {result.last_weights}")
     return 0

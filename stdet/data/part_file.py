@@ -54,10 +54,10 @@ class PartFile:
         return self
 
     def write(self, text: str, *, ending: str = "") -> None:
-        """Append text, and write an ending behind it that the next text replaces.
+        r"""Append text, and write an ending behind it that the next text replaces.
 
         Args:
-            text: ASCII.
+            text: Written as UTF-8; bytes of a file name that are none, as ``\udce9``.
             ending: What makes a whole file of what was written so far, such as closing brackets.
 
         Raises:
@@ -66,7 +66,7 @@ class PartFile:
         """
         before = (self._size, self._ending)
         with uninterrupted():
-            self._put(text.encode("ascii"), ending.encode("ascii"))
+            self._put(_encoded(text), _encoded(ending))
         self._before = before
 
     def undo(self) -> None:
@@ -141,6 +141,10 @@ class PartFile:
             file.truncate()
         self._is_torn = False
         self._size, self._ending = size, ending
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _write_at(file: io.FileIO, position: int, data: bytes) -> None:

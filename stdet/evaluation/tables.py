@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from stdet.errors import printable
 from stdet.evaluation.report import Report
 from stdet.evaluation.scores import Rules, Scores
 
@@ -91,7 +92,13 @@ class Table:
     def render(self, style: TableStyle) -> str:
         """Return the table as text, Markdown, LaTeX (booktabs) or CSV, ending with a newline."""
         render = {"text": _text, "markdown": _markdown, "latex": _latex, "csv": _csv}[style]
-        return "\n".join(render(self)) + "\n"
+        # Names of sequences come from files, and may hold a newline or an escape.
+        shown = Table(
+            header=tuple(map(printable, self.header)),
+            rows=tuple(tuple(map(printable, row)) for row in self.rows),
+            notes=tuple(map(printable, self.notes)),
+        )
+        return "\n".join(render(shown)) + "\n"
 
 
 def report_table(report: Report) -> Table:

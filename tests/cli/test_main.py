@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,7 +57,9 @@ def test_module_runs_as_a_program():
         (["info", "c.yaml", "--size", "1000000000x1000000000"], "is not HEIGHTxWIDTH"),
         (["info", "c.yaml", "--size", "\u0663x\u00b2"], "is not HEIGHTxWIDTH"),
         (["track", "a.mp4", "--start", "9" * 30], "is larger than 2147483648"),
-        (["track", "a.mp4", "--frames", "9" * 5000], "is not a whole number"),
+        (["track", "a.mp4", "--frames", "9" * 5000], "999...' is not a whole number"),
+        (["info", "c.yaml", "--size", "9" * 9999 + "x1"], "999...' is not HEIGHTxWIDTH"),
+        (["synth", "c.yaml", "--out", "o", "--jobs", "99999"], "--jobs: 99999 is above 1024"),
     ],
 )
 def test_wrong_argument_ends_with_code_2_and_says_which(cli, argv, message):
@@ -157,3 +160,30 @@ def test_other_runtime_errors_are_bugs_and_show_their_traceback(cli, tmp_path, m
     monkeypatch.setattr("stdet.info.describe_model", fail)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         cli("info", tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")])
+def test_output_folder_that_is_none_is_one_line(refused, tmp_path, make):
+    out = tmp_path / "o"
+    make(out)
+    (tmp_path / "s.yaml").write_text("seed: 1\n")
+    line = refused("synth", tmp_path / "s.yaml", "--out", out)
+    assert line == f"stdet: {out}: is no folder; name a folder with --out."
+
+
+def test_path_that_the_system_refuses_is_one_line(refused, tmp_path):
+    (tmp_path / "c.yaml").write_text("")
+    long = tmp_path / ("n" * 300)
+    assert "File name too long" in refused("info", tmp_path / "c.yaml", "--json", long)
+    assert "name" in refused("evaluate", tmp_path / "c.yaml", "--report", long)
+
+
+def test_error_of_the_system_without_a_path_is_a_bug(cli, monkeypatch, tmp_path):
+    from stdet import track_files
+
+    def fail(*_: object) -> None:
+        raise OSError("a bug")
+
+    monkeypatch.setattr(track_files, "track_to_files", fail)
+    with pytest.raises(OSError, match="a bug"):
+        cli("track", "x")

@@ -115,7 +115,14 @@ class TrackJsonWriter:
         if self.is_complete or self.footer or not self.num_frames:
             footer = {**self.footer, "num_missing": self._num_missing}
             ending = _ending(footer, self.num_frames, is_complete=self.is_complete)
-            self._file.write("" if self.num_frames else self._header, ending=ending)
+            try:
+                self._file.write("" if self.num_frames else self._header, ending=ending)
+            except DataError:
+                if not self.num_frames:
+                    raise
+                # A full disk has room for no footer, but for an ending like the one there.
+                ending = _ending({}, self.num_frames, is_complete=self.is_complete)
+                self._file.write("", ending=ending)
 
     def commit(self, path: Path | None = None) -> None:
         """Give the file its name, or another; call ``finish`` before."""
