@@ -50,8 +50,8 @@ LARGE_MEGAPIXELS = 4.0
 _GIGABYTES_PER_MEGAPIXEL = 0.4
 _CORE_SECONDS_PER_MEGAPIXEL = 1.7
 """Of `stdet_n` with 24 frames registered, as `benchmarks/load.py` measures them."""
-MAX_BRIDGED = 0
-"""Frames that may be missing without a new start of the detector (``docs/decisions/0004``)."""
+MAX_BRIDGED = 4
+"""Frames that may be missing without a new start of the detector (``docs/decisions/0019``)."""
 
 
 class FrameDetector(Protocol):

@@ -19,6 +19,7 @@ from stdet.errors import IncompleteInputError
 from stdet.evaluation.report import SequenceResult, evaluate_sequences
 from stdet.models.build import build_detector
 from stdet.pipeline import (
+    MAX_BRIDGED,
     PathScoredDetector,
     StreamingDetector,
     StreamingTracker,
@@ -331,7 +332,18 @@ def test_tracks_are_predicted_over_an_unreadable_frame(tracker_of, num_future_fr
     assert [t.frame.index for t in tracked] == [0, 1, 2, 4, 5]
     assert [t.tracks.track_ids.tolist() for t in tracked] == [[], [1], [1], [1], [1]]
     assert [pushed for _, pushed in tracker.seen] == (
-        [1, 2, 3, 1, 2] if num_future_frames == 0 else [3, 3, 3, 2, 2]
+        [1, 2, 3, 4, 5] if num_future_frames == 0 else [3, 4, 5, 5, 5]
+    )
+
+
+@pytest.mark.parametrize("num_missing", [MAX_BRIDGED, MAX_BRIDGED + 1])
+def test_detector_starts_anew_after_a_long_hole_alone(tracker_of, num_missing):
+    tracker = tracker_of()
+    indices = [0, 1, 2, 3 + num_missing, 4 + num_missing]
+    tracked = list(tracker.run(_StubSource(indices)))
+    assert [t.frame.index for t in tracked] == indices
+    assert [pushed for _, pushed in tracker.seen] == (
+        [1, 2, 3, 4, 5] if num_missing <= MAX_BRIDGED else [1, 2, 3, 1, 2]
     )
 
 
