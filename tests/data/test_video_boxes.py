@@ -113,3 +113,26 @@ def test_folder_without_videos_and_missing_file_are_refused(tmp_path):
         read_video_boxes(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         read_video_boxes(tmp_path / "boxes.json")
+
+
+def _write_with_hole(path: Path) -> None:
+    with VideoWriter(path, hw=HW, fps=10.0) as writer:
+        for position in (0, 1, 2, 5, 6, 7):
+            writer.write(np.full((*HW, 3), 20 * position, np.uint8), position=position)
+
+
+def test_entries_follow_the_time_of_a_video_with_holes(tmp_path):
+    _write_with_hole(tmp_path / "a.mp4")
+    boxes = [[at, 2, 3, 4] for at in range(8)]
+    boxes[3] = boxes[4] = None
+    (video,) = read_video_boxes(_write_json(tmp_path, boxes))
+    assert video.annotation.num_frames == 8
+    assert video.annotation.frame_indices.tolist() == [0, 1, 2, 5, 6, 7]
+    assert abs(int(video.source.read(6).mean()) - 120) <= 3
+    assert abs(int(video.source.read(4).mean()) - 40) <= 3  # As a player shows it.
+
+
+def test_entries_that_count_the_pictures_of_a_video_with_holes_are_refused(tmp_path):
+    _write_with_hole(tmp_path / "a.mp4")
+    with pytest.raises(DataError, match=r"lie at 8 frame times .*is frame 3\)"):
+        read_video_boxes(_write_json(tmp_path, [[at, 2, 3, 4] for at in range(6)]))

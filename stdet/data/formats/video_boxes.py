@@ -10,7 +10,8 @@ corner, x2 = x + width without + 1, and one entry per frame from the first frame
   ``0,0,0,0`` where the target is absent.
 
 The box of a frame is the same target throughout the video, so its track id is 1. Frames of the
-video after the last entry are not part of the sequence: nothing is known about them.
+video after the last entry are not part of the sequence: nothing is known about them. An entry is
+of a frame index, which follows time: where the video dropped a frame, its index has one, too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from stdet.data.formats.image_labels import usable_boxes
 from stdet.data.formats.mot_rows import LARGEST_NUMBER
 from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.frame_source import FrameSource, open_source
+from stdet.data.video import PyAvVideo
 from stdet.errors import DataError, printable, shown
 from stdet.text_file import read_json, read_text_lines
 from stdet.types import SequenceAnnotation
@@ -90,6 +92,7 @@ def _label(
             "frames; expected at most one entry per frame. Use the labels that belong to this "
             "video."
         )
+    _check_time(source, where, len(boxes))
     frames = np.array([index for index, box in enumerate(boxes) if box != _ABSENT], np.int64)
     boxes_xyxy = xywh_to_xyxy(np.array([boxes[index] for index in frames], np.float64))
     usable = usable_boxes(
@@ -112,6 +115,20 @@ def _label(
         is_ignored=np.zeros(num, np.bool_),
     )
     return LabelledVideo(source=source, annotation=annotation)
+
+
+def _check_time(source: FrameSource, where: str, num_entries: int) -> None:
+    """Refuse labels that count the pictures of a video in which frames are missing."""
+    if not isinstance(source, PyAvVideo) or not source.info.num_holes:
+        return
+    info = source.info
+    if num_entries == info.num_pictures:
+        raise DataError(
+            f"{where}: has {num_entries} entries, one per picture of {source.path}, but those lie "
+            f"at {info.num_frames} frame times (the first without one is frame "
+            f"{info.first_hole}); expected an entry per frame time. Put null where there is no "
+            "picture, or export the video at a constant frame rate."
+        )
 
 
 def _sidecar_entries(folder: Path) -> Iterator[tuple[Path, str, list[Box]]]:
