@@ -49,6 +49,8 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
         ):
             distributed.wait_for_all()
             trainer = _build(config, run_dir / NEW_NAME if overwrite else run_dir)
+            if is_first:
+                _describe(trainer, run_dir=run_dir)
             result = trainer.run(settle=_settling(run_dir) if overwrite and is_first else None)
         return result if is_first else None
     finally:
@@ -82,16 +84,13 @@ def _build(config: StdetConfig, run_dir: Path) -> Trainer:
             "No validation split (data.validation_sequences is empty): no best checkpoint "
             "and no operating point will be chosen."
         )
-    trainer = Trainer(
+    return Trainer(
         config,
         train_sequences=train_sequences,
         validation_sequences=validation,
         run_dir=run_dir,
         sources=sources if config.data.extra_sources else (),
     )
-    if trainer.is_first:
-        _describe(trainer, train_sequences=len(train_sequences), validation=len(validation))
-    return trainer
 
 
 def _settling(run_dir: Path) -> Callable[[], Path]:
@@ -104,7 +103,7 @@ def _settling(run_dir: Path) -> Callable[[], Path]:
     return settle_here
 
 
-def _describe(trainer: Trainer, *, train_sequences: int, validation: int) -> None:
+def _describe(trainer: Trainer, *, run_dir: Path) -> None:
     """Say what is about to happen."""
     config = trainer.config
     log.info(
@@ -113,10 +112,10 @@ def _describe(trainer: Trainer, *, train_sequences: int, validation: int) -> Non
         config.model.name,
         trainer.device,
         len(trainer.dataset),
-        train_sequences,
+        len(trainer.dataset.sequences),
         len(trainer.batches),
         config.train.epochs,
-        validation,
+        len(trainer.validation_sequences),
         config.train.seed,
-        trainer.run_dir,
+        run_dir,
     )

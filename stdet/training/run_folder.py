@@ -103,6 +103,11 @@ def hold_run_folder(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> I
         DataError: If another run writes there, or the folder cannot be written.
     """
     mode = file_mode(run_dir, kind=ConfigError)
+    if not _is_utf8(run_dir):
+        raise ConfigError(
+            f"{run_dir}: the name is not UTF-8, which curves of TensorBoard need; name another "
+            "folder with --run-dir."
+        )
     if mode is None and run_dir.is_symlink():
         raise ConfigError(f"{run_dir}: is a link to nothing; name a folder with --run-dir.")
     if mode is not None and not run_dir.is_dir():
@@ -124,6 +129,15 @@ def hold_run_folder(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> I
         else:
             check_same_run(config, run_dir)
         yield
+
+
+def _is_utf8(path: Path) -> bool:
+    """Say whether a path is UTF-8, made absolute as libraries do."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def settle(run_dir: Path) -> None:

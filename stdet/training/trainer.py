@@ -189,16 +189,28 @@ class Trainer:
                         self._move_to(settle(), run_log)
                         settle = None
                 distributed.wait_for_all()
-        if self.is_first and self.best and self.best["map50"] == 0:
-            log.warning(
-                "No validated epoch found a target (mAP50 0): the weights are of no use yet. "
-                "Train longer, or look at the data with `stdet data check`."
-            )
+        if self.is_first:
+            self._warn_of_useless_weights()
         return TrainResult(
             best_weights=self.run_dir / BEST_NAME if self.best else None,
             last_weights=self.run_dir / LAST_NAME,
             best=self.best,
         )
+
+    def _warn_of_useless_weights(self) -> None:
+        """Say where validation has chosen nothing that `stdet track` could use."""
+        if not self.best:
+            return
+        if self.best["map50"] == 0:
+            log.warning(
+                "No validated epoch found a target (mAP50 0): the weights are of no use yet. "
+                "Train longer, or look at the data with `stdet data check`."
+            )
+        if self.best["confidence"] is None:
+            log.warning(
+                "Validation gives no usable operating point, none is stored: `stdet track` takes %g.",
+                DEFAULT_CONFIDENCE,
+            )
 
     def _move_to(self, run_dir: Path, run_log: RunLog) -> None:
         """Go on in another folder, into which the files of the run were copied."""
@@ -242,11 +254,7 @@ class Trainer:
                 f"{self.schedule.last_epoch + 1}, clips {', '.join(batch.clip_names)}: "
                 f"{_describe_terms(terms)}. Lower train.learning_rate, or use "
                 "train.precision=fp32"
-                + (
-                    f"; {self.run_dir / RESUME_NAME} has the last finished epoch."
-                    if self.epoch
-                    else "."
-                )
+                + (f"; {self.run_dir / RESUME_NAME} has the last epoch." if self.epoch else ".")
             )
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -306,13 +314,6 @@ class Trainer:
             # Nothing was hit, or nothing tells targets from clutter: such a threshold would make
             # every later run silent, or drown it.
             summary["confidence"] = None
-            log.warning(
-                "epoch %d: validation gives no usable operating point (%g), none is stored; "
-                "`stdet track` takes %g.",
-                self.epoch,
-                result.confidence,
-                DEFAULT_CONFIDENCE,
-            )
         self.best = {"epoch": self.epoch, **summary}
         self._save_weights(BEST_NAME, summary["confidence"])
 
