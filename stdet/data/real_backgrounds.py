@@ -17,6 +17,7 @@ from stdet.data.frame_numbers import natural_key
 from stdet.data.frame_source import IMAGE_SUFFIXES, measure_intensity, open_source
 from stdet.data.image_folder import read_image
 from stdet.errors import DataError
+from stdet.regular_file import file_mode
 from stdet.synthesis import RealBackground, SceneConfig, resolve_scene
 from stdet.types import FloatArray
 
@@ -40,7 +41,7 @@ def find_backgrounds(paths: Sequence[Path]) -> list[Path]:
         if glob.has_magic(str(given)):
             names = sorted(glob.glob(str(given)), key=natural_key)
             matches = [Path(name) for name in names]
-        if not matches or not matches[0].exists():
+        if not matches or file_mode(matches[0]) is None:
             raise DataError(
                 f"{path}: no background found; name images, folders of images or videos without "
                 "targets in background.paths, or take 'real' out of background.kinds."
