@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,8 @@ from stdet.pipeline import (
 )
 from stdet.progress import ProgressBar
 from stdet.types import FloatArray, Tracks
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,6 +147,7 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
         _check_same_scores(config.tracker.lookahead, stored.tracker.lookahead, weights)
     config = _operating_at(config, operating_point(loaded))
     sequences = load_sequences(config.data, split)
+    _warn_of_unknown_classes(sequences, config.model.head.num_classes)
     streaming = StreamingDetector(
         detector, model=config.model, config=config.postprocess, device=choose_device(device)
     )
@@ -169,6 +173,21 @@ def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> 
         load_sequences(config.data, split),
         title=f"evaluating {split}",
     )
+
+
+def _warn_of_unknown_classes(sequences: AbstractSequence[Sequence], num_classes: int) -> None:
+    """Say which truth the model cannot find because it does not have its class."""
+    classes = {
+        int(class_id) for sequence in sequences for class_id in sequence.annotation.class_ids
+    }
+    unknown = sorted(class_id for class_id in classes if class_id >= num_classes)
+    if unknown:
+        log.warning(
+            "The labels use class %s (counted from 0), but the model has %d: those targets count "
+            "as missed.",
+            ", ".join(map(str, unknown[:5])),
+            num_classes,
+        )
 
 
 def _check_same_scores(lookahead: int | None, stored: int | None, weights: str) -> None:

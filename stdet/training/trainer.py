@@ -208,7 +208,8 @@ class Trainer:
             )
         if self.best["confidence"] is None:
             log.warning(
-                "Validation gives no usable operating point, none is stored: `stdet track` takes %g.",
+                "Validation gives no usable operating point, none is stored: `stdet track` takes "
+                "%g.",
                 DEFAULT_CONFIDENCE,
             )
 

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from stdet.checkpoint import load_weights
+from stdet.checkpoint import load_weights, save_weights
 from stdet.cli import main
 from stdet.config import PostprocessConfig, save_config
 from stdet.errors import ConfigError, DataError, TrainingError
+from stdet.models.build import build_detector
+from stdet.scoring import evaluate_split
 from stdet.training import trainer as trainer_module
 from stdet.training.run import train
 from stdet.training.trainer import Trainer
@@ -167,3 +169,21 @@ def test_command_without_validation_names_no_best_weights(tiny_run, tmp_path, ca
     assert "best" not in out
     (named,) = (line.removeprefix("last epoch: ") for line in out.splitlines())
     assert Path(named).exists()
+
+
+def test_truth_of_a_class_that_the_model_lacks_is_told_when_it_is_scored(
+    tiny_run, tmp_path, caplog
+):
+    config = tiny_run()
+    save_weights(tmp_path / "w.safetensors", build_detector(config.model).state_dict(), config, {})
+    path = config.data.root / config.data.train_annotations
+    content = json.loads(path.read_text())
+    known = content["categories"][0]["id"]
+    content["categories"].append({"id": known + 7, "name": "bird"})
+    for row in content["annotations"][::2]:
+        row["category_id"] = known + 7
+    path.write_text(json.dumps(content))
+    evaluate_split(
+        config, weights=str(tmp_path / "w.safetensors"), split="validation", device="cpu"
+    )
+    assert "labels use class 1 (counted from 0), but the model has 1" in caplog.text
