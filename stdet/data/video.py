@@ -79,6 +79,8 @@ def open_video(
             info.stream.number,
             info.stream.num_streams,
         )
+    if not len(info.times):
+        _LOGGER.info("%s: frames are counted, since its times cannot be trusted.", path)
     if info.num_holes:
         _LOGGER.info(
             "%s: %d of %d frame times have no picture, the first at frame %d; tracks are "

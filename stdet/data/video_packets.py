@@ -92,6 +92,8 @@ class PacketNotes:
         self._dts: list[int | None] = []
         self._is_blank: list[bool] = []
         self._keyframe_pts: list[int] = []
+        self._last_keyframe = 0
+        self._starts_anew = False
         self.end_is_corrupt = False
         """The container itself calls the last packet damaged."""
         self.num_discarded = 0
@@ -113,7 +115,15 @@ class PacketNotes:
         self._is_blank.append(self._codec == "mpeg4" and 8 * packet.size < self._num_blocks + 32)
         self.end_is_corrupt = packet.is_corrupt
         if packet.is_keyframe and packet.pts is not None and not packet.is_corrupt:
-            self._keyframe_pts.append(packet.pts)
+            self._add_keyframe(packet.pts)
+
+    def _add_keyframe(self, pts: int) -> None:
+        """Note a key frame; its clock starts anew where key frames are not in order of time."""
+        is_second_field = len(self) - self._last_keyframe == 1
+        if self._keyframe_pts and pts <= self._keyframe_pts[-1] and not is_second_field:
+            self._starts_anew = True
+        self._keyframe_pts.append(pts)
+        self._last_keyframe = len(self)
 
     def keyframe_times(self) -> IntArray:
         """Return the presentation times of key frames, increasing."""
@@ -124,12 +134,12 @@ class PacketNotes:
         return self._keyframe_pts[0] if self._keyframe_pts else None
 
     def presentation_times(self) -> IntArray:
-        """Return the times in order, or nothing where some are unknown.
+        """Return the times in order, or nothing where some are unknown or a clock starts anew.
 
         Packets that share a time share a picture.
         """
         times = [pts for pts in self._pts if pts is not None]
-        if len(times) < len(self._pts):
+        if len(times) < len(self._pts) or self._starts_anew:
             return np.zeros(0, np.int64)
         return np.unique(np.array(times, np.int64))
 

@@ -169,6 +169,30 @@ def test_clock_that_jumps_by_a_day_is_not_believed(tmp_path: Path):
     assert _indices(path) == list(range(40))
 
 
+def test_recordings_joined_with_their_clocks_are_read_whole(tmp_path: Path):
+    parts = [
+        write_video(tmp_path / f"{at}.ts", range(at, at + 30), times=range(30)) for at in (0, 30)
+    ]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with open_source(path) as source:
+        frames, error = _cut_short(source)
+    # The container calls the packet at the joint damaged.
+    assert "read 59 of 60 frames" in error
+    assert [frame.index for frame in frames] == list(range(59))
+    assert all(tells(frame.pixels, frame.index + (frame.index > 28)) for frame in frames)
+
+
+def test_transport_stream_recorded_from_the_middle_is_healthy(tmp_path: Path):
+    path = write_video(tmp_path / "a.ts", range(60), options={"g": "20"})
+    content = path.read_bytes()
+    path.write_bytes(content[188 * 12 :])
+    with open_source(path) as source:
+        frames = list(source.frames())
+    assert [frame.index for frame in frames] == list(range(40))
+    assert all(tells(frame.pixels, frame.index + 20) for frame in frames)
+
+
 @pytest.mark.parametrize("tag", ["00:00:06.000000000", "2400000000", "x:y:z", "1:2", ""])
 def test_duration_tag_is_a_hint(tmp_path: Path, tag: str):
     path = write_video(tmp_path / "a.mkv", range(30))
