@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scenes import SyntheticConfig, generate
+from video_files import write_streams, write_video
 
 import stdet
 from stdet.classical.methods import METHODS, OPERATING_POINTS
@@ -404,3 +405,27 @@ def test_frames_above_the_limit_are_refused_until_it_is_raised(track, track_refu
     assert "declares frames of 50x40 (0.002 megapixels), the limit is 0.001" in line
     track(source, "--max-megapixels", "0.002", "--no-video")
     assert (tmp_path / "o" / "clip.json").exists()
+
+
+def test_stream_is_chosen_and_stands_in_the_header(track, track_refused, tmp_path):
+    path = write_streams(tmp_path / "two.mkv", default=1, sizes=[(32, 48), (48, 64)])
+    assert track(path, "--no-video", "--frames", 2, out=tmp_path / "a").code == 0
+    content = json.loads((tmp_path / "a" / "two.json").read_text())
+    assert (content["stream"], content["num_streams"], content["image_hw"]) == (1, 2, [48, 64])
+    assert track(path, "--no-video", "--frames", 2, "--stream", 0, out=tmp_path / "b").code == 0
+    content = json.loads((tmp_path / "b" / "two.json").read_text())
+    assert (content["stream"], content["num_streams"], content["image_hw"]) == (0, 2, [32, 48])
+    assert "has no video stream 2; it has 2" in track_refused(path, "--stream", 2)
+
+
+def test_holes_in_time_keep_their_time_in_every_output(track, tmp_path):
+    indices = [*range(8), *range(12, 20)]
+    path = write_video(tmp_path / "holes.mp4", indices)
+    assert track(path).code == 0
+    content = json.loads((tmp_path / "o" / "holes.json").read_text())
+    assert [frame["frame_index"] for frame in content["frames"]] == indices
+    assert (content["num_frames"], content["num_missing"], content["fps"]) == (16, 4, 25)
+    assert content["is_complete"]
+    with open_source(tmp_path / "o" / "holes.mp4") as drawn:
+        assert [frame.index for frame in drawn.frames()] == indices
+        assert drawn.fps == 25
