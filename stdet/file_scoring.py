@@ -31,6 +31,7 @@ from stdet.errors import DataError
 from stdet.evaluation.per_target import TargetRow, score_targets
 from stdet.evaluation.report import Report, evaluate_sequences, named_subsets
 from stdet.evaluation.sequence_result import SequenceResult, SparseDetections
+from stdet.regular_file import file_mode
 from stdet.types import (
     UNKNOWN_TRACK_ID,
     Detections,
@@ -97,7 +98,7 @@ def score_files(
             not known.
     """
     for path in (truth, predictions):
-        if not path.exists():
+        if file_mode(path) is None:
             raise DataError(f"{path}: cannot be read (No such file or folder); check the path.")
     if truth.is_dir():
         scorables = _score_folders(truth, predictions, image_hw)

@@ -28,6 +28,7 @@ from stdet.data.image_folder import ImageFolder
 from stdet.data.image_runs import cut_into_runs
 from stdet.data.memory_source import MemorySource
 from stdet.errors import ConfigError, DataError
+from stdet.regular_file import file_mode
 from stdet.types import FloatArray, SequenceAnnotation
 
 Split = Literal["train", "validation", "test"]
@@ -236,7 +237,7 @@ def _read_path(
     """Read all sequences of one annotation file or folder."""
     where = root.expanduser() / annotations
     section = ".".join(["data", *field.split(".")[:-1]])
-    if not where.exists():
+    if file_mode(where) is None:
         raise DataError(
             f"{where}: does not exist. Set {section}.root (now {str(root)!r}) and data.{field} "
             f"(now {str(annotations)!r}, relative to it)."

@@ -17,6 +17,7 @@ import numpy as np
 
 from stdet.data.formats.image_labels import (
     ImageLabels,
+    coordinates,
     image_hw,
     image_path,
     names_in,
@@ -77,7 +78,7 @@ def read_centroid_list(path: Path, *, drop_invalid_boxes: bool = False) -> Image
         paths=tuple(images),
         sizes_hw=np.array(sizes, np.int64).reshape(-1, 2),
         image_rows=np.array(image_rows, np.int64),
-        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        boxes_xyxy=coordinates(boxes).astype(np.float32),
         class_ids=np.zeros(len(boxes), np.int64),
         track_ids=np.array(track_ids, np.int64),
         is_ignored=np.zeros(len(boxes), np.bool_),

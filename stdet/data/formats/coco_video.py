@@ -25,6 +25,7 @@ from stdet.data.formats.coco_entries import is_flagged, number_distinct, read_co
 from stdet.data.formats.coco_stated import stated_frames, stated_videos
 from stdet.data.formats.image_labels import (
     ImageLabels,
+    coordinates,
     image_path,
     require_files,
     usable_boxes,
@@ -158,7 +159,7 @@ def _bboxes(
                 f"{path}: annotation {entry['id']} has bbox {shown(bbox)}; expected four numbers "
                 "x, y, width, height. Mend the file."
             )
-    return np.array([entry["bbox"] for entry in annotations], np.float64).reshape(-1, 4)
+    return coordinates([entry["bbox"] for entry in annotations])
 
 
 def _track_ids(path: Path, annotations: list[dict[str, Any]]) -> IntArray:

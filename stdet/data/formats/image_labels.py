@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stdet.data.formats.mot_rows import LARGEST_NUMBER
 from stdet.data.image_reader import open_image, read_header
 from stdet.errors import DataError, shown
 from stdet.types import BoolArray, FloatArray, IntArray
@@ -93,7 +95,7 @@ def image_path(where: str, name: str, root: Path) -> Path:
         is_possible = False
     if not is_possible or not name or "\0" in name:
         raise DataError(
-            f"{where}: no file can be named {shown(name)}; expected the path of an image. Mend "
+            f"{where}: no file can be named {shown(name)}; expected the path of images. Mend "
             "the file."
         )
     return root / name
@@ -133,6 +135,19 @@ class BoxFaults:
     is_not_finite: BoolArray
     is_empty: BoolArray
     is_outside: BoolArray
+
+
+def coordinates(values: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Return the coordinates of boxes as a file gives them, NaN where no image reaches them.
+
+    Args:
+        values: Four numbers per box, of any size.
+
+    Returns:
+        float64 (M, 4), at most ``LARGEST_NUMBER`` either way, so that sums are finite.
+    """
+    boxes = np.array(values, np.float64).reshape(-1, 4)
+    return np.where(np.abs(boxes) <= LARGEST_NUMBER, boxes, np.nan)
 
 
 def box_faults(boxes_xyxy: FloatArray, sizes_hw: IntArray) -> BoxFaults:

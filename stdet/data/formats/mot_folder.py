@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stdet.data.formats.image_labels import image_hw as image_size
+from stdet.data.formats.image_labels import image_path
 from stdet.data.formats.mot import read_annotation
 from stdet.data.formats.mot_rows import LARGEST_NUMBER
 from stdet.data.frame_numbers import natural_key
@@ -78,7 +79,7 @@ def read_mot_folder(folder: Path, *, image_hw: tuple[int, int] | None = None) ->
     """
     path = folder / _INFO
     info = _read_info(path)
-    image_folder = _image_folder(folder, info)
+    image_folder = _image_folder(path, info)
     images = _list_images(image_folder, info.get("imext", ""))
     length = _number(path, info, "seqLength")
     num_frames = int(length) if length is not None else len(images) or None
@@ -115,10 +116,11 @@ def _read_info(path: Path) -> Mapping[str, str]:
     return dict(parser[sections[0]])
 
 
-def _image_folder(folder: Path, info: Mapping[str, str]) -> Path:
+def _image_folder(path: Path, info: Mapping[str, str]) -> Path:
     """Return where the images are."""
+    folder = path.parent
     if info.get("imdir"):
-        return folder / info["imdir"].replace("\\", "/")
+        return image_path(str(path), info["imdir"], folder)
     there = [folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()]
     return there[0] if there else folder / IMAGE_FOLDERS[0]
 

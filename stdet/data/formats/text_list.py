@@ -25,9 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stdet.data.formats.image_labels import (
     ImageLabels,
+    coordinates,
     image_hw,
     image_path,
     require_files,
@@ -148,15 +150,15 @@ def _collect(path: Path, lines: _Lines, *, check_images: bool) -> ImageLabels:
     """Turn parsed lines into columns, with the size of every image."""
     if check_images:
         require_files(str(path), lines.paths)
-    columns = np.array(lines.boxes, np.float64).reshape(-1, 5)
+    boxes = coordinates([box[:4] for box in lines.boxes])
     rows = np.array(lines.image_of_box, np.int64)
     return ImageLabels(
         where=str(path),
         paths=tuple(lines.paths),
-        sizes_hw=_sizes(lines.paths, rows, columns, check_images=check_images),
+        sizes_hw=_sizes(lines.paths, rows, boxes, check_images=check_images),
         image_rows=rows,
-        boxes_xyxy=columns[:, :4].astype(np.float32),
-        class_ids=columns[:, 4].astype(np.int64),
+        boxes_xyxy=boxes.astype(np.float32),
+        class_ids=np.array([box[4] for box in lines.boxes], np.int64),
         track_ids=np.full(len(rows), UNKNOWN_TRACK_ID, np.int64),
         is_ignored=np.zeros(len(rows), np.bool_),
     )
@@ -195,7 +197,7 @@ def _parse_box(where: str, token: str) -> tuple[float, ...]:
 def _sizes(
     paths: list[Path],
     image_rows: IntArray,
-    columns: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+    boxes: NDArray[np.float64],
     *,
     check_images: bool,
 ) -> IntArray:
@@ -206,7 +208,7 @@ def _sizes(
             if path.parent not in sizes:
                 sizes[path.parent] = image_hw(path)
     else:
-        for row, corners in zip(image_rows.tolist(), columns.tolist(), strict=True):
+        for row, corners in zip(image_rows.tolist(), boxes.tolist(), strict=True):
             height, width = sizes.get(paths[row].parent, (1, 1))
             if not (math.isfinite(corners[2]) and math.isfinite(corners[3])):
                 continue

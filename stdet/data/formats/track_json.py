@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,12 +34,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from stdet.data.formats.image_labels import coordinates
 from stdet.data.formats.mot_rows import LARGEST_NUMBER, MAX_FRAMES
 from stdet.data.part_file import PartFile
 from stdet.errors import DataError, reason_of, shown
 from stdet.regular_file import require_regular_file
 from stdet.text_file import read_json
-from stdet.types import Detections, Tracks
+from stdet.types import Detections, FloatArray, Tracks
 
 FORMAT = "stdet.tracks/1"
 
@@ -237,8 +238,8 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
         raise ValueError("a frame_index occurs twice")
     detections = {
         index: Detections.from_unsorted(
-            np.array([row["box_xyxy"] for row in entry["detections"]], np.float32).reshape(-1, 4),
-            np.array([row["score"] for row in entry["detections"]], np.float32),
+            _boxes(entry["detections"]),
+            _scores(entry["detections"]),
             frame_index=index,
             image_hw=image_hw,
         )
@@ -249,8 +250,8 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
     tracks = Tracks(
         frame_indices=np.array([index for index, _ in rows], np.int64),
         track_ids=np.array([row["track_id"] for _, row in rows], np.int64),
-        boxes_xyxy=np.array([row["box_xyxy"] for _, row in rows], np.float32).reshape(-1, 4),
-        scores=np.array([row["score"] for _, row in rows], np.float32),
+        boxes_xyxy=_boxes([row for _, row in rows]),
+        scores=_scores([row for _, row in rows]),
         class_ids=np.zeros(len(rows), np.int64),
         detection_indices=np.full(len(rows), -1, np.int64),
     )
@@ -263,6 +264,19 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
         detections=detections,
         tracks=tracks,
     )
+
+
+def _boxes(rows: Sequence[Mapping[str, Any]]) -> FloatArray:
+    """Return the boxes of some rows, float32 (M, 4)."""
+    return coordinates([row["box_xyxy"] for row in rows]).astype(np.float32)
+
+
+def _scores(rows: Sequence[Mapping[str, Any]]) -> FloatArray:
+    """Return the scores of some rows, float32 (M,)."""
+    scores = np.array([row["score"] for row in rows], np.float64)
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError("a score is not in [0, 1]")
+    return scores.astype(np.float32)
 
 
 def _frame_index(entry: dict[str, Any]) -> int:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
-from stdet.data.formats.image_labels import usable_boxes
+from stdet.data.formats.image_labels import coordinates, usable_boxes
 from stdet.data.formats.mot_rows import LARGEST_NUMBER
 from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.frame_source import FrameSource, open_source
@@ -94,7 +94,7 @@ def _label(
         )
     _check_time(source, where, len(boxes))
     frames = np.array([index for index, box in enumerate(boxes) if box != _ABSENT], np.int64)
-    boxes_xyxy = xywh_to_xyxy(np.array([boxes[index] for index in frames], np.float64))
+    boxes_xyxy = xywh_to_xyxy(coordinates([boxes[index] for index in frames]))
     usable = usable_boxes(
         where,
         boxes_xyxy,
