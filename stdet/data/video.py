@@ -109,6 +109,8 @@ def _reason_against_decord(info: VideoInfo) -> str | None:
     if not info.is_counted or not len(info.times):
         # Of transport streams, decord loses the first frames and says nothing.
         return "its container does not count frames"
+    if not info.states_rate:
+        return "it states no frame rate"
     if info.num_holes or info.is_blank.any():
         return "it has holes in time"
     if info.num_pictures * info.hw[0] * info.hw[1] * 3 > _MAX_DECODED_BYTES:

@@ -47,6 +47,7 @@ class VideoInfo:
         num_cut: frames that are cut off the end; 0 also where their number is not stated.
         is_cut: whether the file breaks off before its last frame.
         is_counted: whether the container states its length.
+        states_rate: whether the container states a frame rate that a camera may have.
         max_megapixels: largest area of a frame, 10^6 pixels.
     """
 
@@ -64,6 +65,7 @@ class VideoInfo:
     num_cut: int
     is_cut: bool
     is_counted: bool
+    states_rate: bool
     max_megapixels: float = MAX_MEGAPIXELS
 
     @property
@@ -123,7 +125,11 @@ def inspect_video(
     check_area((first.height, first.width), path, max_megapixels=max_megapixels)
     is_cut = probe.breaks_off or (header.counts_frames and is_cut_short(path))
     timeline = build_timeline(
-        probe.notes, [frame.pts for frame in probe.pictures], header, is_cut=is_cut
+        probe.notes,
+        [frame.pts for frame in probe.pictures],
+        header,
+        delay=probe.delay,
+        is_cut=is_cut,
     )
     rotation = first.rotation % 360
     is_turned = rotation in (90, 270)
@@ -142,6 +148,7 @@ def inspect_video(
         num_cut=timeline.num_cut,
         is_cut=timeline.is_cut,
         is_counted=header.counts_frames,
+        states_rate=bool(header.rates),
         max_megapixels=max_megapixels,
     )
 
@@ -159,10 +166,11 @@ def describe_error(error: BaseException) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Probe:
-    """What the packets and the first pictures say."""
+    """What the packets and the first pictures say; ``delay`` in packets to the first picture."""
 
     notes: PacketNotes
     pictures: tuple[av.VideoFrame, ...]
+    delay: int
     breaks_off: bool
 
 
@@ -172,12 +180,15 @@ def _read_packets(container: InputContainer, stream: VideoStream, path: Path) ->
     codec = stream.codec_context
     notes = PacketNotes(codec.name, codec.width * codec.height)
     pictures: list[av.VideoFrame] = []
+    delay = 0
     for packet in reader.packets():
         notes.add(packet)
         if len(pictures) < _NUM_PROBED:
             pictures += reader.decoded(packet)
+        if not pictures:
+            delay = len(notes)
     if len(pictures) < _NUM_PROBED:
         pictures += reader.decoded(None)
     if not pictures:
         raise DataError(f"{path}: no frame can be decoded; copy or export the video again.")
-    return _Probe(notes=notes, pictures=tuple(pictures), breaks_off=reader.breaks_off)
+    return _Probe(notes=notes, pictures=tuple(pictures), delay=delay, breaks_off=reader.breaks_off)

@@ -103,7 +103,12 @@ class Timeline:
 
 
 def build_timeline(
-    notes: PacketNotes, pictures: Sequence[int | None], header: VideoHeader, *, is_cut: bool
+    notes: PacketNotes,
+    pictures: Sequence[int | None],
+    header: VideoHeader,
+    *,
+    delay: int,
+    is_cut: bool,
 ) -> Timeline:
     """Number the pictures of a video by time, or by order where no time can be trusted.
 
@@ -111,6 +116,7 @@ def build_timeline(
         notes: Of all its packets; the last is dropped if a cut went through it.
         pictures: Presentation times of the first pictures decoded, ticks.
         header: What the container states.
+        delay: Packets by which a picture comes out of the decoder later than its turn.
         is_cut: Whether the file breaks off.
 
     Returns:
@@ -129,6 +135,8 @@ def build_timeline(
         period = frame_period(clock, [1 / (rate * tick) for rate in header.rates])
         by_time = frame_indices(clock, period)
         if is_one_clock(clock, by_time, tick):
+            if not len(times):
+                by_time = _after_delay(by_time, delay)
             indices = by_time + _first_index(notes, header, period)
         else:
             period, times, indices = None, times[:0], np.arange(len(notes), dtype=np.int64)
@@ -161,6 +169,20 @@ def _picture_times(notes: PacketNotes, pictures: Sequence[int | None]) -> IntArr
     keyframe = notes.first_keyframe()
     start = int(known[0]) if keyframe is None else min(int(known[0]), keyframe)
     return without_second_fields(times[times >= start], known)
+
+
+def _after_delay(indices: IntArray, delay: int) -> IntArray:
+    """Return the indices of pictures, given those of packets in order of decoding.
+
+    Example:
+        >>> _after_delay(np.array([0, 1, 2, 3, 7, 8]), 2).tolist()
+        [0, 1, 5, 6, 7, 8]
+    """
+    if not 0 < delay < len(indices):
+        return indices
+    shown = indices[delay:] - delay
+    later: IntArray = shown[-1] + 1 + np.arange(delay, dtype=np.int64)
+    return np.concatenate([shown, later])
 
 
 def _first_index(notes: PacketNotes, header: VideoHeader, period: float | None) -> int:
