@@ -149,11 +149,22 @@ def commands(work: Path) -> dict[str, Command]:
         "seed: 1\nscene: {num_frames: 12, hw: [64, 64]}\n"
         "groups: [{split: train, name: one, num_sequences: 3}, {split: val, name: two}]\n"
     )
+    data = work / "data.yaml"
+    data.write_text(
+        "seed: 2\nscene: {num_frames: 8, hw: [64, 64]}\n"
+        "groups: [{split: train, name: one, num_sequences: 2}, {split: val, name: two}]\n"
+    )
     train = work / "train.yaml"
     train.write_text(
-        f"data: {{root: {work / 'data'}, train_sequences: [], num_workers: 1}}\n"
+        f"data: {{root: {work / 'data'}, validation_annotations: "
+        "annotations/instances_val2017.json}\n"
         "model: {backbone: {width: 0.0625, num_stages: 3}, background: false}\n"
-        "train: {epochs: 3, batch_size: 2, device: cpu}\n"
+        "train: {epochs: 3, batch_size: 4, num_workers: 1, device: cpu, warmup_epochs: 0.5}\n"
+    )
+    grid = work / "grid.yaml"
+    grid.write_text(
+        f"base: {train}\nsplit: validation\nseeds: [0]\n"
+        "variants: {plain: {}, fpn: {model: {pyramid: {type: fpn}}}}\n"
     )
     track = [str(SAMPLE), "--detector", "tophat", "--confidence", "0.2", "--frames", "60"]
     return {
@@ -171,6 +182,12 @@ def commands(work: Path) -> dict[str, Command]:
         ),
         "train": Command(
             argv=lambda out: ["train", str(train), "--run-dir", str(out)],
+            is_resumed=True,
+            read=read_run,
+            is_part=is_equal,
+        ),
+        "ablate": Command(
+            argv=lambda out: ["ablate", str(grid), "--run-dir", str(out)],
             is_resumed=True,
             read=read_run,
             is_part=is_equal,
@@ -245,6 +262,8 @@ def _is_temporary(path: Path) -> bool:
 
 def measure(command: Command, work: Path, args: argparse.Namespace, rng: random.Random) -> None:
     """Print the row of every signal for one command."""
+    if command.is_resumed:
+        start(["synth", str(work / "data.yaml"), "--out", str(work / "data")]).communicate()
     began = time.monotonic()
     run = start(command.argv(work / "whole"))
     _, errors = run.communicate()

@@ -52,7 +52,7 @@ class MotWriter:
     def __init__(self, path: Path) -> None:
         """Remember the path; nothing is opened yet."""
         self._file = PartFile(path)
-        self._last_frame_index = -1
+        self._last_frame_index = self._index_before = -1
 
     def __enter__(self) -> Self:
         """Open the file."""
@@ -77,11 +77,13 @@ class MotWriter:
                 f"{self._last_frame_index}; expected a later one."
             )
         self._file.write(_track_lines(tracks))
+        self._index_before = self._last_frame_index
         self._last_frame_index = int(tracks.frame_indices[-1])
 
     def undo(self) -> None:
         """Take back the last rows."""
         self._file.undo()
+        self._last_frame_index = self._index_before
 
     def commit(self, path: Path | None = None) -> None:
         """Give the file its name, or another, before the block ends."""

@@ -103,18 +103,20 @@ class TrackJsonWriter:
             ],
         }
         before = ",\n" if self.num_frames else self._header + "\n"
+        num_missing = self._num_missing
         if self._last_index is not None:
-            self._num_missing += detections.frame_index - self._last_index - 1
-        self._last_index = detections.frame_index
-        missing = {"num_missing": self._num_missing}
-        ending = _ending(missing, self.num_frames + 1, is_complete=False)
+            num_missing += detections.frame_index - self._last_index - 1
+        ending = _ending({"num_missing": num_missing}, self.num_frames + 1, is_complete=False)
         self._file.write(before + json.dumps(entry), ending=ending)
+        # Only now: a write that failed may be tried again.
+        self._num_missing, self._last_index = num_missing, detections.frame_index
         self.num_frames += 1
 
     def finish(self) -> None:
         """Close the list for good, with ``is_complete`` and ``footer`` as they are now."""
         if self.is_complete or self.footer or not self.num_frames:
-            footer = {**self.footer, "num_missing": self._num_missing}
+            missing = {"num_missing": self._num_missing}
+            footer = {**self.footer, **missing}
             ending = _ending(footer, self.num_frames, is_complete=self.is_complete)
             try:
                 self._file.write("" if self.num_frames else self._header, ending=ending)
@@ -122,7 +124,7 @@ class TrackJsonWriter:
                 if not self.num_frames:
                     raise
                 # A full disk has room for no footer, but for an ending like the one there.
-                ending = _ending({}, self.num_frames, is_complete=self.is_complete)
+                ending = _ending(missing, self.num_frames, is_complete=self.is_complete)
                 self._file.write("", ending=ending)
 
     def commit(self, path: Path | None = None) -> None:
