@@ -8,6 +8,7 @@ file that Python has opened, and no protocol is allowed by which FFmpeg could op
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,20 @@ class StreamChoice:
     container_index: int
 
 
+class _SeekableFile(io.FileIO):
+    """A file in which a seek to where a damaged container points fails without an exception.
+
+    PyAV prints the traceback of an exception in a seek and goes on.
+    """
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Return the new position, -1 where there is none."""
+        try:
+            return super().seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
 @contextlib.contextmanager
 def opened_container(path: Path) -> Iterator[InputContainer]:
     """Open a video file with the formats above and no others.
@@ -66,7 +81,7 @@ def opened_container(path: Path) -> Iterator[InputContainer]:
     require_regular_file(path, advice="pass a video file or a folder of images")
     with contextlib.ExitStack() as stack:
         with foreign_errors(path, problem="is no video that can be read", advice=_ADVICE):
-            file = stack.enter_context(path.open("rb"))
+            file = stack.enter_context(_SeekableFile(path, "rb"))
             head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
             file.seek(0)
         if head.startswith(_PLAYLISTS):
