@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +177,7 @@ def test_no_other_decoder_of_pillow_is_reached(
 
 def test_images_are_opened_in_one_place():
     package = Path(stdet.__file__).parent
-    opening = re.compile(r"Image\.open\(|[a-z]ImageFile\(|found\[1\]|imageio|cv2\.imread")
+    opening = re.compile(r"Image\.open\(|[a-z]ImageFile\(|_SIGNATURES\b|imageio|cv2\.imread")
     found = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
@@ -257,3 +258,13 @@ def test_eight_bit_colour_is_as_before(tmp_path: Path):
     pixels = _RNG.integers(0, 256, (*_HW, 3), dtype=np.uint8)
     write_png(tmp_path / "0.png", pixels)
     np.testing.assert_array_equal(read_image(tmp_path / "0.png"), luma(pixels))
+
+
+def test_size_that_no_number_holds_is_refused_where_only_the_size_is_read(tmp_path: Path):
+    entries = [(256, 2**63), (257, 2**63), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1)]
+    packed = b"".join(struct.pack("<HHQQ", tag, 16, 1, value) for tag, value in entries)
+    header = b"II+\0" + struct.pack("<HHQ", 8, 0, 16)
+    directory = struct.pack("<Q", len(entries)) + packed + bytes(8)
+    (tmp_path / "0.tif").write_bytes(header + directory)
+    with pytest.raises(DataError, match=r"0\.tif: "):
+        image_hw(tmp_path / "0.tif")

@@ -7,7 +7,6 @@ formats, in ``data/image_runs.py``.
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,9 @@ from stdet.errors import DataError, shown
 from stdet.types import BoolArray, FloatArray, IntArray
 
 _LOG = logging.getLogger(__name__)
+
+_LARGEST_MEGAPIXELS = 1e6
+"""Of an image that is not decoded; a header may declare sides of 64 bits."""
 
 _LONGEST_NAME = 255
 """Bytes of a file name in the file systems that are in use."""
@@ -220,7 +222,7 @@ def image_hw(path: Path) -> tuple[int, int]:
     Raises:
         DataError: If the file cannot be opened as an image.
     """
-    with open_image(path, max_megapixels=math.inf) as image:
+    with open_image(path, max_megapixels=_LARGEST_MEGAPIXELS) as image:
         return read_header(image, path).hw
 
 
