@@ -241,3 +241,25 @@ def test_change_of_size_keeps_what_came_before(tmp_path: Path):
         frames, error = _cut_short(source)
     assert "read 8 of 12 frames, because frame 8 is 80x64; expected 64x48 like the first" in error
     assert len(frames) == 8
+
+
+def test_frames_of_mpeg4_that_repeat_the_one_before_are_no_damage(tmp_path: Path):
+    whole = write_video(tmp_path / "whole.mkv", range(24), codec="mpeg4", options={"g": "100"})
+    path = tmp_path / "a.mkv"
+    # A picture that is "not coded": P, in the same second, at 10/25 and 11/25 of it.
+    not_coded = {10: b"\0\0\1\xb6\x55\x4f", 11: b"\0\0\1\xb6\x55\xcf"}
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for number, packet in enumerate(source.demux(stream)):
+            if packet.dts is None:
+                continue
+            sent = packet
+            if number in not_coded:
+                sent = av.Packet(not_coded[number])
+                sent.pts, sent.dts, sent.time_base = packet.pts, packet.dts, packet.time_base
+            sent.stream = copy
+            target.mux(sent)
+    with open_source(path) as source:
+        indices = [frame.index for frame in source.frames()]
+    assert set(indices) | {10, 11} == set(range(24))
