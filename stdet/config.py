@@ -20,6 +20,9 @@ from stdet.settings_file import check_settings, read_settings, settings_to_dict
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+_MAX_INPUT_PIXELS = 32_000_000
+"""Pixels of a frame as the network sees it; the largest of thermal cameras has 20 million."""
+
 BoxKind = Literal["box", "point", "core"]
 """What a label's box says of the target; see ``DataConfig.boxes``."""
 
@@ -37,6 +40,12 @@ def _check_pattern(pattern: str | None) -> None:
             "sequence_pattern needs a group (?P<sequence>...), a group (?P<frame>[0-9]+) or both, "
             f"and no other named group; got {', '.join(sorted(groups)) or 'none'}"
         )
+
+
+def _check_area(name: str, hw: tuple[int, int] | None) -> None:
+    """Refuse a size that no memory holds, for every frame of a clip."""
+    if hw and hw[0] * hw[1] > _MAX_INPUT_PIXELS:
+        raise ValueError(f"{name} {list(hw)} is more than {_MAX_INPUT_PIXELS:,} pixels")
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
@@ -183,6 +192,7 @@ class AugmentConfig:
             raise ValueError(f"frame_strides needs values >= 1, got {list(self.frame_strides)}")
         if self.crop_hw and min(self.crop_hw) < 1:
             raise ValueError(f"crop_hw needs positive sides, got {list(self.crop_hw)}")
+        _check_area("crop_hw", self.crop_hw)
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
@@ -352,6 +362,7 @@ class ModelConfig:
             raise ValueError(
                 f"input_hw {list(self.input_hw)} must be positive multiples of {deepest}"
             )
+        _check_area("input_hw", self.input_hw)
 
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)

@@ -150,6 +150,8 @@ def test_every_error_of_a_file_is_listed_at_once(refusal):
             "output_stride 8 needs a deeper backbone than num_stages 3",
         ),
         ("train: {augment: {crop_hw: [0, 8]}}", "crop_hw needs positive sides"),
+        ("train: {augment: {crop_hw: [200000, 200000]}}", "is more than 32,000,000 pixels"),
+        ("model: {input_hw: [1000000000, 64]}", "is more than 32,000,000 pixels"),
         ("train: {augment: {scale_range: [0, 1]}}", "scale_range needs 0 < low <= high"),
         ("train: {augment: {gain_range: [2, 1]}}", "gain_range needs 0 < low <= high"),
         ("train: {augment: {gamma_range: [-1, 1]}}", "gamma_range needs 0 < low <= high"),

@@ -33,6 +33,7 @@ from stdet.errors import ConfigError, DataError
 from stdet.evaluation.contrast import local_scr
 from stdet.evaluation.svg_charts import Axis, Line, line_chart
 from stdet.synthesis import SceneConfig, generate, plan_sequence
+from stdet.synthesis.settings import RANGE_END
 from stdet.types import SequenceAnnotation
 
 _Values = NDArray[np.float64]
@@ -290,7 +291,7 @@ def _start(scene: SceneConfig, wanted: _Wanted) -> SceneConfig:
 
 def _table(values: _Values) -> tuple[float, ...]:
     quantiles = np.quantile(values, np.linspace(0, 1, _NUM_QUANTILES))
-    return tuple(np.maximum(quantiles, _FLOOR).tolist())
+    return tuple(np.clip(quantiles, _FLOOR, RANGE_END).tolist())
 
 
 def _speed_table(scene: SceneConfig, steps: _Values) -> tuple[float, ...]:
@@ -299,7 +300,7 @@ def _speed_table(scene: SceneConfig, steps: _Values) -> tuple[float, ...]:
     A target that crosses half the frame is seen in side / (2 v) frames, or in all; each step is
     weighted by one over that number.
     """
-    ordered = np.sort(np.maximum(steps, _FLOOR))
+    ordered = np.sort(np.clip(steps, _FLOOR, RANGE_END))
     seen = np.minimum(min(scene.hw) / (2 * ordered), scene.num_frames)
     share = np.cumsum(1 / seen)
     at = np.interp(np.linspace(0, 1, _NUM_QUANTILES) * share[-1], share, np.arange(len(ordered)))
@@ -316,8 +317,7 @@ def _correct(
     # The root: a full correction overshoots, since fast targets leave the frame sooner.
     ratio = np.sqrt(np.clip(ratio, 1 / _LARGEST_CORRECTION**2, _LARGEST_CORRECTION**2))
     table = np.maximum.accumulate(np.array(getattr(scene.targets, name)) * ratio)
-    if name == "size_range":
-        table = np.minimum(table, min(scene.hw) / 2)
+    table = np.minimum(table, min(scene.hw) / 2 if name == "size_range" else RANGE_END)
     targets = dataclasses.replace(scene.targets, **{name: tuple(table.tolist())})  # type: ignore[arg-type]
     return dataclasses.replace(scene, targets=targets)
 

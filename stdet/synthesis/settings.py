@@ -298,9 +298,9 @@ _AT_MOST = {
     "mean_range": 1,
     "drift_frames_range": 1e6,
 }
-"""Ends of ranges; of all others it is ``_RANGE_END``."""
+"""Ends of ranges; of all others it is ``RANGE_END``."""
 
-_RANGE_END = 1000
+RANGE_END = 1000
 """More pixels per frame, spots or multiples of noise are a slip of the pen, and without end."""
 
 
@@ -313,8 +313,8 @@ def _check_range(name: str, table: Range) -> None:
         raise ValueError(f"{name} {list(table)} begins below 0")
     if name == "drift_frames_range" and table[0] == 0:
         raise ValueError(f"{name} {list(table)} begins at 0; a drift takes time")
-    if table[-1] > _AT_MOST.get(name, _RANGE_END):
-        raise ValueError(f"{name} {list(table)} ends above {_AT_MOST.get(name, _RANGE_END):g}")
+    if table[-1] > _AT_MOST.get(name, RANGE_END):
+        raise ValueError(f"{name} {list(table)} ends above {_AT_MOST.get(name, RANGE_END):g}")
 
 
 PROCEDURAL_KINDS: tuple[BackgroundKind, ...] = tuple(
