@@ -42,7 +42,7 @@ def test_dropped_frames_leave_holes_whatever_rate_and_clock(rate, ticks, digits,
 @given(st.lists(st.floats(0.75, 1.25), min_size=20, max_size=200), st.sampled_from(_TICKS))
 def test_jitter_is_neither_a_hole_nor_a_duplicate(steps, ticks):
     times = np.concatenate([[0], np.rint(np.cumsum(steps) * ticks / 25)]).astype(np.int64)
-    assume(0.9 < np.median(steps) < 1.05 and 0.9 < np.mean(steps))
+    assume(0.9 < np.median(steps) < 1.05 and np.mean(steps) > 0.9)
     period = frame_period(times, [])
     assert frame_indices(times, period).tolist() == list(range(len(times)))
 
