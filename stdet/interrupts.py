@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
+from stdet.errors import StdetError
+
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SAME_ORDER_S = 0.5
 """Signals this soon after the first are part of it: `timeout` and systemd send two at once."""
@@ -39,7 +41,8 @@ class _Handler:
     """Handler of the signals, which remembers the first."""
 
     def __init__(self) -> None:
-        self._number: int | None = None
+        self.number: int | None = None
+        """The first signal."""
         self._came_at = 0.0
         self.num_holding = 0
         """How many ``uninterrupted`` blocks are open."""
@@ -47,8 +50,8 @@ class _Handler:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise, or end the process if the first signal came a while ago."""
         now = time.monotonic()
-        if self._number is None:
-            self._number, self._came_at = number, now
+        if self.number is None:
+            self.number, self._came_at = number, now
             self.raise_pending()
         elif now - self._came_at > _SAME_ORDER_S:
             signal.signal(number, signal.SIG_DFL)
@@ -59,8 +62,8 @@ class _Handler:
 
         It may have been swallowed on the way, by an import or a finalizer that catches everything.
         """
-        if self._number is not None and not self.num_holding and not _is_ending():
-            raise Interrupted(self._number)
+        if self.number is not None and not self.num_holding and not _is_ending():
+            raise Interrupted(self.number)
 
 
 def _is_ending() -> bool:
@@ -90,6 +93,14 @@ def orderly_end() -> Iterator[None]:
             signal.signal(number, handler)
     try:
         yield
+    except Exception as error:
+        # What a signal breaks on its way: an import cut short, workers that got it as well.
+        if handler.number is None:
+            raise
+        interrupted = Interrupted(handler.number)
+        for note in (*([str(error)] if isinstance(error, StdetError) else []), *_notes(error)):
+            interrupted.add_note(note)
+        raise interrupted from error
     finally:
         for number, earlier in before.items():
             # None stands for a handler that was not set from Python, and cannot be set again.
@@ -109,6 +120,10 @@ def uninterrupted() -> Iterator[None]:
     finally:
         handler.num_holding -= 1
     handler.raise_pending()
+
+
+def _notes(error: Exception) -> list[str]:
+    return getattr(error, "__notes__", [])
 
 
 def _installed() -> _Handler | None:

@@ -72,7 +72,7 @@ BASE_ARROWS = {
     "settings_file": {"errors", "yaml_file"},
     "yaml_file": {"errors", "regular_file"},
     "data.part_file": {"errors", "interrupts"},
-    "interrupts": set(),
+    "interrupts": {"errors"},
     "locks": {"errors", "data.part_file"},
     "workers": {"errors"},
 }

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from stdet.errors import DataError
 from stdet.interrupts import Interrupted, orderly_end, uninterrupted
 
 
@@ -37,10 +38,20 @@ def test_interrupt_waits_for_the_end_of_the_outermost_block():
     assert done == ["inner", "outer"]
 
 
-def test_error_of_a_block_goes_before_the_interrupt():
-    with pytest.raises(ValueError, match="first"), orderly_end(), uninterrupted():  # noqa: PT012
+@pytest.mark.parametrize("error", [DataError("disk full."), RecursionError("import cut short")])
+def test_error_after_a_signal_is_the_interrupt_that_caused_it(error):
+    error.add_note("Kept 3 frames.")
+    with pytest.raises(Interrupted) as found, orderly_end(), uninterrupted():  # noqa: PT012
         _send()
-        raise ValueError("first")
+        raise error
+    assert found.value.__cause__ is error
+    said = ["disk full."] if isinstance(error, DataError) else []
+    assert found.value.__notes__ == [*said, "Kept 3 frames."]
+
+
+def test_error_without_a_signal_passes():
+    with pytest.raises(DataError, match="no"), orderly_end():
+        raise DataError("no")
 
 
 def test_what_follows_an_interrupt_is_not_interrupted_again():
