@@ -32,7 +32,7 @@ class Door:
 
 _NETWORK = ("--weights", "w.safetensors", "--out", "out")
 _TOP_HAT = ("--detector", "tophat", "--out", "out", "--no-video")
-_IMAGE_KINDS = ("png8", "png16", "rgb", "bmp", "jpeg", "tiff8", "tiff16")
+_IMAGE_KINDS = ("png8", "png16", "rgb", "bmp", "jpeg", "tiff8", "tiff16", "float")
 _TRAIN_LIMIT_S = 60.0
 
 

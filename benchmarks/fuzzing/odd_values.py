@@ -92,7 +92,8 @@ YAML_FRAGMENTS: tuple[str, ...] = (
         "--- a",
     ),
 )
-BOMB = "&a{0} [{1}]"
+BOMB_MARK = b"&b0 "
+"""Stands in every text with nested anchors of ``yaml_bomb``."""
 
 
 def odd_value(rng: random.Random, old: Any = None) -> Any:

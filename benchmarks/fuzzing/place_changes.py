@@ -76,7 +76,7 @@ def _rename(rng: random.Random, path: Path, argv: list[str]) -> tuple[list[str],
     else:
         stem = os.fsdecode(rng.choice(_NAMES))
         new = path.with_name(f"{stem}{path.suffix}")
-    if new == path or not path.exists():
+    if not path.exists() or os.path.lexists(new):
         return argv, "nothing"
     path.rename(new)
     argv = [str(new) if argument == str(path) else argument for argument in argv]

@@ -149,6 +149,7 @@ def _images(folder: Path, frames: Frames, deep: Frames) -> None:
         "jpeg": (".jpg", [Image.fromarray(frame) for frame in frames]),
         "tiff8": (".tif", [Image.fromarray(frame) for frame in frames]),
         "tiff16": (".tif", [Image.fromarray(frame) for frame in deep]),
+        "float": (".tif", [Image.fromarray(frame.astype(np.float32) / 50) for frame in deep]),
     }
     for name, (suffix, images) in kinds.items():
         (folder / name).mkdir(parents=True)

@@ -38,6 +38,8 @@ class Verdict:
 def judge(ended: Ended) -> Verdict:
     """Say what an end means."""
     last = ended.err.rstrip().rsplit(b"\n", 1)[-1][:300].decode("utf-8", "replace")
+    if ended.code == 70 or not ended.argv:
+        return Verdict("fuzzer", "a fault of the fuzzer, before the command", last)
     if ended.peak_bytes > MEMORY_LIMIT and not ended.stopped:
         return Verdict("memory", "memory before it ended by itself", last)
     if ended.stopped:
@@ -46,8 +48,6 @@ def judge(ended: Ended) -> Verdict:
     if ended.signal:
         name = signal.Signals(ended.signal).name
         return Verdict("crash", name, last)
-    if ended.code == 70:
-        return Verdict("fuzzer", "fuzzer", last)
     if ended.error is not None:
         error = ended.error
         group = f"{error['type']} at {error['place']}"
