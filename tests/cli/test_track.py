@@ -97,7 +97,10 @@ def test_video_leaves_a_mot_file_a_json_and_a_video(track, clip, weights, tmp_pa
     assert [frame["frame_index"] for frame in content["frames"]] == list(range(NUM_FRAMES))
     scores = [d["score"] for frame in content["frames"] for d in frame["detections"]]
     assert scores
-    assert min(scores) >= 0.25
+    for frame in content["frames"]:
+        # Weaker ones are there because a track goes on with them.
+        weak = {d["score"] for d in frame["detections"] if d["score"] < 0.25}
+        assert weak <= {t["score"] for t in frame["tracks"] if not t["is_coasted"]}
 
     found = read_track_json(tmp_path / "o" / "clip.json").tracks
     assert len(found) > 0
