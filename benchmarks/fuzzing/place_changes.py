@@ -31,6 +31,8 @@ def change_place(rng: random.Random, path: Path, argv: list[str]) -> tuple[list[
     Returns:
         The arguments, and what was done.
     """
+    if any(parent.is_symlink() for parent in path.parents):
+        return argv, "nothing"  # An earlier change put a link there; the path may be its own.
     if rng.random() < 0.3:
         return _rename(rng, path, argv)
     if path.is_dir() and not path.is_symlink() and rng.random() < 0.7:
