@@ -211,7 +211,7 @@ def usable_boxes(
         reason = f"lies outside its {width}x{height} frame"
     problem = f"{where}: {len(bad)} unusable boxes; the first, {describe(row)}, {reason}"
     if not drop_invalid_boxes:
-        raise DataError(f"{problem}. Mend the file or set data.drop_invalid_boxes=true.")
+        raise DataError(f"{problem}. Mend the file, or pass --set data.drop_invalid_boxes=true.")
     _LOG.warning("%s. They are left out.", problem)
     return usable
 
