@@ -76,7 +76,7 @@ def check_names(names: OutputNames, source: Path, *, overwrite: bool) -> None:
         mode = file_mode(path)
         if mode is None:
             continue
-        if path.resolve() == source.resolve():
+        if os.path.realpath(path) == os.path.realpath(source):
             raise DataError(f"{path}: is the input itself; choose another folder with --out.")
         if stat.S_ISDIR(mode):
             raise DataError(f"{path}: is a folder; choose another --out, or move the folder.")

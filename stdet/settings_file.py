@@ -117,13 +117,28 @@ def _read_sections(
     return known[resolved]
 
 
-def merge_settings(base: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``update`` laid over it, section by section."""
+def merge_settings(
+    base: dict[str, Any], update: dict[str, Any], *, section: str = ""
+) -> dict[str, Any]:
+    """Return ``base`` with ``update`` laid over it, section by section.
+
+    Raises:
+        ConfigError: If one has a section where the other has a value: either would be lost.
+    """
     merged = dict(base)
     for key, value in update.items():
         old = merged.get(key)
-        both_sections = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = merge_settings(old, value) if both_sections else value  # type: ignore[arg-type]
+        name = f"{section}.{key}" if section else str(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = merge_settings(old, value, section=name)
+            continue
+        if old is not None and isinstance(old, dict) != isinstance(value, dict):
+            alone = value if isinstance(old, dict) else old
+            raise ConfigError(
+                f"{name}: is {shown(alone)} in one place and a section in another; expected a "
+                f"section of `key: value` lines in both, or `--set {name}.key=value`."
+            )
+        merged[key] = value
     return merged
 
 
@@ -164,15 +179,15 @@ def _dotted(location: Sequence[int | str]) -> str:
 
 
 def _hint(location: tuple[int | str, ...], root: type) -> str:
-    """Name the key that was probably meant: near in this section, or the same in another."""
+    """Name the key that was probably meant: the same in another section, or near in this one."""
     key, section = str(location[-1]), _section_at(root, location[:-1])
     known = {field.name for field in dataclasses.fields(section)}
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {_dotted((*location[:-1], near[0]))!r}?"
     elsewhere = [name for name in _all_keys(root, "") if name.split(".")[-1] == key]
     if elsewhere:
         return f"did you mean {' or '.join(map(repr, elsewhere))}?"
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {_dotted((*location[:-1], near[0]))!r}?"
     return f"known here: {', '.join(sorted(known))}"
 
 

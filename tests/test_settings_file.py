@@ -1,6 +1,7 @@
 """Settings that a slip of the pen or an attacker writes: one line, with the place."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from stdet.config import StdetConfig, config_to_dict, load_config
 from stdet.dataset_synthesis.settings import SynthConfig
 from stdet.errors import ConfigError
 from stdet.models.build import MAX_PARAMETERS, build_detector
-from stdet.settings_file import check_settings, merge_settings
+from stdet.settings_file import check_settings, merge_settings, read_settings
 
 SOURCE = "root: a, format: coco"
 
@@ -181,13 +182,28 @@ def test_any_value_anywhere_is_taken_or_refused(place, value, extra):
     changes = value
     for key in reversed(place):
         changes = {key: changes, **({extra: 1} if len(extra) > 4 else {})}
-    values = merge_settings(config_to_dict(StdetConfig()), changes)
     try:
+        values = merge_settings(config_to_dict(StdetConfig()), changes)
         config = check_settings(StdetConfig, values, where="t")
     except ConfigError as error:
         assert len(str(error)) < 5000  # noqa: PT017
         return
     assert check_settings(StdetConfig, config_to_dict(config), where="t") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "named"),
+    [
+        ("train: {seed: 1}", "train=2", "train"),
+        ("train: 2", "train.seed=1", "train"),
+        ("train: {augment: {crop_hw: [64, 64]}}", "train.augment=none", "train.augment"),
+        ("train: {seed: 1}", "train=null", "train"),
+    ],
+)
+def test_value_does_not_take_the_place_of_a_section(tmp_path, text, override, named):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"^{re.escape(named)}: is .* in one place"):
+        read_settings(StdetConfig, tmp_path / "a.yaml", [override])
 
 
 def test_file_whose_name_is_not_utf8_is_read_and_named(tmp_path):

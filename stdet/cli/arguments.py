@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -91,7 +92,9 @@ def check_outputs(args: argparse.Namespace) -> None:
     if path.exists() and not path.is_file():
         raise DataError(f"{path}: is a device; name a file with --json.")
     inputs = [getattr(args, name, None) for name in ("truth", "predictions", "config")]
-    if any(given is not None and path.resolve() == given.resolve() for given in inputs):
+    if any(
+        given is not None and os.path.realpath(given) == os.path.realpath(path) for given in inputs
+    ):
         raise DataError(f"{path}: is an input itself; name another file with --json.")
     if path.exists() and not args.overwrite:
         raise DataError(f"{path}: already there; pass --overwrite to replace it.")

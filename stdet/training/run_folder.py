@@ -22,7 +22,7 @@ from stdet.config import StdetConfig, config_to_dict, load_config
 from stdet.data.part_file import explain_os_errors, write_whole
 from stdet.errors import ConfigError
 from stdet.locks import FOLDER_LOCK_NAME, lock_folder
-from stdet.regular_file import file_mode
+from stdet.regular_file import file_mode, require_regular_file
 from stdet.yaml_file import read_yaml
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ def check_same_run(config: StdetConfig, run_dir: Path) -> None:
         ConfigError: Naming the values that differ; or if weights or a configuration stand there
             that this run would write over and not go on from.
     """
+    for name in own_files(run_dir) if run_dir.is_dir() else ():
+        require_regular_file(run_dir / name, advice="move it out of the folder", kind=ConfigError)
     if file_mode(run_dir / CONFIG_NAME, kind=ConfigError) is not None:
         _require_config_of_a_run(run_dir / CONFIG_NAME)
     weights = [name for name in (BEST_NAME, LAST_NAME) if (run_dir / name).exists()]

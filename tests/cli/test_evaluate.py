@@ -211,6 +211,15 @@ def test_json_never_replaces_an_input_or_a_device(refused, tracked, truth):
     assert "is a device" in refused("evaluate", *files, "--json", "/dev/null")
 
 
+def test_link_that_leads_in_a_circle_is_one_line(refused, tracked, tmp_path):
+    link = tmp_path / "link.json"
+    link.symlink_to(link)
+    found = refused(
+        "evaluate", "--truth", link, "--predictions", tracked, "--json", tmp_path / "r.json"
+    )
+    assert "link.json: cannot be looked at (Too many levels of symbolic links)" in found
+
+
 def test_path_of_any_length_is_one_line(refused, truth):
     files = ["--truth", truth, "--predictions", "x" * 300]
     assert "name too long" in refused("evaluate", *files)

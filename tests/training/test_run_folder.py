@@ -16,7 +16,7 @@ from stdet.errors import ConfigError, DataError, StdetError, TrainingError
 from stdet.locks import FOLDER_LOCK_NAME, lock_folder
 from stdet.training import run_folder
 from stdet.training.run import train
-from stdet.training.run_folder import NEW_NAME, hold_run_folder, own_files, settle
+from stdet.training.run_folder import NEW_NAME, check_same_run, hold_run_folder, own_files, settle
 from stdet.training.trainer import Trainer
 
 OWN = {"config.yaml", "best.safetensors", "last.safetensors", "metrics.jsonl", "resume.pt"}
@@ -224,6 +224,15 @@ def test_links_in_a_run_are_not_followed_when_it_is_replaced(tiny_run, earlier, 
     assert (elsewhere / "epoch0001.png").read_text() == "mine"
     assert (elsewhere / "weights").read_text() == "mine"
     assert load_weights(earlier / "best.safetensors").info["seed"] == 3
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "diagnostics.jsonl", "last.safetensors"])
+def test_device_or_pipe_among_the_files_of_a_run_is_refused(tiny_run, tmp_path, name):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / name).symlink_to("/dev/zero")
+    with pytest.raises(ConfigError, match=f"{name}: is a device; move it out of the folder"):
+        check_same_run(tiny_run, run_dir)
 
 
 def test_second_training_in_a_folder_is_refused_with_owner_and_time(tiny_run, earlier):
