@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stdet.config import StdetConfig, config_to_dict, load_config
-from stdet.data.part_file import explain_os_errors, write_whole
+from stdet.data.part_file import explain_os_errors, find_leftovers, write_whole
 from stdet.errors import ConfigError
 from stdet.locks import FOLDER_LOCK_NAME, lock_folder
 from stdet.regular_file import file_mode, require_regular_file
@@ -70,6 +70,13 @@ def check_same_run(config: StdetConfig, run_dir: Path) -> None:
     if file_mode(run_dir / CONFIG_NAME, kind=ConfigError) is not None:
         _require_config_of_a_run(run_dir / CONFIG_NAME)
     weights = [name for name in (BEST_NAME, LAST_NAME) if (run_dir / name).exists()]
+    if not (run_dir / CONFIG_NAME).exists() and not (run_dir / RESUME_NAME).exists():
+        others = [str(name) for name in own_files(run_dir)] if run_dir.is_dir() else []
+        if others:
+            raise ConfigError(
+                f"{run_dir}: holds {', '.join(others[:5])} but no {CONFIG_NAME}, so that they are "
+                "of no run, which would write over them; choose another --run-dir."
+            )
     if not (run_dir / RESUME_NAME).exists() and not weights:
         return
     if not (run_dir / RESUME_NAME).exists() and not _is_in_first_epoch(run_dir):
@@ -123,6 +130,7 @@ def hold_run_folder(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> I
             lock_folder(run_dir, advice="wait for it, or name another --run-dir")
         )
         _finish_interrupted(run_dir)
+        _remove_leftovers(run_dir)
         if overwrite:
             _check_replaceable(run_dir)
             with explain_os_errors(run_dir / NEW_NAME):
@@ -172,6 +180,15 @@ def _finish_interrupted(run_dir: Path) -> None:
         settle(run_dir)
     else:
         _remove_new(run_dir)
+
+
+def _remove_leftovers(run_dir: Path) -> None:
+    """Remove what a killed process has left of files of a run half written."""
+    for left in find_leftovers(run_dir):
+        if _OWN_FILES.fullmatch(left.with_suffix("").stem):
+            with explain_os_errors(left):
+                left.unlink()
+            log.warning("%s: removed; a run that was killed left it.", left)
 
 
 def _drop_unfinished(run_dir: Path) -> None:

@@ -302,3 +302,25 @@ def test_killed_loader_process_is_one_line(tiny_run, tmp_path):
     assert done.returncode == 2, done.stderr
     assert "a worker process was killed (out of memory?); lower train.num_workers" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "diagnostics.jsonl", "features/epoch1.png"])
+def test_files_of_no_run_that_have_its_names_are_not_written_over(tiny_run, tmp_path, name):
+    run_dir = tmp_path / "mine"
+    (run_dir / name).parent.mkdir(parents=True)
+    (run_dir / name).write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError, match=r"no config\.yaml"):
+            train(tiny_run(epochs=1), run_dir=run_dir, overwrite=overwrite)
+    assert _contents(run_dir) == {name: b"mine"}
+
+
+def test_what_a_killed_run_left_half_written_is_removed_by_the_next(tiny_run, earlier):
+    left = [earlier / f"{name}.0123abcd.part" for name in ("resume.pt", "config.yaml")]
+    left.append(earlier / "report_test.json.89abcdef.part")
+    others = [earlier / "movie.mkv.0123abcd.part", earlier / "resume.pt.part"]
+    for path in left + others:
+        path.write_text("half")
+    train(tiny_run(epochs=1), run_dir=earlier)
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in others)
