@@ -16,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from stdet.errors import printable
+
 LOG_INTERVAL_S = 20.0
 """Seconds between lines where stderr is no terminal."""
 
@@ -24,30 +26,30 @@ class ProgressBar:
     """A counted task.
 
     Args:
-        title: What is being done.
+        title: What is being done; shown as it is, but for what could steer a terminal.
         total: How many steps, None where unknown.
         is_quiet: Show nothing, for processes other than the first.
     """
 
     def __init__(self, title: str, total: int | None, *, is_quiet: bool = False) -> None:
         """Prepare; nothing is shown before ``__enter__``."""
-        self.title = title
+        self.title = printable(title)
         self.total = total
         self.done = 0
         self.is_terminal = sys.stderr.isatty() and not is_quiet
         self.is_quiet = is_quiet
         self._started = self._last_line = time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=Console(stderr=True),
             disable=not self.is_terminal,
         )
-        self._task = self._bar.add_task(title, total=total, note="")
+        self._task = self._bar.add_task(self.title, total=total, note="")
 
     def __enter__(self) -> ProgressBar:
         """Show the bar."""

@@ -82,9 +82,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _one_line(error: StdetError) -> str:
-    """Return the message, before which a loader process puts its traceback."""
-    last = str(error).splitlines()[-1]
-    return last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")
+    """Return the message, before which a loader process puts its traceback.
+
+    Other messages are left alone: the name of a file may hold several lines.
+    """
+    kind = f"{type(error).__module__}.{type(error).__name__}: "
+    text = str(error)
+    if "\nOriginal Traceback " in text:
+        return text.rpartition(f"\n{kind}")[2].removesuffix("\n")
+    return text
 
 
 def _system_error(error: OSError) -> str | None:

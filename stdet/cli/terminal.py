@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from stdet.errors import printable
@@ -15,19 +16,29 @@ from stdet.errors import printable
 BROKEN_PIPE_CODE = 141
 """Exit code where nobody reads stdout any more: 128 + SIGPIPE, as for other programs."""
 
+_MAX_LINE = 3000
+"""Characters of a line on stderr; a path may be longer."""
+
 
 def say(text: object) -> None:
-    """Print a result on stdout, its lines escaped one by one, with one newline at its end."""
-    print(_escaped(str(text).removesuffix("\n")))
+    """Print a result on stdout, escaped, with one newline at its end; a path is one line."""
+    is_path = isinstance(text, Path)
+    print(printable(text) if is_path else _escaped(str(text).removesuffix("\n")))
 
 
 def complain(text: object) -> None:
-    """Print one line on stderr, with the name of the program before it."""
-    print(f"stdet: {printable(text)}", file=sys.stderr)
+    """Print one line on stderr, cut in its middle, with the name of the program before it."""
+    line = printable(text)
+    if len(line) > _MAX_LINE:
+        line = f"{line[: _MAX_LINE // 2]}...{line[-_MAX_LINE // 2 :]}"
+    print(f"stdet: {line}", file=sys.stderr)
 
 
 def prepare_streams() -> None:
     """Let stdout and stderr escape what their encoding lacks, and log to stderr."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed by who started us, as `>&-` does.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

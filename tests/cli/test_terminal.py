@@ -13,6 +13,7 @@ from scenes import SyntheticConfig, generate
 
 from stdet import track_files
 from stdet.errors import DataError
+from stdet.progress import ProgressBar
 
 ESCAPE = "a\x1b]0;owned\x07\x1b[2Jb"
 SHOWN = r"a\x1b]0;owned\x07\x1b[2Jb"
@@ -87,3 +88,38 @@ def test_reader_that_goes_away_is_no_error():
     errors = run.stderr.read()
     run.stderr.close()
     assert (run.wait(), errors) == (141, b"")
+
+
+def test_name_of_several_lines_is_shown_whole_in_an_error(refused):
+    assert refused("track", "a\nb.mp4").startswith(r"stdet: a\nb.mp4: does not exist")
+
+
+def test_path_that_is_printed_is_one_line(cli, clip, weights, tmp_path):
+    out = tmp_path / "o\nut"
+    outcome = cli("track", clip, "--weights", weights, "--out", out, "--no-video")
+    assert outcome.out.splitlines()[1:] == [
+        f"{tmp_path}/o\\nut/clip.mot.txt",
+        f"{tmp_path}/o\\nut/clip.json",
+    ]
+
+
+def test_path_of_thousands_of_characters_is_cut_and_the_advice_is_not(refused):
+    line = refused("track", "y/" * 5000 + "z.mp4")
+    assert len(line) < 3100
+    assert line.endswith("check the path and its rights.")
+
+
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_no_run_and_get_no_file(clip, weights, tmp_path, redirection):
+    command = f'"$0" -m stdet track "$1" --weights "$2" --out "$3" --no-video {redirection}'
+    arguments = [sys.executable, clip, weights, tmp_path / "o"]
+    run = subprocess.run(["sh", "-c", command, *arguments], capture_output=True, check=False)
+    assert (run.returncode, run.stderr) == (0, b"")
+    assert json.loads((tmp_path / "o" / "clip.json").read_text())["is_complete"]
+
+
+def test_title_of_a_bar_cannot_steer_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("stdet.progress.LOG_INTERVAL_S", 0)
+    with ProgressBar(f"{ESCAPE}[bold]", 2) as bar:
+        bar.advance()
+    assert capsys.readouterr().err.startswith(f"{SHOWN}[bold]: 1/2")
