@@ -86,6 +86,8 @@ class StreamingDetector:
         model: The configuration it was built from.
         config: Postprocessing; all detections down to ``score_floor`` are returned.
         device: Where to run.
+        weights: Where the detector's weights came from, for messages; None where it was trained
+            in this process.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class StreamingDetector:
         model: ModelConfig,
         config: PostprocessConfig,
         device: torch.device,
+        weights: Path | None = None,
     ) -> None:
         """Move the detector to the device."""
+        self.name = "the network" if weights is None else f"the network of {weights}"
         self.detector = detector.to(device).eval()
         self.model = model
         self.config = config
@@ -188,7 +192,11 @@ class StreamingDetector:
         references = torch.stack([self._ring[position] for position in positions], dim=1)
         outputs = self.detector.fuse(references, self._ring[key - oldest])
         return postprocess(
-            outputs, config=self.config, geometry=self._geometry, frame_indices=[frame_index]
+            outputs,
+            config=self.config,
+            geometry=self._geometry,
+            frame_indices=[frame_index],
+            network=self.name,
         )[0]
 
 
@@ -348,6 +356,7 @@ class StreamingTracker:
             model=config.model,
             config=config.postprocess,
             device=choose_device(device),
+            weights=loaded.path,
         )
         if confidence is None:
             confidence = operating_point(loaded)

@@ -63,6 +63,7 @@ def postprocess(
     config: PostprocessConfig,
     geometry: InputGeometry,
     frame_indices: Sequence[int],
+    network: str = "the network",
 ) -> list[Detections]:
     """Turn each row of the outputs into the detections of its frame.
 
@@ -71,6 +72,7 @@ def postprocess(
         config: Score floor, NMS overlap and largest count.
         geometry: How the frames were brought to the detector.
         frame_indices: Frame of each row.
+        network: What a message calls it.
 
     Returns:
         One ``Detections`` a row, in original-frame pixels, clipped to the frame, all scores at
@@ -84,7 +86,7 @@ def postprocess(
     checked = (boxes, outputs.cls_logits, outputs.obj_logits)
     if not all(bool(values.isfinite().all()) for values in checked):
         raise CheckpointError(
-            f"frame {frame_indices[0]}: the network gives values that are not finite; its weights "
+            f"frame {frame_indices[0]}: {network} gives values that are not finite; its weights "
             "are broken, use others."
         )
     rows = zip(boxes, scores, frame_indices, strict=True)

@@ -149,7 +149,11 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
     sequences = load_sequences(config.data, split)
     _warn_of_unknown_classes(sequences, config.model.head.num_classes)
     streaming = StreamingDetector(
-        detector, model=config.model, config=config.postprocess, device=choose_device(device)
+        detector,
+        model=config.model,
+        config=config.postprocess,
+        device=choose_device(device),
+        weights=loaded.path,
     )
     return score_sequences(streaming, config, sequences, title=f"evaluating {split}")
 
