@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stdet.data.formats.track_json import read_extent
-from stdet.data.part_file import explain_os_errors, find_leftovers
+from stdet.data.part_file import explain_os_errors, find_leftovers, require_writable
 from stdet.errors import DataError
 from stdet.regular_file import file_mode
 
@@ -69,8 +69,8 @@ def check_names(names: OutputNames, source: Path, *, overwrite: bool) -> None:
     """Refuse names that cannot be taken, before any work.
 
     Raises:
-        DataError: If an output is the input itself, a folder or device, or there already and
-            ``overwrite`` is false.
+        DataError: If an output is the input itself, a folder or device, there already and
+            ``overwrite`` is false, or cannot be written.
     """
     for path in names.paths:
         mode = file_mode(path)
@@ -87,6 +87,7 @@ def check_names(names: OutputNames, source: Path, *, overwrite: bool) -> None:
         raise DataError(
             f"{', '.join(existing)}: already there; pass --overwrite to replace, or another --out."
         )
+    require_writable(max(names.paths, key=lambda path: len(path.name)))
 
 
 def choose_names(names: OutputNames, *, num_frames: int, is_complete: bool) -> OutputNames | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stdet.classical.methods import METHODS
+from stdet.data.part_file import explain_os_errors, require_writable
 from stdet.errors import DataError
+from stdet.locks import lock_folder, lock_output
 
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
@@ -77,9 +81,40 @@ def load(args: argparse.Namespace) -> StdetConfig:
     return load_config(args.config, args.overrides)
 
 
-def check_outputs(args: argparse.Namespace) -> None:
-    """Refuse a --json file or --report that cannot be written before the work, not after it."""
+@contextlib.contextmanager
+def hold_outputs(args: argparse.Namespace) -> Iterator[None]:
+    """Be the only run that writes --json and --report, from before the work to after it.
+
+    Raises:
+        DataError: If one of them cannot be written, is there already or is an input.
+    """
     report: Path | None = getattr(args, "report", None)
+    _check_outputs(args, report)
+    with contextlib.ExitStack() as on_exit:
+        if report is not None:
+            on_exit.enter_context(_hold_folder(report))
+        if args.json is not None:
+            require_writable(args.json)
+            on_exit.enter_context(lock_output(args.json, advice="wait for it, or name another"))
+        _check_outputs(args, report)  # Another run may have ended since.
+        yield
+
+
+@contextlib.contextmanager
+def _hold_folder(folder: Path) -> Iterator[None]:
+    """Create and lock a folder, and remove it at the end if nothing was written."""
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with lock_folder(folder):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _check_outputs(args: argparse.Namespace, report: Path | None) -> None:
+    """Refuse what is there already, of another kind, or an input."""
     if report is not None and (report / "index.html").exists() and not args.overwrite:
         raise DataError(f"{report / 'index.html'}: already there; pass --overwrite to replace it.")
     if report is not None and report.exists() and not report.is_dir():
@@ -91,7 +126,8 @@ def check_outputs(args: argparse.Namespace) -> None:
         raise DataError(f"{path}: is a folder; name a file with --json.")
     if path.exists() and not path.is_file():
         raise DataError(f"{path}: is a device; name a file with --json.")
-    inputs = [getattr(args, name, None) for name in ("truth", "predictions", "config")]
+    names = ("truth", "predictions", "config", "weights")
+    inputs = [getattr(args, name, None) for name in names] + getattr(args, "roots", [])
     if any(
         given is not None and os.path.realpath(given) == os.path.realpath(path) for given in inputs
     ):
@@ -148,7 +184,7 @@ def _number(text: str, kind: type[_Number], expected: str) -> _Number:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{_shown(text)!r} is not a {expected}") from None
     if abs(value) > _MAX_NUMBER:
-        raise argparse.ArgumentTypeError(f"{text} is larger than {_MAX_NUMBER}")
+        raise argparse.ArgumentTypeError(f"{_shown(text)} is larger than {_MAX_NUMBER}")
     return value
 
 

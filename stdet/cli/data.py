@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stdet.cli.arguments import check_outputs
+from stdet.cli.arguments import hold_outputs
 from stdet.cli.terminal import say
 
 
@@ -59,14 +59,14 @@ def _run_data_check(args: argparse.Namespace) -> int:
     from stdet.dataset_check.check import check_dataset
     from stdet.dataset_check.findings import format_check, write_check
 
-    check_outputs(args)
-    report = check_dataset(
-        args.roots, with_images=not args.no_images, sequence_pattern=_pattern(args)
-    )
-    say(format_check(report))
-    if args.json is not None:
-        write_check(args.json, report)
-        say(args.json)
+    with hold_outputs(args):
+        report = check_dataset(
+            args.roots, with_images=not args.no_images, sequence_pattern=_pattern(args)
+        )
+        say(format_check(report))
+        if args.json is not None:
+            write_check(args.json, report)
+            say(args.json)
     return 3 if report.findings else 0
 
 
@@ -77,12 +77,12 @@ def _run_data_stats(args: argparse.Namespace) -> int:
         write_statistics,
     )
 
-    check_outputs(args)
-    statistics = dataset_statistics(args.roots, sequence_pattern=_pattern(args))
-    say(format_statistics(statistics))
-    if args.json is not None:
-        write_statistics(args.json, statistics)
-        say(args.json)
+    with hold_outputs(args):
+        statistics = dataset_statistics(args.roots, sequence_pattern=_pattern(args))
+        say(format_statistics(statistics))
+        if args.json is not None:
+            write_statistics(args.json, statistics)
+            say(args.json)
     return 0
 
 

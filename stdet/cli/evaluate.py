@@ -10,7 +10,7 @@ from stdet.cli.arguments import (
     add_config,
     add_detector_options,
     add_format_option,
-    check_outputs,
+    hold_outputs,
     load,
     size_hw,
 )
@@ -64,22 +64,24 @@ def add_evaluate(commands: Any) -> None:
 def _run_evaluate(args: argparse.Namespace) -> int:
     from stdet.evaluation.report import write_report
 
-    check_outputs(args)
-    report: Report | MaskReport
+    with hold_outputs(args):
+        report = _score(args)
+        if args.json is not None:
+            write_report(args.json, report)
+            say(args.json)
+    return 0
+
+
+def _score(args: argparse.Namespace) -> Report | MaskReport:
     if args.truth is not None or args.predictions is not None:
         if args.config is not None or args.truth is None or args.predictions is None:
             raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
         if args.detector is not None:
             raise ConfigError("evaluate: --detector runs on CONFIG; leave it out for files.")
-        report = _score_files(args)
-    elif args.config is None:
+        return _score_files(args)
+    if args.config is None:
         raise ConfigError("evaluate: give CONFIG, or --truth and --predictions.")
-    else:
-        report = _score_split(args)
-    if args.json is not None:
-        write_report(args.json, report)
-        say(args.json)
-    return 0
+    return _score_split(args)
 
 
 def _score_split(args: argparse.Namespace) -> Report:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stdet.cli.arguments import add_config, check_outputs, load, size_hw
+from stdet.cli.arguments import add_config, hold_outputs, load, size_hw
 from stdet.cli.terminal import say
 
 
@@ -34,10 +34,10 @@ def add_info(commands: Any) -> None:
 def _run_info(args: argparse.Namespace) -> int:
     from stdet.info import describe_model, format_info, write_info
 
-    check_outputs(args)
-    info = describe_model(load(args).model, native_hw=args.size)
-    say(format_info(info))
-    if args.json is not None:
-        write_info(args.json, info)
-        say(args.json)
+    with hold_outputs(args):
+        info = describe_model(load(args).model, native_hw=args.size)
+        say(format_info(info))
+        if args.json is not None:
+            write_info(args.json, info)
+            say(args.json)
     return 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -186,6 +187,20 @@ def open_part(path: Path) -> tuple[io.FileIO, Path]:
             return io.FileIO(part, "x+"), part
 
 
+def require_writable(path: Path) -> None:
+    """Refuse before the work what could not be written after it: a folder, a name too long.
+
+    Missing folders are not made: the nearest one that is there is tried.
+
+    Raises:
+        DataError: If no file can be made there.
+    """
+    folder = next((above for above in path.parents if os.path.exists(above)), path.parent)
+    file, part = open_part(folder / path.name)
+    file.close()
+    part.unlink(missing_ok=True)
+
+
 def find_leftovers(folder: Path, name: str = "") -> list[Path]:
     """Return the files that killed runs have left in a folder; those of one output, if named.
 
@@ -215,4 +230,6 @@ def write_problem(error: BaseException) -> str:
     """Say why something cannot be written and what to do."""
     if getattr(error, "errno", None) in _DISK_FULL:
         return "disk full; free some space and run again"
+    if getattr(error, "errno", None) == errno.ENAMETOOLONG:
+        return "the name is too long for a file system; shorten it"
     return f"cannot be written ({reason_of(error)}); check the folder and its permissions"

@@ -8,6 +8,7 @@ from scenes import SyntheticConfig, generate
 
 from stdet.classical.methods import OPERATING_POINTS
 from stdet.data.formats.mot import write_annotation
+from stdet.locks import lock_folder, lock_output
 
 SCORES = {
     "detection": ("map50", "map50_95", "precision", "recall", "f1", "legacy"),
@@ -300,7 +301,7 @@ def test_truth_and_predictions_go_together_and_without_a_configuration(refused, 
     [
         (None, "{}", "gt.txt: cannot be read (No such file"),
         ("", None, "p.json: cannot be read (No such file"),
-        ("", "hello", "p.json: not valid JSON"),
+        ("", "hello", "p.json: is not JSON"),
         ("", "{}", "p.json: expected a JSON of `stdet track`"),
         ("1,1,5,5,0,8,1,1,1\n", "good", "gt.txt:1: "),
         ("1,1,5,nan,8,8,1,1,1\n", "good", "gt.txt:1: "),
@@ -405,3 +406,42 @@ def test_data_section_that_fits_no_files_is_one_short_line(
     line = refused("evaluate", config, "--weights", weights, "--set", override)
     assert message in line
     assert len(line) < 500
+
+
+@pytest.mark.parametrize("command", ["track", "evaluate"])
+def test_network_that_overflows_is_named_by_its_file(refused, config, clip, weights, command):
+    from stdet.checkpoint import load_weights, save_weights
+
+    loaded = load_weights(weights)
+    state = {
+        name: value.fill_(3e38) if name.startswith("head") and value.ndim else value
+        for name, value in loaded.state.items()
+    }
+    broken = config.parent / "broken.safetensors"
+    save_weights(broken, state, loaded.config, {})
+    if command == "track":
+        argv = ["track", clip, "--out", config.parent / "o"]
+    else:
+        argv = ["evaluate", config]
+    assert f"the network of {broken} gives values that are not" in refused(
+        *argv, "--weights", broken
+    )
+
+
+@pytest.mark.parametrize("option", ["--json", "--report"])
+def test_second_writer_of_an_output_is_refused_before_the_work(refused, config, tmp_path, option):
+    path = tmp_path / "r"
+    if option == "--report":
+        path.mkdir()
+    with lock_output(path) if option == "--json" else lock_folder(path):
+        assert "another run is writing there" in refused("evaluate", config, option, path)
+
+
+def test_output_that_cannot_be_written_is_refused_before_the_work(refused, config, tmp_path):
+    # There are no weights either: the outputs are looked at first.
+    options = ["evaluate", config, "--weights", "none"]
+    assert "name is too long" in refused(*options, "--json", tmp_path / ("x" * 250))
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in refused(*options, "--report", tmp_path / "file" / "page")
+    assert "no such weights file" in refused(*options, "--report", tmp_path / "a" / "page")
+    assert not (tmp_path / "a" / "page").exists()

@@ -432,3 +432,12 @@ def test_holes_in_time_keep_their_time_in_every_output(track, tmp_path):
     with open_source(tmp_path / "o" / "holes.mp4") as drawn:
         assert [frame.index for frame in drawn.frames()] == indices
         assert drawn.fps == 25
+
+
+@pytest.mark.parametrize("length", [234, 245])
+def test_name_too_long_for_the_outputs_is_refused_before_the_work(refused, clip, tmp_path, length):
+    source = tmp_path / f"{'x' * length}.mp4"
+    source.write_bytes(clip.read_bytes())
+    line = refused("track", source, "--weights", "none", "--out", tmp_path / "o")
+    assert "the name is too long for a file system; shorten it" in line
+    assert not (tmp_path / "o").exists()
