@@ -22,11 +22,10 @@ from torch import Tensor
 
 from stdet.config import StdetConfig, config_from_dict, config_to_dict
 from stdet.data.part_file import write_whole
-from stdet.errors import CheckpointError, ConfigError, foreign_errors
+from stdet.errors import CheckpointError, ConfigError, foreign_errors, shown
 from stdet.models.build import MAX_PARAMETERS, build_detector
 from stdet.models.detector import ClipDetector
 from stdet.regular_file import file_mode, require_regular_file
-from stdet.settings_file import shown
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import reprlib
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from stdet.errors import ConfigError, foreign_errors
+from stdet.errors import ConfigError, foreign_errors, shown
 from stdet.yaml_file import MAX_DEPTH, parse_yaml, read_yaml
 
 _Settings = TypeVar("_Settings")
@@ -28,10 +27,6 @@ MAX_NUMBER = 2**31
 
 _MAX_PROBLEMS = 20
 """Problems that one message lists."""
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 100
-_SHORT.maxlist = _SHORT.maxtuple = 8
 
 
 def read_settings(
@@ -76,11 +71,6 @@ def settings_to_dict(settings: Any) -> dict[str, Any]:
     """Return settings of any kind as plain values that JSON and YAML can hold."""
     plain: dict[str, Any] = json.loads(TypeAdapter(type(settings)).dump_json(settings))
     return plain
-
-
-def shown(value: Any) -> str:
-    """Return a wrong value as a message shows it, cut where it is long or deep."""
-    return _SHORT.repr(value)
 
 
 def _read_sections(

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from stdet.errors import ConfigError, foreign_errors
+from stdet.errors import ConfigError, foreign_errors, shown
 from stdet.regular_file import require_regular_file
 
 MAX_BYTES = 1_000_000
@@ -58,7 +58,12 @@ class _Loader(yaml.SafeLoader):
         """Construct a value, and name its line where PyYAML fails on an odd tag or number."""
         where = f"{self._where}: line {node.start_mark.line + 1}"
         with _as_config_error(where, self._advice):
-            return super().construct_object(node, deep)
+            try:
+                return super().construct_object(node, deep)
+            except (AttributeError, IndexError, KeyError, TypeError) as error:
+                # PyYAML trips over the value, and its message says nothing of it.
+                kind = node.tag.rpartition(":")[2]
+                raise yaml.YAMLError(f"{shown(node.value)} is no {kind}") from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

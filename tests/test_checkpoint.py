@@ -175,7 +175,15 @@ def test_loading_weights_executes_nothing(tmp_path):
 
 def test_resume_file_comes_back_and_executes_nothing(tmp_path):
     path = tmp_path / "resume.pt"
-    save_resume(path, {"epoch": 2, "modules": {"w": torch.ones(3)}})
+    kept = {
+        "epoch": 2,
+        "best": {},
+        "commit": "0" * 12,
+        "modules": {"w": torch.ones(3)},
+        "num_updates": 7,
+        **{key: {} for key in ("average", "optimizer", "schedule", "scaler")},
+    }
+    save_resume(path, kept)
     assert [p.name for p in tmp_path.iterdir()] == ["resume.pt"]
     state = load_resume(path)
     assert state["epoch"] == 2

@@ -16,13 +16,12 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from stdet.data.generated import sequence_seed
-from stdet.errors import ConfigError
+from stdet.errors import ConfigError, shown
 from stdet.settings_file import (
     check_settings,
     merge_settings,
     read_settings,
     settings_to_dict,
-    shown,
 )
 from stdet.synthesis import SceneConfig, plan_sequence
 

@@ -22,8 +22,7 @@ from typing import Any, Literal, cast
 import yaml
 
 from stdet.config import StdetConfig, load_config
-from stdet.errors import ConfigError
-from stdet.settings_file import shown
+from stdet.errors import ConfigError, shown
 from stdet.yaml_file import read_yaml
 
 GridSplit = Literal["validation", "test"]
