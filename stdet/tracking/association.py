@@ -139,7 +139,9 @@ def assign(pairs: PricedPairs) -> Assignment:
 
 def _groups(pairs: PricedPairs) -> Iterator[PricedPairs]:
     """Split the pairs into groups that share no track and no detection."""
-    if not len(pairs):
+    if len(pairs) <= _GROUP_PAIRS:
+        if len(pairs):
+            yield pairs
         return
     tracks, track_of = np.unique(pairs.track_rows, return_inverse=True)
     detections, detection_of = np.unique(pairs.detection_rows, return_inverse=True)

@@ -12,6 +12,8 @@ from stdet.types import IntArray
 
 _SLACK = 1e-6
 """Share by which the search reaches farther than asked, for the rounding inside the tree."""
+_MAX_DENSE_PAIRS = 2500
+"""Up to so many pairs it is faster to look at each of them than to build trees."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,9 +46,13 @@ def near_pairs(
     """
     if not len(first_xy) or not len(second_xy):
         return NearPairs(rows=np.zeros(0, np.int64), columns=np.zeros(0, np.int64))
+    reach_px = radius_px * (1 + _SLACK)
+    if len(first_xy) * len(second_xy) <= _MAX_DENSE_PAIRS:
+        between = first_xy[:, None] - second_xy
+        is_near = between[..., 0] ** 2 + between[..., 1] ** 2 <= reach_px**2
+        rows, columns = is_near.nonzero()
+        return NearPairs(rows=rows, columns=columns)
     # Trees that serve one search are not worth balancing.
     trees = [cKDTree(points, balanced_tree=False) for points in (first_xy, second_xy)]
-    found = trees[0].sparse_distance_matrix(
-        trees[1], radius_px * (1 + _SLACK), output_type="ndarray"
-    )
+    found = trees[0].sparse_distance_matrix(trees[1], reach_px, output_type="ndarray")
     return NearPairs(rows=found["i"].astype(np.int64), columns=found["j"].astype(np.int64))
