@@ -44,6 +44,10 @@ class TrainingError(StdetError):
     """Training cannot go on, for example because the loss is no longer finite."""
 
 
+class WorkerError(StdetError):
+    """A process that worked for this one was killed."""
+
+
 class IncompleteInputError(DataError):
     """Input ended early or was damaged part-way; what was read before has been kept.
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from stdet.errors import StdetError
+from stdet.errors import StdetError, WorkerError
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _SAME_ORDER_S = 0.5
@@ -98,7 +98,9 @@ def orderly_end() -> Iterator[None]:
         if handler.number is None:
             raise
         interrupted = Interrupted(handler.number)
-        for note in (*([str(error)] if isinstance(error, StdetError) else []), *_notes(error)):
+        # That a worker was killed says nothing: the same signal ended it.
+        is_told = isinstance(error, StdetError) and not isinstance(error, WorkerError)
+        for note in (*([str(error)] if is_told else []), *_notes(error)):
             interrupted.add_note(note)
         raise interrupted from error
     finally:

@@ -89,8 +89,7 @@ def _hold(path: Path, *, guarded: Path, advice: str) -> Iterator[None]:
     finally:
         # Removed while it is held: whoever opened it meanwhile finds that it is gone.
         if _is_at(descriptor, path):
-            with contextlib.suppress(OSError):
-                path.unlink()
+            _remove(path)
         os.close(descriptor)
 
 
@@ -111,12 +110,18 @@ def _acquire(path: Path, *, guarded: Path, advice: str) -> int | None:
             return None
         if owner:
             log.warning("%s: taking over from a run that was killed (%s).", guarded, owner)
+        on_failure.callback(_remove, path)  # A full disk has room for the name alone.
         with explain_os_errors(path):
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, f"{_this_process()}\n".encode())
         on_failure.pop_all()
     return descriptor
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def _try_lock(descriptor: int, path: Path) -> bool:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 
-from stdet.errors import StdetError
+from stdet.errors import WorkerError
 
 _CHECK_INTERVAL_S = 1.0
 """How often a worker looks whether its parent is still there."""
@@ -56,7 +56,7 @@ def _end_with(sentinel: int, parent_id: int) -> None:
 
 @contextlib.contextmanager
 def explain_worker_death(advice: str) -> Iterator[None]:
-    """Turn the death of a pool's or loader's process into a ``StdetError`` of one line.
+    """Turn the death of a pool's or loader's process into a ``WorkerError`` of one line.
 
     Args:
         advice: What to do, such as which option lowers the number of processes.
@@ -71,5 +71,5 @@ def explain_worker_death(advice: str) -> Iterator[None]:
         raise _death_of_worker(advice) from error
 
 
-def _death_of_worker(advice: str) -> StdetError:
-    return StdetError(f"a worker process was killed (out of memory?); {advice}.")
+def _death_of_worker(advice: str) -> WorkerError:
+    return WorkerError(f"a worker process was killed (out of memory?); {advice}.")

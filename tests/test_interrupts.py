@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from stdet.errors import DataError
+from stdet.errors import DataError, WorkerError
 from stdet.interrupts import Interrupted, orderly_end, uninterrupted
 
 
@@ -90,3 +90,19 @@ def test_without_the_handler_and_in_other_threads_nothing_changes():
     assert found == [signal.SIG_DFL]
     with pytest.raises(KeyboardInterrupt), uninterrupted():
         _send(signal.SIGINT)
+
+
+def _lose_worker() -> None:
+    """Get a signal and fail as a loader does whose workers got it as well."""
+    error = WorkerError("a worker process was killed (out of memory?); lower --jobs.")
+    error.add_note("nothing has changed")
+    try:
+        _send()
+    except Interrupted:
+        raise error from None
+
+
+def test_worker_that_the_signal_killed_as_well_is_not_told():
+    with pytest.raises(Interrupted) as caught, orderly_end():
+        _lose_worker()
+    assert (caught.value.exit_code, caught.value.__notes__) == (143, ["nothing has changed"])

@@ -146,3 +146,13 @@ def test_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
     with lock_folder(tmp_path):
         pass
     assert "has no locks (No locks available); let no other run write there" in caplog.text
+
+
+def test_lock_that_a_full_disk_cannot_hold_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(DataError, match="disk full"), lock_folder(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -63,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain(f"out of memory ({reason_of(error)}); {_LESS_MEMORY}. {_notes(error)}".rstrip())
         return 2
     except KeyboardInterrupt as interrupt:
+        if hasattr(signal, "SIGCHLD"):
+            # Loaders of torch complain in a traceback about workers that got the signal as well.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         complain(_interruption(interrupt))
         return interrupt.exit_code if isinstance(interrupt, Interrupted) else 130
     return code
