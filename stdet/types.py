@@ -25,6 +25,9 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
+LARGEST_COORDINATE = 1e9
+"""Pixels; far beyond any image, and squares of it are finite."""
+
 UNKNOWN_TRACK_ID = -1
 """Stands in ``SequenceAnnotation.track_ids`` where a data set gives no identities."""
 
@@ -183,6 +186,10 @@ class Detections:
     def __post_init__(self) -> None:
         """Check shapes, finiteness and the order of the rows."""
         _check_boxes("Detections", self.boxes_xyxy)
+        if (np.abs(self.boxes_xyxy) > LARGEST_COORDINATE).any():
+            raise ValueError(
+                f"Detections.boxes_xyxy holds a coordinate beyond {LARGEST_COORDINATE:g} pixels."
+            )
         _check_rows(
             "Detections", len(self.boxes_xyxy), scores=self.scores, class_ids=self.class_ids
         )

@@ -65,6 +65,8 @@ def _annotation(**changes) -> SequenceAnnotation:
         ({"boxes_xyxy": BOXES[:, :3]}, r"shape \(3, 3\); expected \(N, 4\)"),
         ({"boxes_xyxy": BOXES[0]}, r"shape \(4,\)"),
         ({"boxes_xyxy": np.full_like(BOXES, np.nan)}, "not finite"),
+        ({"boxes_xyxy": np.full_like(BOXES, 3e38)}, r"beyond 1e\+09 pixels"),
+        ({"boxes_xyxy": np.full_like(BOXES, -3e38)}, r"beyond 1e\+09 pixels"),
         ({"boxes_xyxy": BOXES[:, [2, 1, 0, 3]]}, "x2 < x1"),
         ({"scores": np.ones(2, np.float32)}, r"Detections\.scores has 2 rows; expected 3"),
         ({"class_ids": np.zeros(4, np.int64)}, "class_ids has 4 rows"),

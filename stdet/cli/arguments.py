@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stdet.classical.methods import METHODS
+from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.part_file import explain_os_errors, require_writable
 from stdet.errors import DataError
 from stdet.locks import lock_folder, lock_output
@@ -47,6 +48,17 @@ def add_config(
         default=[],
         metavar="KEY=VALUE",
         help="override one value, such as train.learning_rate=1e-4; may be repeated",
+    )
+
+
+def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
+    """Add --max-megapixels, the limit of ``stdet/data/frame_area.py``."""
+    parser.add_argument(
+        "--max-megapixels",
+        type=positive_number,
+        default=MAX_MEGAPIXELS,
+        metavar="N",
+        help=f"largest area of a frame, 10^6 pixels ({MAX_MEGAPIXELS:g})",
     )
 
 

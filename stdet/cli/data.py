@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stdet.cli.arguments import hold_outputs
+from stdet.cli.arguments import add_max_megapixels, hold_outputs
 from stdet.cli.terminal import say
 
 
@@ -26,6 +26,7 @@ def add_data(commands: Any) -> None:
     )
     _add_places(check)
     check.add_argument("--no-images", action="store_true", help="check labels only")
+    add_max_megapixels(check)
     check.set_defaults(run=_run_data_check)
     stats = actions.add_parser(
         "stats",
@@ -61,7 +62,10 @@ def _run_data_check(args: argparse.Namespace) -> int:
 
     with hold_outputs(args):
         report = check_dataset(
-            args.roots, with_images=not args.no_images, sequence_pattern=_pattern(args)
+            args.roots,
+            with_images=not args.no_images,
+            sequence_pattern=_pattern(args),
+            max_megapixels=args.max_megapixels,
         )
         say(format_check(report))
         if args.json is not None:

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stdet.cli.arguments import add_detector_options, count, fraction, positive, positive_number
+from stdet.cli.arguments import (
+    add_detector_options,
+    add_max_megapixels,
+    count,
+    fraction,
+    positive,
+)
 from stdet.cli.terminal import complain, say
 
 
@@ -39,13 +45,7 @@ def add_track(commands: Any) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     parser.add_argument("--no-video", action="store_true", help="write no annotated video")
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
-    parser.add_argument(
-        "--max-megapixels",
-        type=positive_number,
-        default=32.0,
-        metavar="N",
-        help="largest area of a frame, 10^6 pixels (32)",
-    )
+    add_max_megapixels(parser)
     parser.set_defaults(run=_run_track)
 
 

@@ -2,7 +2,7 @@
 
 A file of a few kilobytes may declare a frame of gigabytes. The size in its header is compared with
 the limit before a pixel is decoded; who has frames that large raises it (`--max-megapixels`,
-`data.max_megapixels`).
+`data.max_megapixels`). `stdet synth` has no such option: its frames are far smaller.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from stdet.errors import DataError
 MAX_MEGAPIXELS = 32.0
 """Default limit in 10^6 pixels; the largest thermal sensors have about 20."""
 
-RAISE_IT = "if that is right, raise it with --max-megapixels or data.max_megapixels"
+RAISE_IT = (
+    "raise it with --max-megapixels (stdet track, stdet data check) or data.max_megapixels "
+    "(settings); elsewhere make the frames smaller"
+)
 
 
 def check_area(
@@ -38,7 +41,8 @@ def check_area(
         Traceback (most recent call last):
             ...
         stdet.errors.DataError: bomb.png: declares frames of 13300x13300 (176.9 megapixels), the
-        limit is 32; if that is right, raise it with --max-megapixels or data.max_megapixels.
+        limit is 32; raise it with --max-megapixels (stdet track, stdet data check) or
+        data.max_megapixels (settings); elsewhere make the frames smaller.
     """
     height, width = hw
     if height < 1 or width < 1:

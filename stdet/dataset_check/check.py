@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.label_files import find_label_files
 from stdet.dataset_check.findings import TITLES, CheckReport, Finding, SplitSummary
 from stdet.dataset_check.image_checks import (
@@ -26,7 +27,11 @@ from stdet.dataset_check.splits import Split, load_split
 
 
 def check_dataset(
-    places: Sequence[Path], *, with_images: bool = True, sequence_pattern: str | None = None
+    places: Sequence[Path],
+    *,
+    with_images: bool = True,
+    sequence_pattern: str | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
 ) -> CheckReport:
     """Check label files and, where they exist, images.
 
@@ -34,6 +39,7 @@ def check_dataset(
         places: Data set folders and label files; see ``find_label_files``.
         with_images: Open every image; false checks labels only.
         sequence_pattern: As ``data.sequence_pattern``.
+        max_megapixels: As ``data.max_megapixels``.
 
     Returns:
         What is wrong. What was not checked is in the notes.
@@ -43,7 +49,7 @@ def check_dataset(
     """
     found = find_label_files(places)
     splits = [load_split(file, pattern=sequence_pattern) for file in found.files]
-    facts = look_at_images(splits) if with_images else {}
+    facts = look_at_images(splits, max_megapixels=max_megapixels) if with_images else {}
     shared = compare_images(splits)
     findings = list(shared.findings)
     for split in splits:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.image_folder import read_image
 from stdet.data.image_hash import FLAT_HASH, hamming, perceptual_hash, pixel_digest
 from stdet.dataset_check.findings import Finding, place_at
@@ -47,7 +48,9 @@ class ImageFacts:
     error: str
 
 
-def look_at_images(splits: Sequence[Split]) -> dict[Path, ImageFacts]:
+def look_at_images(
+    splits: Sequence[Split], *, max_megapixels: float = MAX_MEGAPIXELS
+) -> dict[Path, ImageFacts]:
     """Read every image that exists, each once, with progress on stderr."""
     paths = dict.fromkeys(
         split.labels.paths[row]
@@ -58,7 +61,7 @@ def look_at_images(splits: Sequence[Split]) -> dict[Path, ImageFacts]:
     if paths:
         with ProgressBar("reading images", len(paths)) as progress:
             for path in paths:
-                facts[path] = _look_at(path)
+                facts[path] = _look_at(path, max_megapixels=max_megapixels)
                 progress.advance()
     return facts
 
@@ -126,9 +129,9 @@ def compare_frames(
     return findings
 
 
-def _look_at(path: Path) -> ImageFacts:
+def _look_at(path: Path, *, max_megapixels: float) -> ImageFacts:
     try:
-        raw = read_image(path)
+        raw = read_image(path, max_megapixels=max_megapixels)
     except DataError as error:
         message = str(error).removeprefix(f"{path}: ")
         return ImageFacts(hw=(0, 0), digest=b"", perceptual=FLAT_HASH, error=message)

@@ -44,6 +44,13 @@ def test_clean_data_set_has_no_finding(clean):
     assert format_check(report).endswith("nothing wrong found")
 
 
+def test_images_above_the_limit_are_a_finding_that_says_how_to_raise_it(clean):
+    found = check_dataset([clean], max_megapixels=1e-3).findings
+    assert found
+    assert all("--max-megapixels (stdet track, stdet data check)" in f.message for f in found)
+    assert not check_dataset([clean], max_megapixels=1).findings
+
+
 @pytest.mark.parametrize("noise_px", [0.0, 0.5])
 def test_path_copied_to_another_split_at_an_offset_is_a_leak(split_writer, noise_px):
     w = split_writer

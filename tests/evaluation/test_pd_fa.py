@@ -223,9 +223,9 @@ def test_score_curve_without_detections_is_empty(build):
     assert len(score_curve([], radius_px=3.0).scores) == 0
 
 
-def test_false_area_of_a_box_beyond_all_bounds_is_the_frame(build):
+def test_false_area_of_a_box_far_beyond_the_frame_is_the_frame(build):
     result = build.result(
         build.annotation([[]], hw=(4, 6)),
-        build.detections([[(-3e38, -3e38, 3e38, 3e38, 0.9)]], hw=(4, 6)),
+        build.detections([[(-1e9, -1e9, 1e9, 1e9, 0.9)]], hw=(4, 6)),
     )
     assert sequence_pd_fa(result, radius_px=3, confidence=0).false_area_pixels == 24
