@@ -25,6 +25,8 @@ LABELS = {key: label for label, key in ROWS.items()} | {"pd_fa.pd": "Pd"}
 """What tables call a number of the JSON."""
 _RULES = ("pd_radius_px", "track_gate_px", "link_gate_px", "num_frames", "num_targets")
 """What must be equal for two runs to be comparable."""
+_MAX_NAME = 100
+"""Characters of a sequence's name in a message."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -158,7 +160,7 @@ def require_comparable(first: Run, other: Run) -> None:
         only = sorted(set(first.sequences) ^ set(other.sequences))
         raise DataError(
             f"{other.name}: was evaluated on other sequences than {first.name} (only one has "
-            f"{', '.join(only[:5])}); evaluate both on the same split."
+            f"{', '.join(name[:_MAX_NAME] for name in only[:5])}); evaluate both on the same split."
         )
     for key, value in first.rules.items():
         if other.rules[key] != value:

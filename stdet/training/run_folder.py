@@ -66,7 +66,10 @@ def check_same_run(config: StdetConfig, run_dir: Path) -> None:
             that this run would write over and not go on from.
     """
     for name in own_files(run_dir) if run_dir.is_dir() else ():
-        require_regular_file(run_dir / name, advice="move it out of the folder", kind=ConfigError)
+        if name.name != RESUME_NAME:  # Checked where it is read.
+            require_regular_file(
+                run_dir / name, advice="move it out of the folder", kind=ConfigError
+            )
     if file_mode(run_dir / CONFIG_NAME, kind=ConfigError) is not None:
         _require_config_of_a_run(run_dir / CONFIG_NAME)
     weights = [name for name in (BEST_NAME, LAST_NAME) if (run_dir / name).exists()]

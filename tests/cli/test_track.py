@@ -314,7 +314,8 @@ def test_file_in_place_of_the_output_folder_is_refused(refused, clip, weights, t
     path.write_text("mine")
     for out in (path, path / "below"):
         line = refused("track", clip, "--weights", weights, "--out", out)
-        assert f"{out}: cannot be written (" in line
+        assert line.startswith(f"stdet: {path}/")
+        assert "cannot be written (Not a directory); check the folder" in line
     assert path.read_text() == "mine"
 
 
