@@ -158,9 +158,10 @@ def require_comparable(first: Run, other: Run) -> None:
     """
     if first.sequences != other.sequences:
         only = sorted(set(first.sequences) ^ set(other.sequences))
+        named = ", ".join(name[:_MAX_NAME] for name in only[:5])
         raise DataError(
             f"{other.name}: was evaluated on other sequences than {first.name} (only one has "
-            f"{', '.join(name[:_MAX_NAME] for name in only[:5])}); evaluate both on the same split."
+            f"{named}); evaluate both on the same split."
         )
     for key, value in first.rules.items():
         if other.rules[key] != value:
