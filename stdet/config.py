@@ -550,6 +550,11 @@ def config_to_dict(config: StdetConfig) -> dict[str, Any]:
     return settings_to_dict(config)
 
 
+def config_to_yaml(config: StdetConfig) -> str:
+    """Return every value, defaults included, as YAML that ``load_config`` reads."""
+    return yaml.safe_dump(config_to_dict(config), sort_keys=False)
+
+
 def save_config(config: StdetConfig, path: Path) -> None:
-    """Write every value, defaults included, as YAML."""
-    path.write_text(yaml.safe_dump(config_to_dict(config), sort_keys=False), encoding="utf-8")
+    """Write ``config_to_yaml``."""
+    path.write_text(config_to_yaml(config), encoding="utf-8")

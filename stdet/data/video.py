@@ -34,7 +34,7 @@ from stdet.data.frame_source import (
     measure_intensity,
 )
 from stdet.data.video_decoding import decode_pictures, fitting
-from stdet.data.video_info import VideoInfo, describe_error, inspect_video, to_url
+from stdet.data.video_info import VideoInfo, inspect_video, to_url
 from stdet.data.video_writer import VideoWriter, write_grey
 from stdet.errors import DataError, IncompleteInputError
 
@@ -304,7 +304,7 @@ class DecordVideo(PyAvVideo):
                 "%s: read with PyAV, because decord failed at frame %d (%s).",
                 self.path,
                 index,
-                describe_error(error),
+                _first_line(error),
             )
             return None
 
@@ -351,6 +351,12 @@ class _Cursor:
     def close(self) -> None:
         """Close the file."""
         self._pictures.close()
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the reason of an error of decord, below which its stack may follow."""
+    lines = (getattr(error, "strerror", None) or str(error)).splitlines()
+    return lines[0].strip() if lines else type(error).__name__
 
 
 def _decord_error() -> type[Exception]:

@@ -158,12 +158,6 @@ def to_url(path: Path) -> str:
     return f"file:{path}"
 
 
-def describe_error(error: BaseException) -> str:
-    """Return the reason of a decoder's or the system's error in one line."""
-    lines = (getattr(error, "strerror", None) or str(error)).splitlines()
-    return lines[0].strip() if lines else type(error).__name__
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Probe:
     """What the packets and the first pictures say; ``delay`` in packets to the first picture."""

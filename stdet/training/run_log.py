@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from stdet.config import StdetConfig, config_to_dict
+from stdet.config import StdetConfig, config_to_yaml
 from stdet.data.part_file import explain_os_errors, write_whole
 from stdet.evaluation.counts import without_nan
 from stdet.training.run_folder import CONFIG_NAME, METRICS_NAME
@@ -32,8 +31,7 @@ class RunLog:
         """Write the configuration, and begin or go on with the log."""
         with explain_os_errors(run_dir):
             run_dir.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(config_to_dict(config), sort_keys=False)
-        write_whole(run_dir / CONFIG_NAME, text.encode())
+        write_whole(run_dir / CONFIG_NAME, config_to_yaml(config).encode())
         self._metrics = run_dir / METRICS_NAME
         lines: list[bytes] = []
         if self._metrics.exists():
