@@ -114,11 +114,14 @@ class _Counts:
 
 @dataclass(frozen=True)
 class _Body:
-    """Where the body of the levels begins and ends, and how wide its denser half is."""
+    """Where the body of the levels begins and ends, and how wide its denser half is.
 
-    low: float
-    high: float
-    width: float
+    In float64: beside levels of float32 near the end of their range there must be room.
+    """
+
+    low: np.float64
+    high: np.float64
+    width: np.float64
 
 
 def measure_scene(read: Callable[[int], Levels], indices: Sequence[int]) -> SceneLevels:
@@ -206,21 +209,21 @@ def _body(pooled: _Counts) -> _Body:
     widths = levels[ends[starts]] - levels[starts]
     shortest = starts[widths == widths.min()]
     start = int(shortest[len(shortest) // 2])
-    width = max(float(widths.min()), _unit(pooled.levels))
+    width = max(widths.min(), _unit(pooled.levels))
     least = _SPARSE_SHARE * pooled.total
     padded = np.concatenate([[0], after])
     above = padded[np.searchsorted(levels, levels + width, side="right")] - after
     below = before - padded[np.searchsorted(levels, levels - width, side="left")]
     ascending = np.flatnonzero((above < least) & (np.arange(len(levels)) >= ends[start]))
     descending = np.flatnonzero((below < least) & (np.arange(len(levels)) <= start))
-    return _Body(float(levels[descending[-1]]), float(levels[ascending[0]]), width)
+    return _Body(levels[descending[-1]], levels[ascending[0]], width)
 
 
-def _unit(levels: Levels) -> float:
+def _unit(levels: Levels) -> np.float64:
     """Return the least width that an interval of levels counts as having."""
     if np.issubdtype(levels.dtype, np.integer):
-        return 1.0
-    return float(np.spacing(np.abs(np.median(levels))))
+        return np.float64(1)
+    return np.float64(np.spacing(np.abs(np.median(levels))))
 
 
 def _without_odd_pixels(frames: Callable[[], Iterator[Levels]], body: _Body) -> _Counts:
@@ -260,7 +263,7 @@ def _odd_lines(shares: NDArray[np.float64]) -> BoolArray:
     return is_odd
 
 
-def _without_lone_levels(side: _Counts, width: float, *, most: int) -> _Counts:
+def _without_lone_levels(side: _Counts, width: np.float64, *, most: int) -> _Counts:
     """Leave out levels of more than ``most`` pixels that stand alone within half the width."""
     for _ in range(_NUM_LONE_LEVELS):
         if not side.total:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from stdet.data.frame_source import (
     Intensity,
@@ -52,7 +53,9 @@ class LevelMap:
         Raises:
             UnreadableImageError: If no level is finite.
         """
-        levels = fill_holes(wide.astype(np.float64), label)
+        with np.errstate(invalid="ignore"):  # A signalling NaN is a NaN.
+            levels = wide.astype(np.float64)
+        levels = fill_holes(levels, label)
         levels = np.rint((levels - self.lowest) / self.step)
         return np.clip(levels, 0, _MOST).astype(np.uint16)
 
@@ -100,7 +103,7 @@ def measure_wide(read: Callable[[int], Levels], num_frames: int) -> WideIntensit
 
 
 def fill_holes(levels: NDArray[np.float64], label: object) -> NDArray[np.float64]:
-    """Fill what is not finite with the mean of its finite neighbours, or the frame's median.
+    """Fill what is not finite with the mean of its finite neighbours, or the nearest finite level.
 
     Raises:
         UnreadableImageError: If no level is finite.
@@ -114,9 +117,11 @@ def fill_holes(levels: NDArray[np.float64], label: object) -> NDArray[np.float64
     count = np.pad(is_finite.astype(np.float64), 1)
     sums, counts = _sum_3x3(known), _sum_3x3(count)
     around = np.divide(sums, counts, where=counts > 0, out=np.zeros_like(sums))
-    filled: NDArray[np.float64] = np.where(
-        is_finite, levels, np.where(counts > 0, around, np.median(levels[is_finite]))
-    )
+    filled: NDArray[np.float64] = np.where(is_finite, levels, around)
+    is_inside = counts == 0
+    if is_inside.any():
+        nearest = distance_transform_edt(~is_finite, return_distances=False, return_indices=True)
+        filled[is_inside] = levels[tuple(nearest[:, is_inside])]
     return filled
 
 

@@ -89,6 +89,30 @@ def test_hole_in_a_frame_has_the_level_around_it():
         fill_holes(holed, "x")
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 3), (4, 10), (12, 9)])
+def test_inside_of_a_hole_has_levels_that_lie_around_it(height: int, width: int):
+    rows, columns = np.mgrid[:40, :50]
+    levels = 100.0 * rows + columns
+    levels[19:] += 1e5  # So that the median of all lies far from the hole.
+    holed = levels.copy()
+    holed[5 : 5 + height, 6 : 6 + width] = np.nan
+    filled = fill_holes(holed, "x")
+    is_kept = np.isfinite(holed)
+    np.testing.assert_array_equal(filled[is_kept], levels[is_kept])
+    around = levels[4 : 6 + height, 5 : 7 + width]
+    assert around.min() <= filled[~is_kept].min() <= filled[~is_kept].max() <= around.max()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_any_bits_of_float32_are_scaled(seed: int):
+    rng = np.random.default_rng(seed)
+    bits = rng.integers(0, 2**32, (3, 16, 16), dtype=np.uint32).view(np.float32)
+    chosen = np.array([3e38, -3e38, 1e38, 1e-45, 0, np.inf, 20], np.float32)
+    for frames in (bits, rng.choice(chosen, (3, 16, 16))):
+        assert np.isfinite(_scaled_wide(list(frames))).all()
+
+
 @pytest.mark.parametrize("level", [0.0, -273.15, 25.0, 1e-30, 1e30])
 def test_one_temperature_is_mid_scale(level: float):
     frames = [np.full(_HW, level, np.float32)] * 3
