@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from stdet.settings_file import check_settings, read_settings, settings_to_dict
+from stdet.settings_file import Layer, check_settings, read_settings, settings_to_dict
+from stdet.yaml_file import dump_yaml
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -519,12 +519,15 @@ class StdetConfig:
             )
 
 
-def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> StdetConfig:
+def load_config(
+    path: str | Path | None, overrides: Sequence[str] = (), *, changes: Sequence[Layer] = ()
+) -> StdetConfig:
     """Read a YAML file and apply ``key=value`` overrides.
 
     Args:
         path: YAML file; ``include`` names files read before it. None for the defaults.
         overrides: Such as ``train.learning_rate=1e-4``; values are read as YAML.
+        changes: Further values, laid over these.
 
     Returns:
         The checked configuration.
@@ -533,7 +536,7 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> Stdet
         ConfigError: If a file is missing or not YAML, or any key or value is wrong; all of them
             are listed, unknown keys with the nearest known one.
     """
-    return read_settings(StdetConfig, path, overrides)
+    return read_settings(StdetConfig, path, overrides, changes=changes)
 
 
 def config_from_dict(values: dict[str, Any], *, where: str) -> StdetConfig:
@@ -552,7 +555,7 @@ def config_to_dict(config: StdetConfig) -> dict[str, Any]:
 
 def config_to_yaml(config: StdetConfig) -> str:
     """Return every value, defaults included, as YAML that ``load_config`` reads."""
-    return yaml.safe_dump(config_to_dict(config), sort_keys=False)
+    return dump_yaml(config_to_dict(config))
 
 
 def save_config(config: StdetConfig, path: Path) -> None:

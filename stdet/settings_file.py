@@ -1,8 +1,8 @@
 """Settings files: YAML, ``include`` and ``key=value`` over the defaults of a dataclass.
 
 Values are defaults < YAML < overrides; ``include: [other.yaml, ...]`` at the top level names
-files, relative to this one, that are read first. Every unknown key and wrong value is listed,
-unknown keys with the nearest known one.
+files, relative to this one, that are read first. Every unknown key and wrong value is listed with
+its origin, unknown keys with the nearest known one.
 """
 
 from __future__ import annotations
@@ -29,8 +29,25 @@ _MAX_PROBLEMS = 20
 """Problems that one message lists."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Layer:
+    """Values that are laid over others.
+
+    Attributes:
+        where: Their origin, for messages.
+        values: Nested dict.
+    """
+
+    where: str
+    values: dict[str, Any]
+
+
 def read_settings(
-    kind: type[_Settings], path: str | Path | None, overrides: Sequence[str] = ()
+    kind: type[_Settings],
+    path: str | Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    changes: Sequence[Layer] = (),
 ) -> _Settings:
     """Read settings of any kind.
 
@@ -38,14 +55,15 @@ def read_settings(
         kind: A dataclass of pydantic.
         path: YAML file, None for the defaults.
         overrides: Such as ``scene.num_frames=20``.
+        changes: Further values, laid over these.
 
     Raises:
-        ConfigError: Listing every unknown key and wrong value.
+        ConfigError: Listing every unknown key and wrong value, each with its origin.
     """
     values = {} if path is None else _read_sections(Path(path), (), {})
-    for override in overrides:
-        values = merge_settings(values, _parse_override(override))
-    return check_settings(kind, values, where="--set" if path is None else str(path))
+    base = Layer(where="--set" if path is None else str(path), values=values)
+    set_ = [Layer(where="--set", values=_parse_override(text)) for text in overrides]
+    return _check_layers(kind, [base, *set_, *changes])
 
 
 def check_settings(kind: type[_Settings], values: dict[str, Any], *, where: str) -> _Settings:
@@ -54,17 +72,41 @@ def check_settings(kind: type[_Settings], values: dict[str, Any], *, where: str)
     Raises:
         ConfigError: Listing every unknown key and wrong value.
     """
+    return _check_layers(kind, [Layer(where=where, values=values)])
+
+
+def _check_layers(kind: type[_Settings], layers: Sequence[Layer]) -> _Settings:
+    """Check values that are laid over each other; a problem is of the layer that brings it in."""
+    merged: list[dict[str, Any]] = [{}]
+    for layer in layers:
+        try:
+            merged.append(merge_settings(merged[-1], layer.values))
+        except ConfigError as error:
+            raise ConfigError(f"{layer.where}: {error}") from error
+    settings, problems = _checked(kind, merged[-1])
+    if settings is not None:
+        return settings
+    origins = {problem: len(layers) - 1 for problem in problems}
+    for number in reversed(range(len(layers) - 1)):
+        _, known = _checked(kind, merged[number + 1])
+        origins.update((text, number) for text in known if origins.get(text) == number + 1)
+    lines: dict[str, list[str]] = {}
+    for problem in sorted(problems, key=origins.__getitem__)[:_MAX_PROBLEMS]:
+        lines.setdefault(layers[origins[problem]].where, []).append(problem)
+    message = ". ".join(f"{where}: {'; '.join(texts)}" for where, texts in lines.items())
+    if len(problems) > _MAX_PROBLEMS:
+        message += f"; and {len(problems) - _MAX_PROBLEMS} more problems"
+    raise ConfigError(f"{message}.")
+
+
+def _checked(kind: type[_Settings], values: dict[str, Any]) -> tuple[_Settings | None, list[str]]:
+    """Return the settings, or else what is wrong with the values."""
     try:
         settings = TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        problems = [_describe(item, kind) for item in error.errors(include_url=False)]
-    else:
-        problems = list(_unusable_values(settings, ""))
-    if not problems:
-        return settings
-    if len(problems) > _MAX_PROBLEMS:
-        problems[_MAX_PROBLEMS:] = [f"and {len(problems) - _MAX_PROBLEMS} more problems"]
-    raise ConfigError(f"{where}: {'; '.join(problems)}.")
+        return None, [_describe(item, kind) for item in error.errors(include_url=False)]
+    problems = [*_changed_kinds(values, settings, ""), *_unusable_values(settings, "")]
+    return (None, problems) if problems else (settings, [])
 
 
 def settings_to_dict(settings: Any) -> dict[str, Any]:
@@ -204,6 +246,19 @@ def _describe(item: Any, root: type) -> str:
     given = item.get("input")
     is_section = isinstance(given, dict) or type(given).__name__ == "ArgsKwargs"
     return f"{dotted}: {message}" + ("" if is_section else f", got {shown(given)}")
+
+
+def _changed_kinds(given: Any, got: Any, path: str) -> Iterator[str]:
+    """Yield a message for every number that was made of a text, or of true or false."""
+    if isinstance(given, dict):
+        for key, value in given.items():
+            item = got[key] if isinstance(got, dict) else getattr(got, key)
+            yield from _changed_kinds(value, item, f"{path}.{key}".removeprefix("."))
+    elif isinstance(given, list | tuple):
+        for number, (value, item) in enumerate(zip(given, got, strict=True)):
+            yield from _changed_kinds(value, item, f"{path}[{number}]")
+    elif isinstance(given, bool | str) and type(got) in (int, float):
+        yield f"{path}: expected a number, got {shown(given)}"
 
 
 def _unusable_values(value: Any, path: str) -> Iterator[str]:

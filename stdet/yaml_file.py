@@ -1,4 +1,8 @@
-"""The only reader of YAML: plain values, within bounds that a settings file never reaches.
+"""The only reader and writer of YAML: plain values, within bounds that a file never reaches.
+
+Plain values are those of the core schema of YAML 1.2, so that each is what it looks like: `yes`,
+`on`, `1:30`, `1_000` and `2024-01-01` are texts, `1e-3` is a number and `010` is ten. PyYAML alone
+reads YAML 1.1: true, true, 90, 1000, a date, a text and eight.
 
 Without bounds a few hundred bytes of anchors stand for more values than any memory holds. Size,
 depth and number of values are checked while the file is parsed, before anything is built from it.
@@ -6,6 +10,7 @@ depth and number of values are checked while the file is parsed, before anything
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,6 +28,24 @@ MAX_DEPTH = 32
 """Sections within sections."""
 _MAX_DIGITS = 64
 """Characters of a whole number."""
+
+_PLAIN = {
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+    "merge": (r"<<", ["<"]),
+}
+"""Kinds of plain values that are no text: how they are written, and their first characters.
+
+The core schema (YAML 1.2.2, section 10.3.2), and the merge key, which is of YAML 1.1. A whole
+number is no float because it is looked up first.
+"""
+_PATTERNS = {kind: re.compile(rf"(?:{pattern})\Z") for kind, (pattern, _) in _PLAIN.items()}
 
 
 class _Loader(yaml.SafeLoader):
@@ -81,11 +104,38 @@ class _Loader(yaml.SafeLoader):
         if len(node.value) > _MAX_DIGITS:
             line = node.start_mark.line + 1
             raise yaml.YAMLError(f"a number of {len(node.value)} digits in line {line}")
-        number: int = super().construct_yaml_int(node)
-        return number
+        text = _plain_text(node, "int")
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        """Read a number."""
+        return float(_plain_text(node, "float").replace(".inf", "inf").replace(".nan", "nan"))
+
+    def construct_yaml_bool(self, node: yaml.ScalarNode) -> bool:
+        """Read true or false."""
+        return _plain_text(node, "bool") == "true"
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, which puts in quotes what YAML 1.1 or 1.2 takes for no text."""
+
+
+_Loader.yaml_implicit_resolvers = {}  # Without those of YAML 1.1.
+for _kind, (_, _first) in _PLAIN.items():
+    _tag = f"tag:yaml.org,2002:{_kind}"
+    _Loader.add_implicit_resolver(_tag, _PATTERNS[_kind], _first)
+    _Dumper.add_implicit_resolver(_tag, _PATTERNS[_kind], _first)
+for _kind in ("int", "float", "bool"):
+    _Loader.add_constructor(
+        f"tag:yaml.org,2002:{_kind}", getattr(_Loader, f"construct_yaml_{_kind}")
+    )
+
+
+def _plain_text(node: yaml.ScalarNode, kind: str) -> str:
+    """Return what is written in lower case; a tag (`!!int`) may stand before anything."""
+    if not _PATTERNS[kind].match(node.value):
+        raise yaml.YAMLError(f"{shown(node.value)} is no {kind}")
+    return str(node.value).lower()
 
 
 def _as_config_error(where: Path | str, advice: str) -> AbstractContextManager[None]:
@@ -122,3 +172,9 @@ def read_yaml(path: Path) -> Any:
             f"{path}: has more than {MAX_BYTES:,} bytes; expected a YAML file of settings."
         )
     return parse_yaml(content, where=path, advice="correct the file")
+
+
+def dump_yaml(values: Any) -> str:
+    """Write plain values as YAML that ``parse_yaml`` reads, keys in their order."""
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False)
+    return text

@@ -68,7 +68,7 @@ BASE_ARROWS = {
     "boxes": {"types"},
     "regular_file": {"errors"},
     "text_file": {"errors", "regular_file"},
-    "config": {"errors", "settings_file"},
+    "config": {"errors", "settings_file", "yaml_file"},
     "settings_file": {"errors", "yaml_file"},
     "yaml_file": {"errors", "regular_file"},
     "data.part_file": {"errors", "interrupts"},

@@ -71,7 +71,7 @@ def test_group_of_a_generated_data_set_has_the_same_hints():
     ("text", "message"),
     [
         ("train: {seed: 99999999999}", "train.seed: 99999999999 is too large"),
-        ("train: {epochs: 1e400}", "train.epochs: Input should be a valid integer"),
+        ("train: {epochs: 1e400}", "train.epochs: Input should be a finite number"),
         ("train: {learning_rate: 1e400}", "train.learning_rate: Input should be a finite"),
         ("tracker: {gate_px: 1e300}", "tracker.gate_px: 1e+300 is too large"),
         ("train: {num_workers: 100000}", "train.num_workers: Input should be less than"),
@@ -82,7 +82,7 @@ def test_group_of_a_generated_data_set_has_the_same_hints():
         ('data: {train_sequences: [a, "\\0"]}', "data.train_sequences[1]: "),
         ("train: {seed: !!binary aGVsbG8=}", "train.seed: Input should be a valid integer"),
         ("train: {epochs: !!set {a, b}}", "train.epochs: Input should be a valid integer"),
-        ("train: {epochs: 2001-01-01}", "got datetime.date(2001, 1, 1)"),
+        ("train: {epochs: 2001-01-01}", "got '2001-01-01'"),
         ("!!binary aGVsbG8=: 1", "unknown key"),
         ("? 2001-01-01\n: 3\n~: 4", "unknown key 'None'"),
         (f"data: {{train_sequences: [{'1, ' * 5000}]}}", "and 4980 more problems"),
@@ -93,6 +93,69 @@ def test_group_of_a_generated_data_set_has_the_same_hints():
 )
 def test_value_that_nothing_can_use_is_refused(refusal, text, message):
     assert message in refusal(text)
+
+
+@pytest.mark.parametrize("field", ["epochs", "learning_rate"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("true", "False", "yes", "no", "on", "Off", "1:30", "1:30.5", "1_000", "0b11"),
+        *("'3'", "2024-01-01", "!!bool true"),
+    ],
+)
+def test_what_is_no_number_is_refused_for_one_by_name(refusal, field, value):
+    for text, override in (
+        (f"train: {{{field}: {value}}}", ()),
+        ("", (f"train.{field}={value}",)),
+    ):
+        found = refusal(text, *override)
+        assert f"train.{field}: " in found
+        assert "got " in found
+
+
+def test_what_is_no_number_is_refused_in_lists_and_pairs(refusal):
+    found = refusal(
+        "train: {augment: {scale_range: [true, 2], frame_strides: [1, '2']}}\n"
+        f"data: {{extra_sources: [{{{SOURCE}, annotations: b, weight: true}}]}}"
+    )
+    assert "train.augment.scale_range[0]: expected a number, got True" in found
+    assert "train.augment.frame_strides[1]: expected a number, got '2'" in found
+    assert "data.extra_sources[0].weight: expected a number, got True" in found
+
+
+def test_numbers_and_names_are_read_as_they_look(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "train: {learning_rate: 1e-3, epochs: 1e1, seed: 010}\n"
+        "data: {train_sequences: [on, 1:30, 2024-01-01, 1_000, no]}"
+    )
+    config = load_config(path, ["train.weight_decay=5E-4"])
+    assert (config.train.learning_rate, config.train.epochs) == (1e-3, 10)
+    assert (config.train.seed, config.train.weight_decay) == (10, 5e-4)
+    assert config.data.train_sequences == ("on", "1:30", "2024-01-01", "1_000", "no")
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "messages"),
+    [
+        ("train: {seed: 1}", ["train.epochs=x"], ["--set: train.epochs: "]),
+        ("train: {seed: 1}", ["train.epoch=1"], ["--set: unknown key 'train.epoch'"]),
+        ("train: {epochs: y}", ["train.epochs=x"], ["--set: train.epochs: "]),
+        ("train: {epochs: y}", ["train.seed=3"], ["c.yaml: train.epochs: "]),
+        (
+            "train: {epochs: y}",
+            ["train.seed=x", "model.x=1"],
+            ["c.yaml: train.epochs: ", ". --set: ", "train.seed: ", "; unknown key 'model.x'"],
+        ),
+        ("train: {seed: 1}", ["data.boxes=point"], ["--set: configuration: boxes: point gives"]),
+        ("train: {seed: 1}", ["train=3"], ["--set: train: is 3 in one place"]),
+    ],
+)
+def test_wrong_value_is_under_the_name_of_its_origin(refusal, text, overrides, messages):
+    found = refusal(text, *overrides)
+    assert all(message in found for message in messages)
+    assert ("c.yaml" in found) == ("c.yaml" in messages[0])
+    assert ("--set: " in found) == any("--set: " in message for message in messages)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +265,7 @@ def test_any_value_anywhere_is_taken_or_refused(place, value, extra):
 )
 def test_value_does_not_take_the_place_of_a_section(tmp_path, text, override, named):
     (tmp_path / "a.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=rf"^{re.escape(named)}: is .* in one place"):
+    with pytest.raises(ConfigError, match=rf"^--set: {re.escape(named)}: is .* in one place"):
         read_settings(StdetConfig, tmp_path / "a.yaml", [override])
 
 

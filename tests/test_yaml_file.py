@@ -4,11 +4,19 @@ import os
 import time
 
 import pytest
-from hypothesis import given, settings
+import yaml
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stdet.errors import ConfigError
-from stdet.yaml_file import MAX_BYTES, MAX_DEPTH, MAX_VALUES, parse_yaml, read_yaml
+from stdet.yaml_file import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_VALUES,
+    dump_yaml,
+    parse_yaml,
+    read_yaml,
+)
 
 
 def _laughs(levels, width):
@@ -41,10 +49,13 @@ HOSTILE = {
     "hexadecimal number": ("a: 0x" + "f" * 6000, "a number of 6002 digits in line 1"),
     "empty number": ("a:\n b: !!int ''", "line 2: not valid YAML ('' is no int)"),
     "time that is none": ("a:\n- !!timestamp x", "line 2: not valid YAML ('x' is no timestamp)"),
-    "date that does not exist": ("a: 2024-13-45", "month must be in 1..12"),
+    "date that does not exist": ("a: !!timestamp 2024-13-45", "month must be in 1..12"),
     "float that is none": ("a: !!float x", "line 1: not valid YAML"),
     "bytes that are none": ("a: !!binary \u00e9", "line 1: not valid YAML"),
     "boolean that is none": ("a: !!bool x", "line 1: not valid YAML"),
+    "whole number of YAML 1.1": ("a: !!int 1:30", "not valid YAML ('1:30' is no int)"),
+    "number of YAML 1.1": ("a: !!float 1:30.5", "not valid YAML ('1:30.5' is no float)"),
+    "boolean of YAML 1.1": ("a: !!bool yes", "not valid YAML ('yes' is no bool)"),
     "object of Python": ("a: !!python/object/apply:os.getcwd []", "could not determine"),
     "unhashable key": ("? [a]\n: 1", "unhashable key"),
     "two documents": ("a: 1\n---\nb: 2", "expected a single document"),
@@ -63,6 +74,47 @@ def test_hostile_yaml_is_refused_at_once_in_one_line(tmp_path, text, message):
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 800
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((text, text) for text in ("yes", "No", "on", "OFF", "y", "n")),
+        *((text, text) for text in ("1:30", "-1:30:00", "1:30.5", "2024-01-01", "=")),
+        *((text, text) for text in ("1_000", "1_000.5", "0b11", "0X1f", "-0x1f", "1e", ".", "+")),
+        *((text, True) for text in ("true", "True", "TRUE")),
+        *((text, False) for text in ("false", "False", "FALSE")),
+        *((text, None) for text in ("~", "null", "Null", "NULL", "")),
+        *(("0", 0), ("-7", -7), ("+7", 7), ("010", 10), ("0o10", 8), ("0x1F", 31)),
+        *(("1e-3", 1e-3), ("1E5", 1e5), ("-.5", -0.5), ("1.", 1.0), ("+1.5e+3", 1500.0)),
+        *((".inf", float("inf")), ("-.INF", float("-inf")), ("1e400", float("inf"))),
+        *(("!!float 3", 3.0), ("'3'", "3"), ('"true"', "true"), ("!!str 3", "3")),
+    ],
+)
+def test_plain_values_are_those_of_yaml_1_2(text, value):
+    found = parse_yaml(f"a: {text}", where="t", advice="")["a"]
+    assert (type(found), found) == (type(value), value)
+
+
+PLAIN = st.text("+-.0123456789_:eExXoabfinyYNOstrue~", max_size=8) | st.text(max_size=8)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats() | PLAIN,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN, inner, max_size=3),
+        max_leaves=5,
+    )
+)
+@example(["1e5", "0o10", "yes", "1:30", "010", "2024-01-01", 1e-5, 1e22, float("-inf")])
+def test_what_is_written_is_read_as_it_was(values):
+    try:
+        text = dump_yaml(values).encode()
+    except UnicodeEncodeError:  # A surrogate is no text.
+        return
+    assert repr(parse_yaml(text, where="t", advice="")) == repr(values)
+    if ".nan" not in text.decode():
+        assert yaml.safe_load(text) == values
 
 
 def test_anchors_and_merging_within_the_bounds_are_read():

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import yaml
-
 from stdet.config import StdetConfig, load_config
 from stdet.errors import ConfigError, shown
+from stdet.settings_file import Layer
 from stdet.yaml_file import read_yaml
 
 GridSplit = Literal["validation", "test"]
@@ -112,17 +111,16 @@ def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
     for name, changes in variants.items():
         for seed in seeds:
             for fold, held_out in folds.items():
-                own = [
-                    *overrides,
-                    *_as_overrides(held_out, ()),
-                    *_as_overrides(changes, ()),
-                    f"train.seed={seed}",
-                ]
+                layers = (
+                    Layer(where=f"fold {fold}", values=held_out),
+                    Layer(where=f"variant {name}", values=changes),
+                    Layer(where="seeds", values={"train": {"seed": seed}}),
+                )
+                base = path.parent / content["base"]
                 try:
-                    cells[name, seed, fold] = load_config(path.parent / content["base"], own)
+                    cells[name, seed, fold] = load_config(base, overrides, changes=layers)
                 except ConfigError as error:
-                    where = f"variant {name}, fold {fold}" if fold else f"variant {name}"
-                    raise ConfigError(f"{path}: {where}: {error}") from error
+                    raise ConfigError(f"{path}: {error}") from error
     return Grid(
         split=cast(GridSplit, split),
         seeds=tuple(seeds),
@@ -164,13 +162,3 @@ def _sections(path: Path, content: Mapping[str, Any], key: str) -> dict[str, Any
                 f"{path}: {kind} {name} is {shown(changes)}; expected sections, or {{}}."
             )
     return sections
-
-
-def _as_overrides(changes: Any, path: tuple[str, ...]) -> Iterator[str]:
-    """Yield nested sections as ``a.b=value``."""
-    if isinstance(changes, dict) and (changes or not path):
-        for key, value in changes.items():
-            yield from _as_overrides(value, (*path, str(key)))
-        return
-    text = yaml.safe_dump(changes, default_flow_style=True, width=10**6)
-    yield f"{'.'.join(path)}={text.removesuffix(chr(10)).removesuffix('...').strip()}"

@@ -79,8 +79,14 @@ def test_overrides_lie_over_the_base_and_under_the_variants(grid):
         ("base: base.yaml\nvariants: {a: {}}\nfolds: {a/b: {}}", "fold 'a/b' names a folder"),
         (
             "base: base.yaml\nvariants: {a: {}}\nfolds: {x: {data: {rot: 1}}}",
-            "variant a, fold x: .*'data.rot'",
+            r"grid\.yaml: fold x: .*'data.rot'",
         ),
+        (
+            "base: base.yaml\nvariants: {a: {train: {epochs: yes}}}",
+            r"grid\.yaml: variant a: train\.epochs: .*got 'yes'",
+        ),
+        ("base: base.yaml\nvariants: {a: {}}\nseeds: [true]", r"seeds is \[True\]"),
+        ("base: base.yaml\nvariants: {a: {}}\nseeds: [-1]", r"grid\.yaml: seeds: train\.seed: "),
         ("base: gone.yaml\nvariants: {a: {}}", r"gone\.yaml: does not exist"),
         (f"base: base.yaml\nvariants: {{a: {{}}}}\nseeds: {list(range(1001))}", "1,001 trainings"),
         (f"base: base.yaml\nvariants: {{{'a' * 101}: {{}}}}", "up to 100 letters"),
@@ -93,6 +99,11 @@ def test_grid_that_is_wrong_is_refused_in_one_line(grid, text, message):
         grid(text)
     assert "\n" not in str(caught.value)
     assert "grid.yaml: " in str(caught.value)
+
+
+def test_wrong_override_of_a_grid_is_under_its_own_name(grid):
+    with pytest.raises(ConfigError, match=r"grid\.yaml: --set: train\.epochs: .*got 'x'"):
+        grid("base: base.yaml\nvariants: {a: {}}", "train.epochs=x")
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
