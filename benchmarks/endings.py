@@ -301,6 +301,9 @@ def main() -> None:
     parser.add_argument("--signals", nargs="+", default=SIGNALS, choices=SIGNALS)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    for name in SIGNALS[:-1]:
+        # Commands of a job that was started with nohup or & would inherit that it is ignored.
+        signal.signal(signal.Signals[f"SIG{name}"], signal.default_int_handler)
     for name in args.commands:
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
