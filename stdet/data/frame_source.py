@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.scene_levels import SceneLevels, measure_scene
+from stdet.data.spoilt_pixels import SpoiltPixels
 from stdet.errors import DataError
 from stdet.regular_file import file_mode, require_regular_file
 from stdet.types import FloatArray
@@ -63,15 +64,18 @@ class Frame:
 
 @dataclass(frozen=True)
 class IntensityScale:
-    """The linear map from raw grey levels to [0, 1], the same for every frame of a sequence.
+    """The map from raw grey levels to [0, 1], the same for every frame of a sequence.
 
     Attributes:
         low: raw level that becomes 0.
         high: raw level that becomes 1.
+        spoilt: pixels that show no scene, filled from those around them; None where there are
+            none, as in 8-bit footage.
     """
 
     low: float
     high: float
+    spoilt: SpoiltPixels | None = None
 
     def __post_init__(self) -> None:
         """Check the order."""
@@ -79,10 +83,10 @@ class IntensityScale:
             raise ValueError(f"IntensityScale needs low < high, got {self.low} and {self.high}.")
 
     def apply(self, raw: RawImage) -> FloatArray:
-        """Map raw levels to [0, 1]; levels outside [low, high] are clipped.
+        """Map raw levels to [0, 1]; levels outside [low, high] are clipped, spoilt pixels filled.
 
         Args:
-            raw: uint8 or uint16 (H, W).
+            raw: uint8 or uint16 (H, W), a whole frame where there are spoilt pixels.
 
         Returns:
             float32 (H, W).
@@ -93,7 +97,10 @@ class IntensityScale:
         """
         scaled = np.subtract(raw, np.float32(self.low), dtype=np.float32)
         scaled /= np.float32(self.high - self.low)
-        return np.clip(scaled, 0, 1, out=scaled)
+        np.clip(scaled, 0, 1, out=scaled)
+        if self.spoilt is not None:
+            self.spoilt.fill(scaled)
+        return scaled
 
     def to_uint8(self, raw: RawImage) -> NDArray[np.uint8]:
         """Map raw levels to 0-255 for display; 8-bit frames come back unchanged.
@@ -348,7 +355,7 @@ def scale_of(scene: SceneLevels) -> IntensityScale:
     """Return the scale with room below and above a scene; see ``measure_intensity``."""
     span = max(scene.high - scene.low, 1.0)  # One level: a constant sequence still gets a scale.
     headroom = min(max(scene.peak - scene.high, _MIN_HEADROOM * span), _MAX_HEADROOM * span)
-    return IntensityScale(scene.low - _MIN_HEADROOM * span, scene.high + headroom)
+    return IntensityScale(scene.low - _MIN_HEADROOM * span, scene.high + headroom, scene.spoilt)
 
 
 _T = TypeVar("_T")

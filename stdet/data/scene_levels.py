@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from stdet.data.spoilt_pixels import TARGET_PIXELS, SpoiltPixels, groups_that_show_no_scene
 from stdet.errors import DataError
 from stdet.types import BoolArray
 
@@ -46,12 +47,12 @@ _ROOM = 3.0  # Around the body, in widths of the interval that holds half of the
 _MIN_ODD_LINES = 4
 _ODD_LINES_SHARE = 0.02
 _ODD_LINE_SHARE = 0.25
+_SPOILT_LINE_SHARE = 0.75
 _MIN_FRAMES_FOR_FIXED = 3
 _MAX_FIXED_SHARE = 0.5
 _NUM_LONE_LEVELS = 4
 _LONE_SHARE = 0.5
 _SCENE_SHARE = 0.002
-_TARGET_PIXELS = 25  # Of a frame, at most; a target is small.
 _MAX_PIXELS = 1 << 19
 """Pixels of a frame of wide levels that are counted; more are thinned out evenly."""
 
@@ -65,12 +66,14 @@ class SceneLevels:
         high: Level above which 0.1 % of the scene lies.
         peak: Brightest level of the scene or of what may be a target.
         brightest: Brightest level of all.
+        spoilt: Pixels that show no scene; None where there are none.
     """
 
     low: float
     high: float
     peak: float
     brightest: float
+    spoilt: SpoiltPixels | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,36 +153,51 @@ def measure_scene(read: Callable[[int], Levels], indices: Sequence[int]) -> Scen
     kept = _usual_frames(counted)
     pooled = _Counts.total_of([counted[index] for index in kept])
     body = _body(pooled)
-    scene, peak = pooled, pooled.levels[-1]
+    scene, peak, spoilt = pooled, pooled.levels[-1], None
     if pooled.levels[0] < body.low - body.width or peak > body.high + body.width:
-        counts = _without_odd_pixels(lambda: (_thinned(read(index)) for index in kept), body)
+
+        def frames() -> Iterator[Levels]:
+            return (read(index) for index in kept)
+
+        odd = _OddPixels.of(frames(), body)
+        counts = _Counts.total_of([_Counts.of(odd.without(pixels)) for pixels in frames()])
         room = _ROOM * body.width
-        most_of_target = _TARGET_PIXELS * len(kept)
+        most_of_target = TARGET_PIXELS * len(kept)
+        sides = [
+            counts[counts.levels < body.low - room],
+            counts[counts.levels > body.high + room],
+        ]
         below, above = (
-            _without_lone_levels(side, body.width, most=most_of_target)
-            for side in (
-                counts[counts.levels < body.low - room],
-                counts[counts.levels > body.high + room],
-            )
+            _without_lone_levels(side, body.width, most=most_of_target) for side in sides
         )
         inner = counts[(counts.levels >= body.low - room) & (counts.levels <= body.high + room)]
         least = max(_SCENE_SHARE * pooled.total, most_of_target)
         scene = _Counts.total_of([inner, *(s for s in (below, above) if s.total > least)])
         peak = above.levels[-1] if len(above.levels) else inner.levels[-1]
+        lone = [
+            np.setdiff1d(side.levels, left.levels)
+            for side, left in zip(sides, (below, above), strict=True)
+        ]
+        spoilt = odd.spoilt(frames(), np.concatenate(lone))
     return SceneLevels(
         low=scene.quantile(_LOW_SHARE),
         high=scene.quantile(_HIGH_SHARE),
         peak=float(peak),
         brightest=max(float(counts.levels[-1]) for counts in counted.values()),
+        spoilt=spoilt,
     )
 
 
 def _thinned(pixels: Levels) -> Levels:
     """Return every n-th row and column of a large frame of wide levels, which are sorted."""
-    if pixels.dtype in (np.uint8, np.uint16) or pixels.size <= _MAX_PIXELS:
-        return pixels
-    step = int(np.ceil(np.sqrt(pixels.size / _MAX_PIXELS)))
+    step = _thinning(pixels)
     return pixels[::step, ::step]
+
+
+def _thinning(pixels: Levels) -> int:
+    if pixels.dtype in (np.uint8, np.uint16) or pixels.size <= _MAX_PIXELS:
+        return 1
+    return int(np.ceil(np.sqrt(pixels.size / _MAX_PIXELS)))
 
 
 def _usual_frames(counted: dict[int, _Counts]) -> list[int]:
@@ -226,25 +244,76 @@ def _unit(levels: Levels) -> np.float64:
     return np.float64(np.spacing(np.abs(np.median(levels))))
 
 
-def _without_odd_pixels(frames: Callable[[], Iterator[Levels]], body: _Body) -> _Counts:
-    """Count the pixels that are neither part of an odd line nor fixed outside of the body."""
-    low, high = body.low - body.width, body.high + body.width
-    num_frames = 0
-    for pixels in frames():
-        is_outside = (pixels < low) | (pixels > high)
-        if not num_frames:
-            first, is_fixed = pixels, np.ones(pixels.shape, np.bool_)
-            num_outside = np.zeros(pixels.shape, np.int32)
-        is_fixed &= pixels == first
-        num_outside += is_outside
-        num_frames += 1
-    ignored = _odd_lines(num_outside / num_frames)
-    is_always = num_outside == num_frames
-    is_dead = is_always & is_fixed
-    has_noise = (is_fixed & ~is_always).mean() < _MAX_FIXED_SHARE * (~is_always).mean()
-    if num_frames >= _MIN_FRAMES_FOR_FIXED and has_noise and is_dead.mean() <= _MAX_FIXED_SHARE:
-        ignored |= is_dead
-    return _Counts.total_of([_Counts.of(pixels[~ignored]) for pixels in frames()])
+@dataclass(frozen=True, eq=False)
+class _OddPixels:
+    """Pixels of the sensor that are unlike the others in most frames.
+
+    Attributes:
+        outside_shares: In which share of the frames a pixel lies outside of the body, (H, W).
+        is_line: Pixels of odd lines (H, W).
+        is_dead: Pixels whose level, outside of the body, never changes (H, W); none where that of
+            the others does not either, or there are too few frames to tell.
+        can_tell: Whether that can be told.
+    """
+
+    outside_shares: NDArray[np.float64]
+    is_line: BoolArray
+    is_dead: BoolArray
+    can_tell: bool
+
+    @classmethod
+    def of(cls, frames: Iterator[Levels], body: _Body) -> _OddPixels:
+        """Look through the frames."""
+        low, high = body.low - body.width, body.high + body.width
+        num_frames = 0
+        for pixels in frames:
+            is_outside = (pixels < low) | (pixels > high)
+            if not num_frames:
+                first, is_fixed = pixels, np.ones(pixels.shape, np.bool_)
+                num_outside = np.zeros(pixels.shape, np.int32)
+            is_fixed &= pixels == first
+            num_outside += is_outside
+            num_frames += 1
+        shares = num_outside / num_frames
+        is_always = num_outside == num_frames
+        is_dead = is_always & is_fixed
+        has_noise = (is_fixed & ~is_always).mean() < _MAX_FIXED_SHARE * (~is_always).mean()
+        can_tell = bool(num_frames >= _MIN_FRAMES_FOR_FIXED and has_noise)
+        if not can_tell or is_dead.mean() > _MAX_FIXED_SHARE:
+            is_dead = np.zeros_like(is_dead)
+        return cls(shares, _odd_lines(shares), is_dead, can_tell)
+
+    def without(self, pixels: Levels) -> Levels:
+        """Return the levels (N,) of the other pixels of a frame."""
+        step = _thinning(pixels)
+        ignored = self.is_line | self.is_dead
+        return pixels[::step, ::step][~ignored[::step, ::step]]
+
+    def spoilt(self, frames: Iterator[Levels], lone: Levels) -> SpoiltPixels | None:
+        """Return the pixels that show no scene, and are no target.
+
+        Args:
+            frames: As before.
+            lone: Levels that stand alone, outside of the scene.
+        """
+        if not self.can_tell:
+            return None
+        shares = self.outside_shares
+        is_whole = (shares.mean(axis=0) >= _SPOILT_LINE_SHARE)[None, :] | (
+            shares.mean(axis=1) >= _SPOILT_LINE_SHARE
+        )[:, None]
+        is_spoilt = self.is_line & is_whole
+        odd = np.stack([self.is_dead, self.is_dead]).astype(np.float64)
+        if len(lone):
+            is_lone = np.stack([np.isin(pixels, lone) for pixels in frames])
+            middle = len(is_lone) // 2
+            halves = np.stack([part.mean(axis=0) for part in (is_lone[:middle], is_lone[middle:])])
+            odd = np.maximum(odd, np.where(is_lone.sum(axis=0) > 1, halves, 0))
+        odd[:, is_spoilt] = 0
+        is_spoilt |= groups_that_show_no_scene(odd, np.where(is_spoilt, 0, shares))
+        if is_spoilt.any() and is_spoilt.mean() <= _MAX_FIXED_SHARE:
+            return SpoiltPixels(is_spoilt)
+        return None
 
 
 def _odd_lines(shares: NDArray[np.float64]) -> BoolArray:

@@ -9,6 +9,8 @@ Looks at every frame as the detector gets it, scaled to [0, 1], at little cost, 
 - frames of deep footage that lie for the most part outside of the scale: it is fixed on 16 frames,
   and the scene may change between them;
 - that there was a single frame, in which nothing moves.
+
+Pixels that show no scene in the whole sequence are counted, too; see ``spoilt_pixels.py``.
 """
 
 from __future__ import annotations
@@ -100,6 +102,13 @@ class SceneWatch:
             )
             if frames.num
         ]
+        spoilt = self._scale.spoilt
+        if spoilt is not None:
+            found.append(
+                f"{len(spoilt)} pixels ({spoilt.is_spoilt.mean():.1%} of a frame) show no scene "
+                "(dead, burnt-in, masked) and are filled from their neighbours: a target there "
+                "cannot be seen."
+            )
         if self._num_frames == 1:
             found.append("a single frame was read: a track needs several.")
         return found

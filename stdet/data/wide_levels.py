@@ -97,7 +97,8 @@ def measure_wide(read: Callable[[int], Levels], num_frames: int) -> WideIntensit
         **{
             name: (getattr(scene, name) - level_map.lowest) / level_map.step
             for name in ("low", "high", "peak", "brightest")
-        }
+        },
+        spoilt=scene.spoilt,
     )
     return WideIntensity(level_map, Intensity(16, scale_of(mapped)))
 
