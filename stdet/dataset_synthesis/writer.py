@@ -45,7 +45,7 @@ from stdet.progress import ProgressBar
 from stdet.settings_file import settings_to_dict
 from stdet.synthesis import Synthesised, generate
 from stdet.types import SequenceAnnotation
-from stdet.workers import explain_worker_death, start_worker
+from stdet.workers import explain_worker_death, start_worker, starting_workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,14 +149,17 @@ def _written(jobs: Sequence[_Job], num_processes: int) -> Iterator[Iterator[Sequ
     # Forking a process that has started threads can hang.
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with (
-        explain_worker_death("run again with fewer --jobs"),
-        ProcessPoolExecutor(
-            min(num_processes, len(jobs)), mp_context=context, initializer=start_worker
-        ) as pool,
-    ):
+    with explain_worker_death("run again with fewer --jobs"), contextlib.ExitStack() as on_exit:
         try:
-            yield pool.map(_write_sequence, jobs)
+            with starting_workers():
+                pool = on_exit.enter_context(
+                    ProcessPoolExecutor(
+                        min(num_processes, len(jobs)), mp_context=context, initializer=start_worker
+                    )
+                )
+                # Not `map`: it cancels what is left, on which the pool trips if its workers end.
+                futures = [pool.submit(_write_sequence, job) for job in jobs]
+            yield (future.result() for future in futures)
         except BaseException:
             # Otherwise leaving the pool would wait for what nobody wants any more.
             for worker in set(multiprocessing.active_children()) - others:

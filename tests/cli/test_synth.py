@@ -1,3 +1,12 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
 def test_synth_writes_a_data_set_that_evaluate_can_read(cli, tmp_path):
     settings = tmp_path / "s.yaml"
     settings.write_text(
@@ -20,3 +29,36 @@ def test_missing_seed_is_one_line(cli, tmp_path):
     assert outcome.code == 2
     (line,) = outcome.err
     assert "seed is missing" in line
+
+
+@pytest.mark.parametrize("place", ["data.*.part", "data.*.part/images/*/*/3.png"])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_signal_to_the_whole_group_is_one_line(tmp_path, number, place):
+    """Workers and multiprocessing's resource tracker get it as well, starting or at work."""
+    settings = tmp_path / "s.yaml"
+    settings.write_text(
+        "seed: 1\nscene: {num_frames: 200, hw: [64, 64]}\n"
+        "groups: [{split: train, num_sequences: 8}]\n"
+    )
+    out = tmp_path / "d"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "stdet", "synth", settings, "--jobs=2", "--out", out],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Where the tests themselves run under nohup or in the background.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 60
+    while not any(out.glob(place)):
+        assert run.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(run.pid, number)
+    _, errors = run.communicate(timeout=60)
+    assert errors == (
+        f"stdet: interrupted ({number.name}). {out} is as it was; "
+        "a data set is written whole or not at all.\n"
+    )
+    assert run.returncode == 128 + number
+    assert not out.exists()
