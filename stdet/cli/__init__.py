@@ -15,7 +15,6 @@ Results go to stdout, progress and errors to stderr. What ends a command:
 from __future__ import annotations
 
 import argparse
-import errno
 import signal
 import sys
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from stdet.cli.synth import add_synth
 from stdet.cli.terminal import BROKEN_PIPE_CODE, Parser, close_stdout, complain, prepare_streams
 from stdet.cli.track import add_track
 from stdet.cli.train import add_train
+from stdet.data.part_file import is_disk_full, write_problem
 from stdet.errors import StdetError, reason_of
 from stdet.interrupts import Interrupted, orderly_end
 
@@ -103,8 +103,8 @@ def _system_error(error: OSError) -> str | None:
     Readers and writers explain most of it themselves; this is for logs and other small files, and
     for what changes under a running command.
     """
-    if error.errno == errno.ENOSPC:
-        return f"{error.filename or 'output'}: disk full; free some space and run again."
+    if is_disk_full(error):
+        return f"{error.filename or 'output'}: {write_problem(error)}."
     if error.filename is None:
         return None
     return f"{error.filename}: {reason_of(error)}; check the path and its permissions."

@@ -226,9 +226,14 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {write_problem(error)}.") from error
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether the system has refused to write for want of space or quota."""
+    return getattr(error, "errno", None) in _DISK_FULL
+
+
 def write_problem(error: BaseException) -> str:
     """Say why something cannot be written and what to do."""
-    if getattr(error, "errno", None) in _DISK_FULL:
+    if is_disk_full(error):
         return "disk full; free some space and run again"
     if getattr(error, "errno", None) == errno.ENAMETOOLONG:
         return "the name is too long for a file system; shorten it"

@@ -17,7 +17,6 @@ import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +26,6 @@ import torch.distributed as dist
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
 from stdet.data.background import STEADY_FROM
-from stdet.data.part_file import PartFile, explain_os_errors
 from stdet.data.sequences import load_sequences
 from stdet.device import choose_device
 from stdet.evaluation.ablation import (
@@ -45,11 +43,16 @@ from stdet.evaluation.counts import without_nan
 from stdet.evaluation.report import write_report
 from stdet.evaluation.scatter_chart import Point, round_axis, scatter_chart, standalone
 from stdet.evaluation.tables import Table
-from stdet.locks import lock_folder
 from stdet.models.build import build_detector
 from stdet.models.profile import profile_detector
 from stdet.pipeline import StreamingDetector
 from stdet.scoring import evaluate_split
+from stdet.training.ablation_folder import (
+    SUMMARY_NAME,
+    check_ablation_folder,
+    hold_ablation_folder,
+    write_ablation,
+)
 from stdet.training.grid import Cell, Grid
 from stdet.training.run import train
 from stdet.training.run_folder import check_same_run
@@ -92,11 +95,13 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
         The result; None on processes other than the first.
 
     Raises:
-        ConfigError: If a cell's folder holds a run of another configuration.
+        ConfigError: If a cell's folder holds a run of another configuration, or results would
+            take the place of files of no ablation.
         DataError: If a split cannot be used.
         TrainingError: If a loss is no longer finite.
     """
     cells = list(grid.cells(run_dir))
+    check_ablation_folder(run_dir)
     for cell in cells:
         check_same_run(cell.config, cell.run_dir)
     # A split that cannot be read shall stop the work before it begins, not after hours.
@@ -107,7 +112,7 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
             require_targets(load_sequences(data, grid.split), grid.split)
             checked.append(data)
     rank, num_processes = int(os.environ.get("RANK", "0")), os.environ.get("WORLD_SIZE", "1")
-    with _hold(run_dir) if rank == 0 else contextlib.nullcontext():
+    with hold_ablation_folder(run_dir) if rank == 0 else contextlib.nullcontext():
         os.environ["WORLD_SIZE"] = "1"  # Each process trains its own cells, alone.
         try:
             for number, cell in enumerate(cells):
@@ -117,13 +122,6 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
             os.environ["WORLD_SIZE"] = num_processes
         _wait_for_others(int(num_processes))
         return _write_results(grid, cells, run_dir) if rank == 0 else None
-
-
-def _hold(run_dir: Path) -> AbstractContextManager[None]:
-    """Create the folder of an ablation and be the only one that writes there."""
-    with explain_os_errors(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
-    return lock_folder(run_dir, advice="wait for it, or name another --run-dir")
 
 
 def _wait_for_others(num_processes: int) -> None:
@@ -234,16 +232,13 @@ def _write(
     texts = {
         "table.md": f"{summary.render('markdown')}\n{everything.render('markdown')}",
         "table.csv": everything.render("csv"),
-        "table.json": json.dumps(without_nan(content), indent=2) + "\n",
+        SUMMARY_NAME: json.dumps(without_nan(content), indent=2) + "\n",
         **{
             f"map50_{name}.svg": _plot(variants, scores, attribute, label, unit)
             for name, (attribute, label, unit) in PLOTS.items()
         },
     }
-    for name, text in texts.items():
-        with PartFile(run_dir / name) as file:
-            file.write(text)
-    return tuple(run_dir / name for name in texts)
+    return write_ablation(run_dir, texts)
 
 
 def _plot(

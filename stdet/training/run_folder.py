@@ -65,7 +65,8 @@ def check_same_run(config: StdetConfig, run_dir: Path) -> None:
         ConfigError: Naming the values that differ; or if weights or a configuration stand there
             that this run would write over and not go on from.
     """
-    for name in own_files(run_dir) if run_dir.is_dir() else ():
+    names = own_files(run_dir) if run_dir.is_dir() else []
+    for name in names:
         if name.name != RESUME_NAME:  # Checked where it is read.
             require_regular_file(
                 run_dir / name, advice="move it out of the folder", kind=ConfigError
@@ -73,13 +74,11 @@ def check_same_run(config: StdetConfig, run_dir: Path) -> None:
     if file_mode(run_dir / CONFIG_NAME, kind=ConfigError) is not None:
         _require_config_of_a_run(run_dir / CONFIG_NAME)
     weights = [name for name in (BEST_NAME, LAST_NAME) if (run_dir / name).exists()]
-    if not (run_dir / CONFIG_NAME).exists() and not (run_dir / RESUME_NAME).exists():
-        others = [str(name) for name in own_files(run_dir)] if run_dir.is_dir() else []
-        if others:
-            raise ConfigError(
-                f"{run_dir}: holds {', '.join(others[:5])} but no {CONFIG_NAME}, so that they are "
-                "of no run, which would write over them; choose another --run-dir."
-            )
+    if names and not (run_dir / CONFIG_NAME).exists() and not (run_dir / RESUME_NAME).exists():
+        raise ConfigError(
+            f"{run_dir}: holds {', '.join(map(str, names[:5]))} but no {CONFIG_NAME}, so that "
+            "they are of no run, which would write over them; choose another --run-dir."
+        )
     if not (run_dir / RESUME_NAME).exists() and not weights:
         return
     if not (run_dir / RESUME_NAME).exists() and not _is_in_first_epoch(run_dir):

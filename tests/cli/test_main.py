@@ -1,5 +1,6 @@
 """What all commands share: help, wrong arguments, configuration errors."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 import stdet
 from stdet.config import StdetConfig, load_config
+from stdet.data.part_file import write_problem
 from stdet.errors import DataError
 
 COMMANDS = ("track", "train", "evaluate", "info")
@@ -176,6 +178,20 @@ def test_path_that_the_system_refuses_is_one_line(refused, tmp_path):
     long = tmp_path / ("n" * 300)
     assert "File name too long" in refused("info", tmp_path / "c.yaml", "--json", long)
     assert "name" in refused("evaluate", tmp_path / "c.yaml", "--report", long)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("path", ["log.txt", None])
+def test_full_disk_is_the_same_line_wherever_it_is_met(refused, monkeypatch, number, path):
+    from stdet import track_files
+
+    def fail(*_: object, **_options: object) -> None:
+        raise OSError(number, "no room", path)
+
+    monkeypatch.setattr(track_files, "track_to_files", fail)
+    problem = write_problem(OSError(number, "no room"))
+    assert refused("track", "x") == f"stdet: {path or 'output'}: {problem}."
+    assert problem.startswith("disk full; ")
 
 
 def test_error_of_the_system_without_a_path_is_a_bug(cli, monkeypatch, tmp_path):
