@@ -27,6 +27,7 @@ from stdet.checkpoint import DEFAULT_WEIGHTS, load_detector, operating_point
 from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
 from stdet.config import ModelConfig, PostprocessConfig, TrackerConfig
 from stdet.data.background import LAGS, background_maps
+from stdet.data.blank_frames import without_blank
 from stdet.data.clip_sampler import ClipShape
 from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.frame_source import Frame, FrameSource, open_source
@@ -376,9 +377,10 @@ class StreamingTracker:
     ) -> Iterator[TrackedFrame]:
         """Track a source frame by frame.
 
-        Tracks are predicted over missing frames: dropped ones, repeated ones, those that could not
-        be read. Where more than ``MAX_BRIDGED`` are missing in a row, the detector and the paths
-        that score its detections start anew; over fewer they go on with the frames that they have.
+        Tracks are predicted over missing frames: dropped ones, repeated ones, blank ones, those
+        that could not be read. Where more than ``MAX_BRIDGED`` are missing in a row, the detector
+        and the paths that score its detections start anew; over fewer they go on with the frames
+        that they have.
         At a gap in the numbering of an image folder, whose length nobody knows, both start anew
         and all tracks end. Frames come late, by what the detector waits for and by ``lookahead``.
 
@@ -397,7 +399,7 @@ class StreamingTracker:
         incomplete: IncompleteInputError | None = None
         previous = -1
         try:
-            for frame in source.frames(start, stop):
+            for frame in without_blank(source.frames(start, stop), watch.leave_out):
                 passed = range(previous + 1, frame.index + 1)
                 is_gap = not source.gaps.isdisjoint(passed)
                 if previous >= 0 and (is_gap or len(passed) > 1 + MAX_BRIDGED):

@@ -5,7 +5,7 @@ Looks at every frame as the detector gets it, scaled to [0, 1], at little cost, 
 - frames in which the scene fills less than 8 % of the scale, by the central 90 % of its pixels.
   On 14-bit footage whose scale was widened step by step, `stdet_n` kept both targets at 12 %, lost
   one half-way at 6 % and both at 4 %; healthy footage filled at least 20 %;
-- blank frames, of one level;
+- blank frames, of one level, and those of them that were left out;
 - frames of deep footage that lie for the most part outside of the scale: it is fixed on 16 frames,
   and the scene may change between them;
 - that there was a single frame, in which nothing moves.
@@ -61,6 +61,7 @@ class SceneWatch:
         self._scale = scale
         self._num_frames = 0
         self._faint, self._blank, self._outside = _Frames(), _Frames(), _Frames()
+        self._left_out = _Frames()
 
     def add(self, index: int, raw: RawImage, scaled: FloatArray) -> None:
         """Look at a frame.
@@ -81,6 +82,11 @@ class SceneWatch:
         elif high - low < MIN_FILL:
             self._faint.add(index)
 
+    def leave_out(self, index: int) -> None:
+        """Remember a blank frame that the detector does not get; see ``blank_frames.py``."""
+        self._num_frames += 1
+        self._left_out.add(index)
+
     def warnings(self) -> list[str]:
         """Return what is to be said, one line each, nothing where all could be seen."""
         levels = f"levels {self._scale.low:.6g} to {self._scale.high:.6g}"
@@ -94,6 +100,10 @@ class SceneWatch:
                     "is far brighter or darker than the scene.",
                 ),
                 (self._blank, "there is a single level: nothing can be seen."),
+                (
+                    self._left_out,
+                    "there is a single level: they are left out, and tracks go on over them.",
+                ),
                 (
                     self._outside,
                     f"most pixels lie outside of the intensity scale ({levels}), which was fixed "
