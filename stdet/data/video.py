@@ -1,9 +1,4 @@
-"""Video files as frame sources.
-
-Two readers give the same frames. decord 0.6 is quick on short 8-bit clips, but it knows nothing
-deeper, fails on cut files, has no wheels for some platforms and decodes ahead of its caller
-without bound (``docs/decisions/0004-video-decoders.md``). So PyAV inspects every file first, and
-reads whatever is deep, damaged or long.
+"""Video files as frame sources, decoded with PyAV.
 
 Frames are numbered by presentation time (``video_times.py``). At the time of a dropped frame, of
 one that repeats the one before, or of a damaged one, there is a hole in the indices, and none
@@ -15,9 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,17 +23,15 @@ from stdet.data.frame_source import (
     PerProcess,
     RawImage,
     frame_range,
-    luma,
     measure_intensity,
 )
-from stdet.data.video_decoding import decode_pictures, fitting
-from stdet.data.video_info import VideoInfo, inspect_video, to_url
+from stdet.data.video_decoding import GreyConverter, decode_pictures
+from stdet.data.video_info import VideoInfo, inspect_video
 from stdet.data.video_writer import VideoWriter, write_grey
 from stdet.errors import DataError, IncompleteInputError
 
 __all__ = [
-    "DecordVideo",
-    "PyAvVideo",
+    "VideoFile",
     "VideoInfo",
     "VideoWriter",
     "inspect_video",
@@ -50,23 +41,17 @@ __all__ = [
 
 _LOGGER = logging.getLogger(__name__)
 
-_MAX_DECODED_BYTES = 128 << 20
-"""Decoded RGB that decord may come to hold for one file."""
-
 
 def open_video(
     path: Path, *, stream: int | None = None, max_megapixels: float = MAX_MEGAPIXELS
-) -> PyAvVideo:
-    """Inspect a video file and choose its reader.
+) -> VideoFile:
+    """Inspect a video file and return its reader.
 
     Args:
         path: An existing file.
         stream: Which of its video streams, counted from 0, cover pictures left out; ``None`` for
             the first that the file marks as default, or the first where it marks none.
         max_megapixels: Largest area of a frame, 10^6 pixels.
-
-    Returns:
-        ``DecordVideo`` for whole, short 8-bit files where decord is installed, else ``PyAvVideo``.
 
     Raises:
         DataError: If the file holds no video that can be decoded.
@@ -90,47 +75,10 @@ def open_video(
             info.num_frames - info.num_cut,
             info.first_hole,
         )
-    reason = _reason_against_decord(info)
-    if reason is None:
-        return DecordVideo(info)
-    _LOGGER.info("%s: read with PyAV, because %s.", path, reason)
-    return PyAvVideo(info)
+    return VideoFile(info)
 
 
-def _reason_against_decord(info: VideoInfo) -> str | None:
-    """Say why decord cannot or should not read a file, ``None`` where it can."""
-    if info.bits > 8:
-        return f"it has {info.bits} bits per pixel"
-    if info.stream.num_streams > 1:
-        # decord chooses by itself, and not always the same.
-        return "it has several video streams"
-    if info.is_cut:
-        return "it is cut"
-    if not info.is_counted or not len(info.times):
-        # Of transport streams, decord loses the first frames and says nothing.
-        return "its container does not count frames"
-    if not info.states_rate:
-        return "it states no frame rate"
-    if info.num_holes or info.is_blank.any():
-        return "it has holes in time"
-    if info.num_pictures * info.hw[0] * info.hw[1] * 3 > _MAX_DECODED_BYTES:
-        return "it is long"
-    if not _is_utf8(info.path):
-        return "its name is not UTF-8"
-    if find_spec("decord") is None:
-        return "decord is not installed"
-    return None
-
-
-def _is_utf8(path: Path) -> bool:
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-class PyAvVideo(ClosesOnExit):
+class VideoFile(ClosesOnExit):
     """Any video that FFmpeg decodes; grey uint16 for pixel formats of more than 8 bits."""
 
     gaps: frozenset[int] = frozenset()
@@ -197,19 +145,16 @@ class PyAvVideo(ClosesOnExit):
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Stream frames in order; see ``FrameSource.frames``."""
         wanted = frame_range(self.info.num_frames, start, stop)
-        yield from self._frames_with_pyav(wanted, num_read=0)
-
-    def _frames_with_pyav(self, wanted: range, *, num_read: int) -> Iterator[Frame]:
-        """Stream what is left of a range of which the first ``num_read`` pictures are read."""
         first, end = np.searchsorted(self.info.indices, [wanted.start, wanted.stop]).tolist()
         is_read = self.info.is_blank[first:end].copy()  # Nothing is missed where those are none.
-        is_read[:num_read] = True
+        num_read = 0
         fault: DataError | None = None
         try:
-            start = first + num_read
-            for position, pixels in decode_pictures(self.info, start) if start < end else ():
+            converter = GreyConverter(self.info)
+            for position, picture in decode_pictures(self.info, first) if first < end else ():
                 if position >= end:
                     break
+                pixels = converter.convert(picture, position)
                 is_read[position - first] = True
                 num_read += 1
                 yield Frame(index=int(self.info.indices[position]), pixels=pixels)
@@ -252,78 +197,13 @@ class PyAvVideo(ClosesOnExit):
             self._cursor.set(None)
 
 
-class DecordVideo(PyAvVideo):
-    """Whole, short 8-bit videos through decord; turns to PyAV, and says so, where it fails."""
-
-    def __init__(self, info: VideoInfo) -> None:
-        """Keep what ``inspect_video`` found; nothing is opened yet."""
-        super().__init__(info)
-        self._reader: PerProcess[Any] = PerProcess()
-        self._has_given_up = False
-
-    def read(self, index: int) -> RawImage:
-        """Return one raw frame, uint8 (H, W); see ``PyAvVideo.read``."""
-        if 0 <= index < self.info.num_pictures:
-            pixels = self._read_with_decord(index)
-            if pixels is not None:
-                return pixels
-        return super().read(index)
-
-    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
-        """Stream frames in order; see ``FrameSource.frames``."""
-        try:
-            wanted = frame_range(self.info.num_pictures, start, stop)
-            for num_read, index in enumerate(wanted):
-                pixels = self._read_with_decord(index)
-                if pixels is None:
-                    yield from self._frames_with_pyav(wanted, num_read=num_read)
-                    return
-                yield Frame(index=index, pixels=pixels)
-        finally:
-            self._reader.set(None)
-
-    def close(self) -> None:
-        """Release both decoders."""
-        super().close()
-        self._reader.set(None)
-
-    def _read_with_decord(self, index: int) -> RawImage | None:
-        """Return one frame, ``None`` once decord has failed on this file."""
-        if self._has_given_up:
-            return None
-        try:
-            reader = self._reader.get()
-            if reader is None:
-                reader = self._open_reader()
-                self._reader.set(reader)
-            return fitting(luma(reader[index].asnumpy()), self.info, index)
-        except (ImportError, OSError, RuntimeError, IndexError, _decord_error()) as error:
-            self._has_given_up = True
-            self._reader.set(None)
-            _LOGGER.info(
-                "%s: read with PyAV, because decord failed at frame %d (%s).",
-                self.path,
-                index,
-                _first_line(error),
-            )
-            return None
-
-    def _open_reader(self) -> Any:
-        import decord
-
-        decord.logging.set_level(decord.logging.QUIET)
-        reader = decord.VideoReader(to_url(self.path), ctx=decord.cpu(0))
-        if len(reader) != self.info.num_pictures:
-            raise RuntimeError(f"it counts {len(reader)} frames, not {self.info.num_pictures}")
-        return reader
-
-
 class _Cursor:
     """A decoder that stands somewhere in a file; one process's own."""
 
     def __init__(self, info: VideoInfo, position: int) -> None:
         self._info = info
         self._pictures = decode_pictures(info, position)
+        self._converter = GreyConverter(info)
         self._next = position
 
     def is_on_the_way_to(self, position: int) -> bool:
@@ -337,10 +217,10 @@ class _Cursor:
 
     def advance_to(self, position: int) -> RawImage:
         """Decode up to a picture; raises ``DataError`` where it is missing."""
-        for found, pixels in self._pictures:
+        for found, picture in self._pictures:
             self._next = found + 1
             if found == position:
-                return pixels
+                return self._converter.convert(picture, position)
             if found > position:
                 break
         raise DataError(
@@ -351,18 +231,3 @@ class _Cursor:
     def close(self) -> None:
         """Close the file."""
         self._pictures.close()
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the reason of an error of decord, below which its stack may follow."""
-    lines = (getattr(error, "strerror", None) or str(error)).splitlines()
-    return lines[0].strip() if lines else type(error).__name__
-
-
-def _decord_error() -> type[Exception]:
-    """Return decord's own exception class; a broken installation has none."""
-    try:
-        from decord import DECORDError
-    except (ImportError, OSError, RuntimeError):
-        return RuntimeError
-    return DECORDError  # type: ignore[no-any-return]

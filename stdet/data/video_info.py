@@ -47,7 +47,6 @@ class VideoInfo:
         num_cut: frames that are cut off the end; 0 also where their number is not stated.
         is_cut: whether the file breaks off before its last frame.
         is_counted: whether the container states its length.
-        states_rate: whether the container states a frame rate that a camera may have.
         max_megapixels: largest area of a frame, 10^6 pixels.
     """
 
@@ -65,7 +64,6 @@ class VideoInfo:
     num_cut: int
     is_cut: bool
     is_counted: bool
-    states_rate: bool
     max_megapixels: float = MAX_MEGAPIXELS
 
     @property
@@ -148,14 +146,8 @@ def inspect_video(
         num_cut=timeline.num_cut,
         is_cut=timeline.is_cut,
         is_counted=header.counts_frames,
-        states_rate=bool(header.rates),
         max_megapixels=max_megapixels,
     )
-
-
-def to_url(path: Path) -> str:
-    """Return a path as FFmpeg and decord take it; a colon in it would name a protocol."""
-    return f"file:{path}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

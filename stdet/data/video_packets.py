@@ -22,6 +22,11 @@ _MAX_REORDER = 16
 _FIELD_PAIR = 1.6
 """Times between pictures over those between packets from which packets are fields."""
 _MIN_PICTURES = 8
+_MPEG4_HEADER_BITS = 51
+"""Of a coded P picture, at least: start code 32, type, times, markers 8, quantiser, vectors 11.
+
+ISO/IEC 14496-2, 6.2.5; each macroblock follows with at least one bit.
+"""
 
 
 class PictureReader:
@@ -112,7 +117,8 @@ class PacketNotes:
             return
         self._pts.append(packet.pts)
         self._dts.append(packet.dts)
-        self._is_blank.append(self._codec == "mpeg4" and 8 * packet.size < self._num_blocks + 32)
+        least_bits = _MPEG4_HEADER_BITS + self._num_blocks
+        self._is_blank.append(self._codec == "mpeg4" and 8 * packet.size < least_bits)
         self.end_is_corrupt = packet.is_corrupt
         if packet.is_keyframe and packet.pts is not None and not packet.is_corrupt:
             self._add_keyframe(packet.pts)
@@ -157,8 +163,8 @@ class PacketNotes:
     def blank_times(self) -> IntArray:
         """Return the presentation times of packets that repeat the frame before them.
 
-        Such a packet has fewer bits than the frame has macroblocks. Whether it brings forth a
-        picture is up to the decoder; where it does not, nothing is damaged.
+        Such a packet has fewer bits than a header and one for each macroblock. Whether it brings
+        forth a picture is up to the decoder; where it does not, nothing is damaged.
         """
         pairs = zip(self._pts, self._is_blank, strict=True)
         return np.array([pts for pts, blank in pairs if blank and pts is not None], np.int64)

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.data.part_file import open_part, write_problem
-from stdet.data.video_info import to_url
 from stdet.errors import DataError
 from stdet.interrupts import uninterrupted
 
@@ -172,7 +171,8 @@ class _Encoder:
         file, self._part = open_part(path)
         file.close()
         with self._library_errors():
-            self._container = av.open(to_url(self._part), "w", format=container_format)
+            # Without a protocol, a colon in the name would state one.
+            self._container = av.open(f"file:{self._part}", "w", format=container_format)
             self._is_open = True
             rate = Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)
             # The stubs of `add_stream` do not know which kind of stream a codec name gives.

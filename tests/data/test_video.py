@@ -1,6 +1,5 @@
 import contextlib
 import errno
-import logging
 import multiprocessing
 import os
 import pickle
@@ -12,24 +11,16 @@ import av
 import numpy as np
 import pytest
 
-import stdet.data.video as video_module
 from stdet.data.frame_source import Frame, FrameSource, open_source
 from stdet.data.video import (
-    DecordVideo,
-    PyAvVideo,
+    VideoFile,
     VideoWriter,
-    inspect_video,
-    open_video,
     write_grey,
 )
 from stdet.errors import DataError, IncompleteInputError
 
 _HW = (64, 96)
 _RNG = np.random.default_rng(0)
-
-needs_decord = pytest.mark.skipif(
-    video_module.find_spec("decord") is None, reason="decord has no wheel for this platform"
-)
 
 
 def _marker(index: int) -> int:
@@ -111,36 +102,26 @@ def _assert_is_scene(frame: Frame) -> None:
         ("grey.mkv", "ffv1", "gray"),
     ],
 )
-def test_decord_and_pyav_give_equal_frames(
-    tmp_path: Path, name: str, codec: str, pixel_format: str
-):
-    pytest.importorskip("decord")
-    info = inspect_video(_write(tmp_path / name, codec=codec, pixel_format=pixel_format))
-    with DecordVideo(info) as quick, PyAvVideo(info) as general:
-        pairs = list(zip(quick.frames(), general.frames(), strict=True))
-        assert not quick._has_given_up
-    assert [frame.index for frame, _ in pairs] == list(range(40))
-    for frame, other in pairs:
-        assert frame.index == other.index
-        assert np.abs(frame.pixels.astype(int) - other.pixels).max() <= 1
+def test_8_bit_video_is_read_in_grey(tmp_path: Path, name: str, codec: str, pixel_format: str):
+    with open_source(_write(tmp_path / name, codec=codec, pixel_format=pixel_format)) as source:
+        frames = list(source.frames())
+    assert [frame.index for frame in frames] == list(range(40))
+    for frame in frames:
+        assert frame.pixels.dtype == np.uint8
         _assert_is_scene(frame)
 
 
-@needs_decord
-def test_short_8_bit_video_is_read_with_decord_and_described(tmp_path: Path):
+def test_8_bit_video_is_described(tmp_path: Path):
     with open_source(_write(tmp_path / "clip one.mp4")) as source:
-        assert isinstance(source, DecordVideo)
+        assert isinstance(source, VideoFile)
         assert (source.name, source.hw, source.fps) == ("clip one", _HW, 25.0)
         assert (source.bit_depth, source.num_declared, source.gaps) == (8, 40, frozenset())
         assert (source.scale.low, source.scale.high) == (0.0, 255.0)
 
 
-@pytest.mark.parametrize("reader", [PyAvVideo, pytest.param(DecordVideo, marks=needs_decord)])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_frames_are_picked_at_random_as_they_are_streamed(
-    tmp_path: Path, name: str, reader: type[PyAvVideo]
-):
-    with reader(inspect_video(_write(tmp_path / name))) as source:
+def test_frames_are_picked_at_random_as_they_are_streamed(tmp_path: Path, name: str):
+    with open_source(_write(tmp_path / name)) as source:
         streamed = [frame.pixels for frame in source.frames()]
         for index in [39, 0, 13, 14, 15, 11, 12, 38, 5, 5, 0]:
             np.testing.assert_array_equal(source.read(index), streamed[index])
@@ -158,7 +139,7 @@ def test_16_bit_round_trip_is_bit_exact(tmp_path: Path):
     frames = [_RNG.integers(0, 65536, (31, 45), dtype=np.uint16) for _ in range(6)]
     write_grey(tmp_path / "a.mkv", frames, 12.5)
     with open_source(tmp_path / "a.mkv") as source:
-        assert isinstance(source, PyAvVideo)
+        assert isinstance(source, VideoFile)
         assert (source.hw, source.fps, source.bit_depth) == ((31, 45), 12.5, 16)
         for frame, written in zip(source.frames(), frames, strict=True):
             assert frame.pixels.dtype == np.uint16
@@ -288,26 +269,22 @@ def test_colon_in_a_name_is_no_protocol(tmp_path: Path):
         assert len(list(source.frames())) == 3
 
 
-@pytest.mark.parametrize("reader", [PyAvVideo, pytest.param(DecordVideo, marks=needs_decord)])
-def test_rotation_in_the_container_is_applied(tmp_path: Path, reader: type[PyAvVideo]):
+def test_rotation_in_the_container_is_applied(tmp_path: Path):
     path = _write(tmp_path / "a.mp4", num_frames=5)
     content = path.read_bytes()
     upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
     quarter_turn = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
     track = content.index(b"tkhd")
     path.write_bytes(content[:track] + content[track:].replace(upright, quarter_turn, 1))
-    with reader(inspect_video(path)) as source:
+    with open_source(path) as source:
         assert source.hw == _HW[::-1]
         turned = np.rot90(source.read(3))
         _assert_is_scene(Frame(index=3, pixels=turned))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-@pytest.mark.parametrize("reader", [PyAvVideo, pytest.param(DecordVideo, marks=needs_decord)])
-def test_video_in_use_is_read_in_another_process(
-    tmp_path: Path, method: str, reader: type[PyAvVideo]
-):
-    with reader(inspect_video(_write(tmp_path / "a.mp4"))) as source:
+def test_video_in_use_is_read_in_another_process(tmp_path: Path, method: str):
+    with open_source(_write(tmp_path / "a.mp4")) as source:
         expected = source.read(7)
         with multiprocessing.get_context(method).Pool(1) as pool:
             pixels = pool.apply_async(_read_seven, (source,)).get(timeout=30)
@@ -320,9 +297,8 @@ def _read_inherited(connection: Connection, held: list) -> None:
     connection.send(pixels)
 
 
-@pytest.mark.parametrize("reader", [PyAvVideo, pytest.param(DecordVideo, marks=needs_decord)])
-def test_forked_child_uses_and_drops_an_inherited_video(tmp_path: Path, reader: type[PyAvVideo]):
-    held = [reader(inspect_video(_write(tmp_path / "a.mp4")))]
+def test_forked_child_uses_and_drops_an_inherited_video(tmp_path: Path):
+    held = [open_source(_write(tmp_path / "a.mp4"))]
     expected = held[0].read(7)
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
@@ -336,50 +312,14 @@ def test_forked_child_uses_and_drops_an_inherited_video(tmp_path: Path, reader: 
     held[0].close()
 
 
-def test_pyav_serves_where_decord_is_absent_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    monkeypatch.setattr(video_module, "find_spec", lambda _: None)
-    with caplog.at_level(logging.INFO), open_source(_write(tmp_path / "a.mp4")) as source:
-        assert type(source) is PyAvVideo
-        assert len(list(source.frames())) == 40
-    assert caplog.messages == [
-        f"{tmp_path / 'a.mp4'}: read with PyAV, because decord is not installed."
-    ]
-
-
-@needs_decord
-def test_pyav_takes_over_where_decord_fails_and_says_so_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    def fail(self: object, index: int) -> None:
-        raise RuntimeError("decoder broke\nstack trace")
-
-    monkeypatch.setattr("decord.VideoReader.__getitem__", fail)
-    with caplog.at_level(logging.INFO), open_source(_write(tmp_path / "a.mp4")) as source:
-        frames, error = _stream(source)
-        source.read(3)
-    assert error is None
-    assert [frame.index for frame in frames] == list(range(40))
-    assert [message for message in caplog.messages if "decord failed" in message] == [
-        f"{tmp_path / 'a.mp4'}: read with PyAV, because decord failed at frame 0 (decoder broke)."
-    ]
-
-
-def test_transport_stream_is_read_with_pyav_because_decord_numbers_it_wrongly(tmp_path: Path):
+def test_transport_stream_is_numbered_from_its_first_frame(tmp_path: Path):
     with open_source(_write(tmp_path / "a.ts")) as source:
-        assert type(source) is PyAvVideo
         assert source.num_declared is None
         frames = list(source.frames())
         np.testing.assert_array_equal(source.read(13), frames[13].pixels)
     assert len(frames) == 40
     for frame in frames:
         _assert_is_scene(frame)
-
-
-def test_long_video_is_not_given_to_decord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(video_module, "_MAX_DECODED_BYTES", 40 * _HW[0] * _HW[1] * 3 - 1)
-    assert type(open_video(_write(tmp_path / "a.mp4"))) is PyAvVideo
 
 
 @pytest.mark.parametrize("hw", [(48, 64), (47, 63)])

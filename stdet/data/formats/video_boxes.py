@@ -28,7 +28,7 @@ from stdet.data.formats.image_labels import coordinates, usable_boxes
 from stdet.data.formats.mot_rows import LARGEST_NUMBER
 from stdet.data.frame_area import MAX_MEGAPIXELS
 from stdet.data.frame_source import FrameSource, open_source
-from stdet.data.video import PyAvVideo
+from stdet.data.video import VideoFile
 from stdet.errors import DataError, printable, shown
 from stdet.text_file import read_json, read_text_lines
 from stdet.types import SequenceAnnotation
@@ -119,7 +119,7 @@ def _label(
 
 def _check_time(source: FrameSource, where: str, num_entries: int) -> None:
     """Refuse labels that count the pictures of a video in which frames are missing."""
-    if not isinstance(source, PyAvVideo) or not source.info.num_holes:
+    if not isinstance(source, VideoFile) or not source.info.num_holes:
         return
     info = source.info
     if num_entries == info.num_pictures:
