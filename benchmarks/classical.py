@@ -35,15 +35,15 @@ from stdet.config import (
     TrackerConfig,
     load_config,
 )
-from stdet.data.formats.video_boxes import read_video_boxes
-from stdet.data.sequences import load_sequences, load_source
-from stdet.evaluation.average_precision import average_precision, class_hits
-from stdet.evaluation.pairs import flatten
-from stdet.evaluation.pd_fa import HitGrowth, join_growth
+from stdet.datasets.sequences import load_sequences, load_source
 from stdet.evaluation.report import best_confidence
-from stdet.evaluation.roc import pd_at
-from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import FrameDetector, score_paths
+from stdet.formats.video_boxes import read_video_boxes
+from stdet.inference.pipeline import FrameDetector, score_paths
+from stdet.metrics.detection.average_precision import average_precision, class_hits
+from stdet.metrics.detection.pairs import flatten
+from stdet.metrics.detection.pd_fa import HitGrowth, join_growth
+from stdet.metrics.detection.roc import pd_at
+from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import Detections, FloatArray, SequenceAnnotation, Tracks
 
 RATES = (0.05, 0.2, 1.0)

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from stdet.boxes import centre_distance
-from stdet.checkpoint import load_detector
 from stdet.config import TrackerConfig
-from stdet.data.formats.video_boxes import LabelledVideo, read_video_boxes
-from stdet.device import choose_device
-from stdet.evaluation.pd_fa import HitGrowth, hit_growth, join_growth
-from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import StreamingDetector, score_paths
+from stdet.formats.video_boxes import LabelledVideo, read_video_boxes
+from stdet.inference.checkpoint import load_detector
+from stdet.inference.device import choose_device
+from stdet.inference.pipeline import StreamingDetector, score_paths
+from stdet.metrics.detection.pd_fa import HitGrowth, hit_growth, join_growth
+from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import SequenceAnnotation, Tracks
 
 CLASSES = ("IR_AIRPLANE", "IR_BIRD", "IR_DRONE", "IR_HELICOPTER")

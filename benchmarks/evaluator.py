@@ -23,10 +23,10 @@ from pycocotools.cocoeval import COCOeval
 from trackeval.metrics import CLEAR, HOTA, Identity
 
 from stdet.boxes import centre_distance
-from stdet.evaluation.average_precision import average_precision, class_hits
-from stdet.evaluation.mot import count_tracking
-from stdet.evaluation.pairs import flatten
-from stdet.evaluation.sequence_result import SequenceResult
+from stdet.metrics.detection.average_precision import average_precision, class_hits
+from stdet.metrics.detection.pairs import flatten
+from stdet.metrics.sequence_result import SequenceResult
+from stdet.metrics.tracking.clear_identity_hota import count_tracking
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
 HW = (512, 640)

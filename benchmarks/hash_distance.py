@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.data.frame_source import open_source
-from stdet.data.image_hash import hamming, perceptual_hash
+from stdet.io.frame_source import open_source
+from stdet.io.images.fingerprint import hamming, perceptual_hash
 
 NUM_FRAMES = 60
 NUM_PRINTED = 20

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.data.label_files import find_label_files
 from stdet.dataset_check.label_checks import trajectories_of
 from stdet.dataset_check.splits import load_split
 from stdet.dataset_check.trajectories import AgreementRules, Trajectory, find_agreements
+from stdet.formats.label_files import find_label_files
 
 TOLERANCES_PX = (1.0, 1.5, 2.0, 3.0)
 

@@ -32,14 +32,14 @@ import numpy as np
 from drone_ir import CLASSES, growth_rule, network
 
 from stdet.config import EvaluationConfig, SourceConfig, StdetConfig, TrackerConfig, load_config
-from stdet.data.sequences import Sequence, load_sequences, load_source
-from stdet.evaluation.average_precision import average_precision, class_hits
-from stdet.evaluation.pairs import flatten
-from stdet.evaluation.pd_fa import HitGrowth, ScoreCurve, join_growth
+from stdet.datasets.sequences import Sequence, load_sequences, load_source
 from stdet.evaluation.report import evaluate_sequences
-from stdet.evaluation.roc import pd_at
-from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import detect_sequence, score_paths, track_results
+from stdet.inference.pipeline import detect_sequence, score_paths, track_results
+from stdet.metrics.detection.average_precision import average_precision, class_hits
+from stdet.metrics.detection.pairs import flatten
+from stdet.metrics.detection.pd_fa import HitGrowth, ScoreCurve, join_growth
+from stdet.metrics.detection.roc import pd_at
+from stdet.metrics.sequence_result import SequenceResult
 from stdet.training.run import train
 from stdet.training.run_folder import check_same_run
 from stdet.types import Tracks

@@ -125,9 +125,9 @@ def time_detector(name: str, side: int) -> dict[str, float]:
     """Return CPU seconds of the first frame that comes out, and the peak memory until then."""
     import torch
 
-    from stdet.checkpoint import load_detector
     from stdet.classical.methods import METHODS, build_classical
-    from stdet.pipeline import StreamingDetector
+    from stdet.inference.checkpoint import load_detector
+    from stdet.inference.pipeline import StreamingDetector
 
     torch.set_num_threads(1)
     if name in METHODS:

@@ -17,10 +17,10 @@ from typing import Any
 from drone_ir import network
 
 from stdet.config import StdetConfig
-from stdet.data.sequences import load_sequences
-from stdet.evaluation.pd_fa import score_curve
-from stdet.evaluation.roc import pd_at
-from stdet.scoring import score_sequences
+from stdet.datasets.sequences import load_sequences
+from stdet.evaluation.from_model import score_sequences
+from stdet.metrics.detection.pd_fa import score_curve
+from stdet.metrics.detection.roc import pd_at
 from stdet.training.run import train
 
 RATES = (0.05, 0.2, 1.0)

@@ -13,8 +13,8 @@ import torch
 from paper_model_runs import RATES, PaperRun
 from weight_parts import write_parts
 
-from stdet.checkpoint import git_commit
 from stdet.config import config_to_dict
+from stdet.inference.checkpoint import git_commit
 
 CURVE = ("epoch", "map50", "f1", "pd", "false_alarms_per_frame", "idf1", "validation_s")
 """What is kept of a validated epoch."""

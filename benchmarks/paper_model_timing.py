@@ -15,9 +15,9 @@ import torch
 from paper_model_runs import PaperRun, start, stop
 
 from stdet.config import StdetConfig
-from stdet.data.sequences import load_sequences
-from stdet.pipeline import StreamingDetector
-from stdet.scoring import score_sequences
+from stdet.datasets.sequences import load_sequences
+from stdet.evaluation.from_model import score_sequences
+from stdet.inference.pipeline import StreamingDetector
 from stdet.training.trainer import Trainer
 from stdet.types import ClipBatch
 

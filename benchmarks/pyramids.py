@@ -21,11 +21,11 @@ import numpy as np
 import torch
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, load_config
-from stdet.data.background import STEADY_FROM
-from stdet.data.dataset import clip_shape
-from stdet.info import PYRAMIDS, describe_model
+from stdet.datasets.clip_dataset import clip_shape
+from stdet.inference.model_info import PYRAMIDS, describe_model
+from stdet.inference.pipeline import StreamingDetector
 from stdet.models.build import build_consistency, build_detector, num_input_channels
-from stdet.pipeline import StreamingDetector
+from stdet.registration.background_features import STEADY_FROM
 from stdet.training.step import TrainingStep
 from stdet.types import Targets
 

@@ -20,9 +20,9 @@ from drone_ir import network
 from torch import Tensor
 
 from stdet.config import StdetConfig, load_config
-from stdet.data.sequences import Split, load_sequences
+from stdet.datasets.sequences import Split, load_sequences
+from stdet.evaluation.from_model import score_sequences
 from stdet.models.necks.bp_fpn import BpFpn
-from stdet.scoring import score_sequences
 
 Hook = Callable[[torch.nn.Module, tuple[Tensor, ...], Tensor], Tensor]
 

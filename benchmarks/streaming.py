@@ -18,12 +18,12 @@ from pathlib import Path
 import torch
 
 from stdet.config import ModelConfig, PostprocessConfig, load_config
-from stdet.data.background import LAGS, STEADY_FROM, background_maps
-from stdet.data.clip_sampler import window_at
-from stdet.data.input_geometry import InputGeometry, detector_input
-from stdet.data.registered_stream import RegisteredStream
+from stdet.datasets.clip_sampler import window_at
+from stdet.datasets.input_geometry import InputGeometry, detector_input
+from stdet.inference.pipeline import StreamingDetector
 from stdet.models.build import build_detector
-from stdet.pipeline import StreamingDetector
+from stdet.registration.background_features import LAGS, STEADY_FROM, background_maps
+from stdet.registration.registered_stream import RegisteredStream
 from stdet.synthesis import SceneConfig, generate
 from stdet.types import FloatArray
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from stdet.boxes import centres_xy
 from stdet.config import DataConfig, EvaluationConfig, TrackerConfig
-from stdet.data.sequences import load_sequences
+from stdet.datasets.sequences import load_sequences
 from stdet.evaluation.report import evaluate_sequences
-from stdet.evaluation.sequence_result import SequenceResult
-from stdet.pipeline import track_results
+from stdet.inference.pipeline import track_results
+from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
 CONFIDENCE = 0.6

@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stdet.checkpoint import load_weights, save_weights
 from stdet.errors import CheckpointError
+from stdet.inference.checkpoint import load_weights, save_weights
 
 LARGEST = 15 * 2**20
 """Bytes of tensors in a part; the rest of 16 MiB is for names and the configuration."""

@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from stdet.boxes import centres_xy
-from stdet.checkpoint import DEFAULT_WEIGHTS
-from stdet.data.memory_source import MemorySource
-from stdet.pipeline import StreamingTracker
+from stdet.inference.checkpoint import DEFAULT_WEIGHTS
+from stdet.inference.pipeline import StreamingTracker
+from stdet.io.drawing import draw_frame, render_scale
+from stdet.io.memory_source import MemorySource
 from stdet.synthesis import SceneConfig, Synthesised, generate
 from stdet.synthesis.settings import NO_DISTRACTORS
-from stdet.visualize import draw_frame, render_scale
 
 NUM_FRAMES = 40
 SHOWN = 33

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.data.formats.mot import write_annotation
-from stdet.data.video import VideoWriter
+from stdet.formats.mot import write_annotation
+from stdet.io.video.source import VideoWriter
 from stdet.synthesis import SceneConfig, generate
 from stdet.synthesis.settings import NO_DISTRACTORS
 

@@ -11,11 +11,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stdet.checkpoint import load_detector
     from stdet.config import StdetConfig, load_config
+    from stdet.inference.checkpoint import load_detector
+    from stdet.inference.pipeline import track
+    from stdet.inference.track_files import TrackOptions, track_to_files
     from stdet.models.necks.plug_in import BPFPN
-    from stdet.pipeline import track
-    from stdet.track_files import TrackOptions, track_to_files
 
 __version__ = "0.1.0"
 
@@ -32,11 +32,11 @@ __all__ = [
 _HOMES = {
     "BPFPN": "stdet.models.necks.plug_in",
     "StdetConfig": "stdet.config",
-    "TrackOptions": "stdet.track_files",
+    "TrackOptions": "stdet.inference.track_files",
     "load_config": "stdet.config",
-    "load_detector": "stdet.checkpoint",
-    "track": "stdet.pipeline",
-    "track_to_files": "stdet.track_files",
+    "load_detector": "stdet.inference.checkpoint",
+    "track": "stdet.inference.pipeline",
+    "track_to_files": "stdet.inference.track_files",
 }
 
 

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from stdet.settings_file import Layer, check_settings, read_settings, settings_to_dict
-from stdet.yaml_file import dump_yaml
+from stdet.files.settings_file import Layer, check_settings, read_settings, settings_to_dict
+from stdet.files.yaml_file import dump_yaml
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -322,8 +322,8 @@ class ModelConfig:
     """1 for grey input, 3 to repeat grey three times as published."""
     background: bool = False
     """Give the network three more maps per frame: what moves against the registered background,
-    how far it stands out there, and how far in the frame itself (``data/background.py``). Not part
-    of the published method."""
+    how far it stands out there, and how far in the frame itself
+    (``background_features.py``). Not part of the published method."""
     input_hw: tuple[int, int] | None = None
     """Letterbox size (height, width) in pixels; None keeps the native resolution."""
     pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest_plugins = ["sequence_results"]
+
 
 def pytest_configure(config):
     # Tiny tensors gain nothing from threads, and one thread repeats bit for bit.
@@ -95,8 +97,8 @@ def write_coco_split():
     from scenes import generate
 
     from stdet.config import DataConfig
-    from stdet.data.formats.coco_video import write_coco
-    from stdet.data.formats.image_labels import ImageLabels
+    from stdet.formats.coco_video import write_coco
+    from stdet.formats.image_labels import ImageLabels
 
     def write(root: Path, configs, **changes):
         paths, rows, truths = [], [], []

@@ -1,4 +1,4 @@
-"""The arrows between the rooms, read from the import statements."""
+"""The layers of the package, read from the import statements."""
 
 import ast
 import subprocess
@@ -11,71 +11,32 @@ import stdet
 
 PACKAGE = Path(stdet.__file__).parent
 
-BASE = {
-    "types",
-    "boxes",
-    "errors",
-    "regular_file",
-    "text_file",
-    "config",
-    "settings_file",
-    "yaml_file",
-    "data.part_file",
-    "interrupts",
-    "locks",
-    "workers",
-}
-"""Modules that every room may import; ``data.part_file`` is how any room writes a text file,
-``regular_file`` what it asks before it opens one, and ``text_file`` how it reads one whole."""
-
-ROOMS = {
-    # What each room may import besides itself and BASE.
-    "data": {"synthesis"},
-    "classical": {"data"},
-    "models": set(),
-    "postprocess": {"data"},
-    "tracking": set(),
-    "evaluation": set(),
-    "device": set(),
-    "progress": set(),
-    "synthesis": set(),
-    "visualize": set(),
-}
-JOINERS = {
-    "__init__",
-    "__main__",
-    "checkpoint",
-    "cli",
-    "dataset_synthesis",
-    "dataset_check",  # Links truth as `evaluation` does, to follow targets of `data`.
-    "file_scoring",
-    "info",
-    "mask_scoring",
-    "pipeline",
-    "scoring",
-    "output_names",
-    "track_files",
-    "track_outputs",
-    "training",
-}
-"""The places that join rooms. No room imports any of them."""
-
-ONLY_IMPORTED_BY = {"cli": {"__main__"}, "training": {"cli"}, "__main__": set()}
-
-BASE_ARROWS = {
-    "types": set(),
-    "errors": set(),
-    "boxes": {"types"},
-    "regular_file": {"errors"},
-    "text_file": {"errors", "regular_file"},
-    "config": {"errors", "settings_file", "yaml_file"},
-    "settings_file": {"errors", "yaml_file"},
-    "yaml_file": {"errors", "regular_file"},
-    "data.part_file": {"errors", "interrupts"},
-    "interrupts": {"errors"},
-    "locks": {"errors", "data.part_file"},
-    "workers": {"errors"},
-}
+LAYERS = (
+    # From the bottom: a package imports itself and packages of lower lines, nothing else.
+    {"errors"},
+    {"types"},
+    {"boxes", "processes"},
+    {"files"},
+    {"config"},
+    {"io", "metrics", "synthesis"},
+    {"formats"},
+    {"registration"},
+    {"datasets"},
+    {"classical", "models", "tracking"},
+    {"inference"},
+    {"evaluation"},
+    {"report"},
+    {"dataset_check"},
+    {"dataset_synthesis"},
+    {"training"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+)
+LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
+NO_TORCH = {package for packages in LAYERS[:7] for package in packages} - {"types"}
+NO_TORCH |= {"classical", "report", "tracking"}
+"""Packages that never import torch; ``types`` names it for annotations."""
 
 FILE_MODULES = {"glob", "io", "json", "os", "pathlib", "safetensors", "shutil", "tempfile", "yaml"}
 
@@ -99,12 +60,12 @@ def module_name(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
-def room_of(module: str) -> str:
-    return module if module in BASE else module.split(".")[0]
+def package_of(module: str) -> str:
+    return module.split(".")[0]
 
 
-def arrows(root: Path) -> list[tuple[str, str]]:
-    """Return (importing module, imported room) for every import within the package."""
+def imports(root: Path) -> list[tuple[str, str]]:
+    """Return (importing module, imported package) for every import within stdet."""
     known = {module_name(path, root) for path in root.rglob("*.py")}
     found = []
     for path in root.rglob("*.py"):
@@ -114,32 +75,25 @@ def arrows(root: Path) -> list[tuple[str, str]]:
             target = name.removeprefix("stdet").removeprefix(".")
             while target and target not in known:  # The last part may be a class or function.
                 target = target.rpartition(".")[0]
-            found.append((module_name(path, root), room_of(target or "__init__")))
+            found.append((module_name(path, root), package_of(target or "__init__")))
     return found
 
 
-def wrong_arrows(root: Path) -> list[str]:
-    """Return "module -> room" for every import that the house forbids."""
-    wrong = []
-    for module, target in arrows(root):
-        room = room_of(module)
-        if room in BASE:
-            is_allowed = target == room or target in BASE_ARROWS[room]
-        elif room in ROOMS:
-            is_allowed = target == room or target in BASE | ROOMS[room]
-        else:
-            is_allowed = target == room or room in ONLY_IMPORTED_BY.get(target, {room})
-        if not is_allowed:
-            wrong.append(f"{module} -> {target}")
-    return sorted(wrong)
+def wrong_imports(root: Path) -> list[str]:
+    """Return "module -> package" for every import that does not point downwards."""
+    return sorted(
+        f"{module} -> {target}"
+        for module, target in imports(root)
+        if package_of(module) != target and LAYER_OF[package_of(module)] <= LAYER_OF[target]
+    )
 
 
-def importers_of(library: str, root: Path, rooms: set[str]) -> list[str]:
-    """Return the modules of some rooms that import a library anywhere."""
+def importers_of(library: str, root: Path, packages: set[str]) -> list[str]:
+    """Return the modules of some packages that import a library anywhere."""
     return [
         module_name(path, root)
         for path in root.rglob("*.py")
-        if room_of(module_name(path, root)) in rooms
+        if package_of(module_name(path, root)) in packages
         and any(name.split(".")[0] == library for name in imported_names(path, root))
     ]
 
@@ -152,7 +106,7 @@ def file_users(root: Path) -> list[str]:
         found += [
             f"{module}: {name}"
             for name in imported_names(path, root)
-            if name.split(".")[0] in FILE_MODULES or name.startswith("stdet.data")
+            if name.split(".")[0] in FILE_MODULES or name.startswith(("stdet.files", "stdet.io"))
         ]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {
@@ -171,29 +125,27 @@ def modules_after(code: str) -> set[str]:
     return set(run.stderr.split())
 
 
-def test_every_module_belongs_to_a_room():
-    rooms = {room_of(module_name(path, PACKAGE)) for path in PACKAGE.rglob("*.py")}
-    assert rooms - BASE - ROOMS.keys() - JOINERS == set()
+def test_every_module_has_a_layer():
+    packages = {package_of(module_name(path, PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    assert packages == LAYER_OF.keys()
 
 
-def test_all_arrows_point_one_way():
-    assert wrong_arrows(PACKAGE) == []
+def test_imports_point_downwards():
+    assert wrong_imports(PACKAGE) == []
 
 
-def test_tracking_evaluation_and_classical_detectors_never_name_torch():
-    numpy_rooms = {"tracking", "evaluation", "classical", *BASE}
-    assert importers_of("torch", PACKAGE, numpy_rooms - {"types"}) == []
-    assert importers_of("torchvision", PACKAGE, numpy_rooms) == []
+def test_metrics_tracking_and_classical_detectors_never_name_torch():
+    assert importers_of("torch", PACKAGE, NO_TORCH) == []
+    assert importers_of("torchvision", PACKAGE, NO_TORCH) == []
 
 
 def test_models_know_no_files():
     assert file_users(PACKAGE) == []
 
 
-def test_tracking_evaluation_and_classical_detectors_load_no_torch():
+def test_reports_tracking_and_classical_detectors_load_no_torch():
     loaded = modules_after(
-        "import stdet.tracking.tracker, stdet.evaluation.report, stdet.evaluation.per_target\n"
-        "import stdet.evaluation.html_report\n"
+        "import stdet.tracking.tracker, stdet.evaluation.report, stdet.report.html_report\n"
         "from stdet.classical.methods import METHODS, build_classical\n"
         "from stdet.config import PostprocessConfig\n"
         "for method in METHODS: build_classical(method, PostprocessConfig())"
@@ -226,45 +178,47 @@ def test_import_and_help_load_nothing_heavy(code):
 
 @pytest.fixture
 def fake_tree(tmp_path):
-    """A package with one file per room, to which tests add wrong imports."""
+    """A package with one file in some packages, to which tests add wrong imports."""
     root = tmp_path / "stdet"
     for name in [
         "__init__",
         "types",
-        "pipeline",
-        "data/formats/mot",
+        "inference/pipeline",
+        "formats/mot",
         "models/head",
         "tracking/tracker",
         "tracking/motion",
-        "evaluation/mot",
+        "metrics/mot",
     ]:
         path = root / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("from stdet.types import Tracks\n" if "/" in name else "")
-    (root / "pipeline.py").write_text("from stdet.tracking import tracker\nimport stdet.models\n")
+    (root / "inference" / "pipeline.py").write_text(
+        "from stdet.tracking import tracker\nimport stdet.models.head\n"
+    )
     (root / "tracking" / "tracker.py").write_text("from .motion import Filter\n")
-    assert wrong_arrows(root) == []
+    assert wrong_imports(root) == []
     assert importers_of("torch", root, {"tracking"}) == []
     assert file_users(root) == []
     return root
 
 
 @pytest.mark.parametrize(
-    ("file", "line", "arrow"),
+    ("file", "line", "wrong"),
     [
-        ("tracking/tracker.py", "from stdet.evaluation.mot import x", "tracker -> evaluation"),
-        ("tracking/tracker.py", "from stdet.evaluation import mot", "tracker -> evaluation"),
-        ("tracking/tracker.py", "from ..evaluation import mot", "tracker -> evaluation"),
-        ("models/head.py", "def f():\n    import stdet.pipeline", "head -> pipeline"),
-        ("data/formats/mot.py", "from ...models import head", "mot -> models"),
-        ("evaluation/mot.py", "from stdet import track", "mot -> __init__"),
-        ("types.py", "from stdet.data.formats import mot", "types -> data"),
+        ("tracking/tracker.py", "from stdet.inference.pipeline import x", "tracker -> inference"),
+        ("tracking/tracker.py", "from stdet.models import head", "tracker -> models"),
+        ("tracking/tracker.py", "from ..inference import pipeline", "tracker -> inference"),
+        ("models/head.py", "def f():\n    import stdet.inference.pipeline", "head -> inference"),
+        ("formats/mot.py", "from ..models import head", "mot -> models"),
+        ("metrics/mot.py", "from stdet import track", "mot -> __init__"),
+        ("types.py", "from stdet.formats import mot", "types -> formats"),
     ],
 )
-def test_checker_catches_a_wrong_arrow(fake_tree, file, line, arrow):
+def test_checker_catches_an_import_that_points_upwards(fake_tree, file, line, wrong):
     (fake_tree / file).write_text(f"{line}\n")
-    (found,) = wrong_arrows(fake_tree)
-    assert found.endswith(arrow)
+    (found,) = wrong_imports(fake_tree)
+    assert found.endswith(wrong)
 
 
 def test_checker_catches_torch_and_files(fake_tree):
@@ -273,12 +227,12 @@ def test_checker_catches_torch_and_files(fake_tree):
     )
     assert importers_of("torch", fake_tree, {"tracking"}) == ["tracking.motion"]
     (fake_tree / "models" / "head.py").write_text(
-        "from pathlib import Path\nimport torch\nfrom stdet.data import x\ntorch.load('a')\n"
+        "from pathlib import Path\nimport torch\nfrom stdet.io import x\ntorch.load('a')\n"
         "open('a')\n"
     )
     assert [found.split(": ")[1] for found in file_users(fake_tree)] == [
         "pathlib.Path",
-        "stdet.data.x",
+        "stdet.io.x",
         "torch.load",
         "open",
     ]

@@ -15,7 +15,7 @@ from stdet.config import (
     load_config,
     save_config,
 )
-from stdet.data.dataset import clip_shape
+from stdet.datasets.clip_dataset import clip_shape
 from stdet.errors import ConfigError
 from stdet.models.build import build_detector
 

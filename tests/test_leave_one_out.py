@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stdet.config import DataConfig, SourceConfig, StdetConfig
-from stdet.data.sequences import load_sequences, load_source
+from stdet.datasets.sequences import load_sequences, load_source
 
 SEGMENTS = [f"data{number}" for number in (1, 2, 3, 4, 5, 6)]
 CLIPS = [f"IR_{kind}_{number:03}" for kind in ("BIRD", "DRONE") for number in range(7)]

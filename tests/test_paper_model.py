@@ -10,9 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stdet.checkpoint import load_detector, load_weights, save_weights
 from stdet.config import StdetConfig
 from stdet.errors import CheckpointError
+from stdet.inference.checkpoint import load_detector, load_weights, save_weights
 from stdet.models.build import build_detector
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stdet.data.video_writer import VideoWriter, write_grey
+from stdet.io.video.writer import VideoWriter, write_grey
 from stdet.synthesis import SceneConfig, generate
 
 Frames = NDArray[np.uint8] | NDArray[np.uint16]
@@ -180,8 +180,8 @@ def _weights(path: Path, config_path: Path) -> None:
     """Save a tiny random network whose scores are near 0.5: some detections form tracks."""
     import torch
 
-    from stdet.checkpoint import save_weights
     from stdet.config import load_config
+    from stdet.inference.checkpoint import save_weights
     from stdet.models.build import build_detector
 
     config = load_config(config_path, ["postprocess.confidence=0.25"])

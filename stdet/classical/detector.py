@@ -8,7 +8,7 @@ from typing import Protocol
 
 from stdet.classical.peaks import find_peaks
 from stdet.config import PostprocessConfig
-from stdet.data.registered_stream import RegisteredFrame, RegisteredStream
+from stdet.registration.registered_stream import RegisteredFrame, RegisteredStream
 from stdet.types import Detections, FloatArray
 
 

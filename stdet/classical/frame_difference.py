@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from stdet.data.background import registered_residual, residual_contrast
-from stdet.data.registered_stream import RegisteredFrame
+from stdet.registration.background_features import registered_residual, residual_contrast
+from stdet.registration.registered_stream import RegisteredFrame
 from stdet.types import FloatArray
 
 
 def frame_difference(registered: RegisteredFrame) -> FloatArray:
     """Return how far the median of the differences to five other frames stands out.
 
-    The magnitude of the contrast map of ``data/background.py``, which the network sees as well;
-    equations and lags stand there. The place that a target has left shows in one of the five
+    The magnitude of the contrast map of ``background_features.py``, which the network sees as
+    well; equations and lags stand there. The place that a target has left shows in one of the five
     differences at most, so it is not in their median; where the target is now, it is in all. (In a
     sequence of fewer than six frames one stands for several, and there are ghosts.)
-    Bad pixels are replaced (``data/bad_pixels.py``). At the start of a sequence later frames stand
-    in for earlier ones (``data/registered_stream.py``).
+    Bad pixels are replaced (``bad_pixels.py``). At the start of a sequence later frames stand
+    in for earlier ones (``registered_stream.py``).
 
     Args:
         registered: Beside the frames of ``LAGS``.

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from stdet.classical.local_rms import finish_residual
-from stdet.data.registered_stream import RegisteredFrame
+from stdet.registration.registered_stream import RegisteredFrame
 from stdet.types import FloatArray
 
 RANK_WEIGHT = 0.5
@@ -36,7 +36,7 @@ def low_rank_residual(registered: RegisteredFrame) -> FloatArray:
 
     The columns of D are the frames t, t - 4, ..., t - 20, each without bad pixels, translated by
     the displacement of the background and less its median; at the start of a sequence later frames
-    stand in for earlier ones (``data/registered_stream.py``), and a short one gives fewer. With s
+    stand in for earlier ones (``registered_stream.py``), and a short one gives fewer. With s
     the standard deviation of their noise, taken from successive differences, L and S minimise
 
         1/2 |D - L - S|_F^2 + mu |L|_* + lambda |S|_1,     mu = s sqrt(P) / 2,  lambda = 3 s,

@@ -45,7 +45,7 @@ def _response_map(method: Method) -> ResponseMap:
     from stdet.classical.local_contrast import patch_contrast
     from stdet.classical.low_rank import low_rank_residual
     from stdet.classical.top_hat import top_hat
-    from stdet.data.background import LAGS
+    from stdet.registration.background_features import LAGS
 
     if method == "tophat":
         return SingleFrames(top_hat)

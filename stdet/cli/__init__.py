@@ -28,9 +28,9 @@ from stdet.cli.synth import add_synth
 from stdet.cli.terminal import BROKEN_PIPE_CODE, Parser, close_stdout, complain, prepare_streams
 from stdet.cli.track import add_track
 from stdet.cli.train import add_train
-from stdet.data.part_file import is_disk_full, write_problem
 from stdet.errors import StdetError, reason_of
-from stdet.interrupts import Interrupted, orderly_end
+from stdet.files.atomic_file import is_disk_full, write_problem
+from stdet.processes.interrupts import Interrupted, orderly_end
 
 _LESS_MEMORY = (
     "use smaller frames or crops, lower train.batch_size, train.num_workers or "

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stdet.classical.methods import METHODS
-from stdet.data.frame_area import MAX_MEGAPIXELS
-from stdet.data.part_file import explain_os_errors, require_writable
 from stdet.errors import DataError
-from stdet.locks import lock_folder, lock_output
+from stdet.files.atomic_file import explain_os_errors, require_writable
+from stdet.files.locks import lock_folder, lock_output
+from stdet.io.frame_area import MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
@@ -52,7 +52,7 @@ def add_config(
 
 
 def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
-    """Add --max-megapixels, the limit of ``stdet/data/frame_area.py``."""
+    """Add --max-megapixels, the limit of ``frame_area.py``."""
     parser.add_argument(
         "--max-megapixels",
         type=positive_number,

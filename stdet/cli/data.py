@@ -92,7 +92,7 @@ def _run_data_stats(args: argparse.Namespace) -> int:
 
 def _pattern(args: argparse.Namespace) -> str | None:
     from stdet.config import DataConfig
-    from stdet.settings_file import check_settings
+    from stdet.files.settings_file import check_settings
 
     values = {"sequence_pattern": args.sequence_pattern}
     return check_settings(DataConfig, values, where="--sequence-pattern").sequence_pattern

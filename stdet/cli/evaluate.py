@@ -18,8 +18,8 @@ from stdet.cli.terminal import say
 from stdet.errors import ConfigError
 
 if TYPE_CHECKING:
+    from stdet.evaluation.from_masks import MaskReport
     from stdet.evaluation.report import Report
-    from stdet.mask_scoring import MaskReport
 
 
 def add_evaluate(commands: Any) -> None:
@@ -85,8 +85,8 @@ def _score(args: argparse.Namespace) -> Report | MaskReport:
 
 
 def _score_split(args: argparse.Namespace) -> Report:
-    from stdet.evaluation.tables import report_table
-    from stdet.scoring import evaluate_classical, evaluate_split
+    from stdet.evaluation.from_model import evaluate_classical, evaluate_split
+    from stdet.report.tables import report_table
 
     config = load(args)
     if args.detector is None:
@@ -107,10 +107,10 @@ def _score_split(args: argparse.Namespace) -> Report:
 
 
 def _score_files(args: argparse.Namespace) -> Report | MaskReport:
-    from stdet.evaluation.per_target import format_target_table
-    from stdet.evaluation.tables import report_table
-    from stdet.file_scoring import score_files
-    from stdet.mask_scoring import format_mask_table, is_mask_folder, score_masks
+    from stdet.evaluation.from_files import score_files
+    from stdet.evaluation.from_masks import format_mask_table, is_mask_folder, score_masks
+    from stdet.metrics.tracking.per_target import format_target_table
+    from stdet.report.tables import report_table
 
     config = load(args)
     if is_mask_folder(args.truth):
@@ -136,7 +136,7 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
 
 
 def _write_html(args: argparse.Namespace, **content: Any) -> None:
-    from stdet.evaluation.html_report import write_html_report
+    from stdet.report.html_report import write_html_report
 
     say(write_html_report(args.report, **content))
 
@@ -158,7 +158,7 @@ def add_compare(commands: Any) -> None:
 
 
 def _run_compare(args: argparse.Namespace) -> int:
-    from stdet.evaluation.compare import compare_runs, read_run
+    from stdet.report.comparison import compare_runs, read_run
 
     if len(args.runs) < 2:
         raise ConfigError("compare: give at least two runs.")

@@ -32,7 +32,7 @@ def add_info(commands: Any) -> None:
 
 
 def _run_info(args: argparse.Namespace) -> int:
-    from stdet.info import describe_model, format_info, write_info
+    from stdet.inference.model_info import describe_model, format_info, write_info
 
     with hold_outputs(args):
         info = describe_model(load(args).model, native_hw=args.size)

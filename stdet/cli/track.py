@@ -50,7 +50,7 @@ def add_track(commands: Any) -> None:
 
 
 def _run_track(args: argparse.Namespace) -> int:
-    from stdet.track_files import TrackOptions, track_to_files
+    from stdet.inference.track_files import TrackOptions, track_to_files
 
     options = TrackOptions(
         weights=args.weights,

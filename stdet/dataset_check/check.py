@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from stdet.data.frame_area import MAX_MEGAPIXELS
-from stdet.data.label_files import find_label_files
 from stdet.dataset_check.findings import TITLES, CheckReport, Finding, SplitSummary
 from stdet.dataset_check.image_checks import (
     ImageFacts,
@@ -24,6 +22,8 @@ from stdet.dataset_check.label_checks import (
     note_border,
 )
 from stdet.dataset_check.splits import Split, load_split
+from stdet.formats.label_files import find_label_files
+from stdet.io.frame_area import MAX_MEGAPIXELS
 
 
 def check_dataset(

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from stdet.data.part_file import PartFile
 from stdet.dataset_check.splits import Split
+from stdet.files.atomic_file import PartFile
 
 TITLES = {
     "leak_images": "LEAK: frames with the same pixels in two splits",

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.data.frame_area import MAX_MEGAPIXELS
-from stdet.data.image_folder import read_image
-from stdet.data.image_hash import FLAT_HASH, hamming, perceptual_hash, pixel_digest
 from stdet.dataset_check.findings import Finding, place_at
 from stdet.dataset_check.splits import Place, Split, places_of
 from stdet.dataset_check.trajectories import true_runs
 from stdet.errors import DataError
-from stdet.progress import ProgressBar
+from stdet.io.frame_area import MAX_MEGAPIXELS
+from stdet.io.images.fingerprint import FLAT_HASH, hamming, perceptual_hash, pixel_digest
+from stdet.io.images.folder import read_image
+from stdet.processes.progress import ProgressBar
 
 MAX_HASH_BITS = 6
 """Images look alike when their hashes differ in no more bits; those of different

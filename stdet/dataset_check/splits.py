@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from stdet.config import EvaluationConfig
-from stdet.data.formats.image_labels import (
+from stdet.errors import DataError
+from stdet.formats.image_labels import (
     BoxFaults,
     ImageLabels,
     box_faults,
     image_hw,
     names_in,
 )
-from stdet.data.image_runs import RunRows, annotate, group_rows
-from stdet.data.label_files import LabelFile
-from stdet.errors import DataError
-from stdet.evaluation.linking import IdentifiedTruth, identify_truth
+from stdet.formats.image_runs import RunRows, annotate, group_rows
+from stdet.formats.label_files import LabelFile
+from stdet.metrics.tracking.linking import IdentifiedTruth, identify_truth
 from stdet.types import BoolArray
 
 LINK_GATE_PX = EvaluationConfig().link_gate_px

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.boxes import centres_xy, xyxy_to_xywh
-from stdet.data.label_files import find_label_files
-from stdet.data.part_file import PartFile
 from stdet.dataset_check.splits import LINK_GATE_PX, Split, load_split
-from stdet.evaluation.counts import without_nan
+from stdet.files.atomic_file import PartFile
+from stdet.formats.label_files import find_label_files
+from stdet.metrics.counts import without_nan
 from stdet.types import SequenceAnnotation
 
 BIN_EDGES_PX = (3.0, 5.0, 9.0, 15.0, 25.0)

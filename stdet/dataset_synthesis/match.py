@@ -5,7 +5,7 @@ are planned (drawn too, for contrast), the distribution that comes out is compar
 one, and each quantile is multiplied by wanted / found. Steps are those of ``stdet data stats``:
 motion of targets and camera together, so that the camera is kept at rest or shaking only.
 
-Contrast is measured by ``evaluation/contrast.py`` in both, and only where the images of the label
+Contrast is measured by ``contrast.py`` in both, and only where the images of the label
 file exist.
 """
 
@@ -22,16 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.boxes import xyxy_to_xywh
-from stdet.data.image_folder import read_image
-from stdet.data.label_files import find_label_files
-from stdet.data.part_file import write_whole
-from stdet.data.real_backgrounds import background_for
 from stdet.dataset_check.splits import Split, load_split
 from stdet.dataset_check.stats import target_steps
 from stdet.dataset_synthesis.settings import SynthConfig, list_recipes
+from stdet.datasets.real_backgrounds import background_for
 from stdet.errors import ConfigError, DataError
-from stdet.evaluation.contrast import local_scr
-from stdet.evaluation.svg_charts import Axis, Line, line_chart
+from stdet.files.atomic_file import write_whole
+from stdet.formats.label_files import find_label_files
+from stdet.io.images.folder import read_image
+from stdet.metrics.detection.contrast import local_scr
+from stdet.report.svg_charts import Axis, Line, line_chart
 from stdet.synthesis import SceneConfig, generate, plan_sequence
 from stdet.synthesis.settings import RANGE_END
 from stdet.types import SequenceAnnotation
@@ -169,7 +169,7 @@ def write_match(folder: Path, match: Match) -> Path:
 
 def match_chart(match: Match) -> str:
     """Return the charts of a match, one below the other, as a whole SVG file."""
-    style = resources.files("stdet.evaluation").joinpath("report_page.css").read_text("utf-8")
+    style = resources.files("stdet.report").joinpath("report_page.css").read_text("utf-8")
     height = 350
     parts = []
     for number, compared in enumerate(match.compared):

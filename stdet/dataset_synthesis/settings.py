@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from stdet.data.generated import sequence_seed
+from stdet.datasets.generated import sequence_seed
 from stdet.errors import ConfigError, shown
-from stdet.settings_file import (
+from stdet.files.settings_file import (
     check_settings,
     merge_settings,
     read_settings,

@@ -14,10 +14,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from stdet.data.part_file import explain_os_errors, find_leftovers, write_whole
 from stdet.errors import DataError
-from stdet.interrupts import uninterrupted
-from stdet.locks import FOLDER_LOCK_NAME, lock_folder
+from stdet.files.atomic_file import explain_os_errors, find_leftovers, write_whole
+from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder
+from stdet.processes.interrupts import uninterrupted
 
 log = logging.getLogger(__name__)
 

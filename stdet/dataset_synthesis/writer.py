@@ -27,12 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stdet.data.formats.coco_video import write_coco
-from stdet.data.formats.image_labels import ImageLabels
-from stdet.data.formats.mot import write_annotation
-from stdet.data.part_file import explain_os_errors, write_whole
-from stdet.data.real_backgrounds import background_for, find_backgrounds
-from stdet.data.video_writer import write_grey
 from stdet.dataset_synthesis.settings import (
     SequenceRecipe,
     SynthConfig,
@@ -40,12 +34,18 @@ from stdet.dataset_synthesis.settings import (
     truth_hash,
 )
 from stdet.dataset_synthesis.staging import SUMMARY_NAME, staged
+from stdet.datasets.real_backgrounds import background_for, find_backgrounds
 from stdet.errors import DataError
-from stdet.progress import ProgressBar
-from stdet.settings_file import settings_to_dict
+from stdet.files.atomic_file import explain_os_errors, write_whole
+from stdet.files.settings_file import settings_to_dict
+from stdet.formats.coco_video import write_coco
+from stdet.formats.image_labels import ImageLabels
+from stdet.formats.mot import write_annotation
+from stdet.io.video.writer import write_grey
+from stdet.processes.progress import ProgressBar
+from stdet.processes.workers import explain_worker_death, start_worker, starting_workers
 from stdet.synthesis import Synthesised, generate
 from stdet.types import SequenceAnnotation
-from stdet.workers import explain_worker_death, start_worker, starting_workers
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Metrics of detection and tracking. NumPy only."""
+"""From a model, from files or from masks to a report."""

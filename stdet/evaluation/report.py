@@ -15,16 +15,15 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from stdet.config import EvaluationConfig
-from stdet.data.part_file import PartFile
 from stdet.errors import DataError
-from stdet.evaluation.average_precision import average_precision
-from stdet.evaluation.bootstrap import Bootstrap, bootstrap
-from stdet.evaluation.counts import without_nan
-from stdet.evaluation.mot import TrackingCounts
-from stdet.evaluation.pd_fa import PdFa, join_growth, score_curve
-from stdet.evaluation.ranking import RankedHits
-from stdet.evaluation.roc import partial_area, pd_at
-from stdet.evaluation.scores import (
+from stdet.files.atomic_file import PartFile
+from stdet.metrics.bootstrap import Bootstrap, bootstrap
+from stdet.metrics.counts import without_nan
+from stdet.metrics.detection.average_precision import average_precision
+from stdet.metrics.detection.pd_fa import PdFa, join_growth, score_curve
+from stdet.metrics.detection.ranking import RankedHits
+from stdet.metrics.detection.roc import partial_area, pd_at
+from stdet.metrics.scores import (
     DetectionScores,
     OverlapTrackingScores,
     PdFaScores,
@@ -33,9 +32,10 @@ from stdet.evaluation.scores import (
     Scores,
     TrackingScores,
 )
-from stdet.evaluation.sequence_result import SequenceResult
-from stdet.evaluation.summary import SequenceSummary, summarise
-from stdet.evaluation.track_life import TrackLives
+from stdet.metrics.sequence_result import SequenceResult
+from stdet.metrics.summary import SequenceSummary, summarise
+from stdet.metrics.tracking.clear_identity_hota import TrackingCounts
+from stdet.metrics.tracking.track_quality import TrackLives
 
 ROC_FALSE_ALARMS_PER_PIXEL = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4}
 """Rates at which Pd is read off the ROC."""

@@ -7,7 +7,7 @@ B is the local background: the target's box grown by 8 px on each side and cut a
 the frame, less every target's box grown by 2 px. Both means and the deviation are of the frame
 before quantisation; the noise of the sensor enters std(B) with its known variance.
 
-The ring B is that of ``stdet evaluate`` (``evaluation/contrast.py``). There the extent of a target
+The ring B is that of ``stdet evaluate`` (``contrast.py``). There the extent of a target
 is unknown and its brightest 3x3 square stands for it; here it is known, and T is used.
 
 Source:

@@ -75,7 +75,7 @@ def inject_targets(
     Args:
         frames: float32 (W, 1, H, W') in [0, 1].
         shifts_xy: float64 (W, 2), displacement of the background in each frame since a common
-            origin, pixels (``stdet.data.camera_motion``); zeros for a camera at rest.
+            origin, pixels (``stdet.registration.estimation``); zeros for a camera at rest.
         key_rows: int64 (K,), rows of ``frames`` whose boxes are wanted.
         num_targets: Targets to draw.
         rng: Source of chance.

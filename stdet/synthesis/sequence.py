@@ -103,7 +103,7 @@ def generate(
         config: Ranges, from which the seed draws (see ``draw_scene``).
         seed: Fixes everything; 0 or more.
         name: Of the sequence.
-        background: Real frames for the kind `real`, see ``stdet.data.real_backgrounds``.
+        background: Real frames for the kind `real`, see ``stdet.datasets.real_backgrounds``.
 
     Raises:
         ValueError: If the seed is negative, the kind is `real` without a background, or a clip is

@@ -25,10 +25,16 @@ import torch
 import torch.distributed as dist
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
-from stdet.data.background import STEADY_FROM
-from stdet.data.sequences import load_sequences
-from stdet.device import choose_device
-from stdet.evaluation.ablation import (
+from stdet.datasets.sequences import load_sequences
+from stdet.evaluation.from_model import evaluate_split
+from stdet.evaluation.report import write_report
+from stdet.inference.device import choose_device
+from stdet.inference.pipeline import StreamingDetector
+from stdet.metrics.counts import without_nan
+from stdet.models.build import build_detector
+from stdet.models.profile import profile_detector
+from stdet.registration.background_features import STEADY_FROM
+from stdet.report.ablation_tables import (
     MAIN,
     Cost,
     Number,
@@ -38,15 +44,9 @@ from stdet.evaluation.ablation import (
     score_variants,
     summary_table,
 )
-from stdet.evaluation.compare import Run, read_run
-from stdet.evaluation.counts import without_nan
-from stdet.evaluation.report import write_report
-from stdet.evaluation.scatter_chart import Point, round_axis, scatter_chart, standalone
-from stdet.evaluation.tables import Table
-from stdet.models.build import build_detector
-from stdet.models.profile import profile_detector
-from stdet.pipeline import StreamingDetector
-from stdet.scoring import evaluate_split
+from stdet.report.comparison import Run, read_run
+from stdet.report.scatter_chart import Point, round_axis, scatter_chart, standalone
+from stdet.report.tables import Table
 from stdet.training.ablation_folder import (
     SUMMARY_NAME,
     check_ablation_folder,

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stdet.data.part_file import explain_os_errors, find_leftovers, write_whole
 from stdet.errors import ConfigError, DataError
-from stdet.locks import lock_folder
-from stdet.regular_file import file_mode, require_regular_file
-from stdet.text_file import read_json
+from stdet.files.atomic_file import explain_os_errors, find_leftovers, write_whole
+from stdet.files.locks import lock_folder
+from stdet.files.regular_file import file_mode, require_regular_file
+from stdet.files.text_file import read_json
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from stdet.config import StdetConfig
-from stdet.data.dataset import SampleKey
+from stdet.datasets.clip_dataset import SampleKey
 from stdet.errors import TrainingError
 from stdet.training import distributed
 

@@ -21,8 +21,8 @@ from typing import Any, Literal, cast
 
 from stdet.config import StdetConfig, load_config
 from stdet.errors import ConfigError, shown
-from stdet.settings_file import Layer
-from stdet.yaml_file import read_yaml
+from stdet.files.settings_file import Layer
+from stdet.files.yaml_file import read_yaml
 
 GridSplit = Literal["validation", "test"]
 _KEYS = {"base", "split", "seeds", "variants", "folds"}

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from stdet.data.part_file import write_whole
 from stdet.errors import CheckpointError, foreign_errors
-from stdet.regular_file import require_regular_file
+from stdet.files.atomic_file import write_whole
+from stdet.files.regular_file import require_regular_file
 
 _ADVICE = "delete it to start the run anew"
 _KINDS: Mapping[str, type] = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from stdet.config import StdetConfig
-from stdet.data.generated import generated_sequences
-from stdet.data.sequences import load_sequences, load_source, require_disjoint
-from stdet.device import choose_device
+from stdet.datasets.generated import generated_sequences
+from stdet.datasets.sequences import load_sequences, load_source, require_disjoint
+from stdet.inference.device import choose_device
 from stdet.training import distributed
 from stdet.training.run_folder import NEW_NAME, hold_run_folder, settle
 from stdet.training.split_checks import check_splits

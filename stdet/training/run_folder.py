@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from stdet.config import StdetConfig, config_to_dict, load_config
-from stdet.data.part_file import explain_os_errors, find_leftovers, write_whole
 from stdet.errors import ConfigError
-from stdet.locks import FOLDER_LOCK_NAME, lock_folder
-from stdet.regular_file import file_mode, require_regular_file
-from stdet.yaml_file import read_yaml
+from stdet.files.atomic_file import explain_os_errors, find_leftovers, write_whole
+from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder
+from stdet.files.regular_file import file_mode, require_regular_file
+from stdet.files.yaml_file import read_yaml
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from stdet.config import StdetConfig, config_to_yaml
-from stdet.data.part_file import explain_os_errors, write_whole
-from stdet.evaluation.counts import without_nan
+from stdet.files.atomic_file import explain_os_errors, write_whole
+from stdet.metrics.counts import without_nan
 from stdet.training.run_folder import CONFIG_NAME, METRICS_NAME
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence as AbstractSequence
 import numpy as np
 
 from stdet.config import StdetConfig
-from stdet.data.sequences import Sequence
+from stdet.datasets.sequences import Sequence
 from stdet.errors import ConfigError, DataError
 
 _MAX_LISTED = 5

@@ -16,16 +16,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from stdet.checkpoint import DEFAULT_CONFIDENCE, git_commit, save_weights
 from stdet.config import StdetConfig
-from stdet.data.dataset import ClipDataset, clip_shape, collate
-from stdet.data.sequences import Sequence
-from stdet.device import choose_device
+from stdet.datasets.clip_dataset import ClipDataset, clip_shape, collate
+from stdet.datasets.sequences import Sequence
 from stdet.errors import CheckpointError, TrainingError
+from stdet.evaluation.from_model import Scored, score_sequences
+from stdet.inference.checkpoint import DEFAULT_CONFIDENCE, git_commit, save_weights
+from stdet.inference.device import choose_device
+from stdet.inference.pipeline import StreamingDetector
 from stdet.models.build import build_consistency, build_detector, build_motion_prior
-from stdet.pipeline import StreamingDetector
-from stdet.progress import ProgressBar
-from stdet.scoring import Scored, score_sequences
+from stdet.processes.progress import ProgressBar
+from stdet.processes.workers import explain_worker_death, start_worker
 from stdet.training import distributed
 from stdet.training.diagnostics import Diagnostics
 from stdet.training.epoch_batches import EpochBatches
@@ -36,7 +37,6 @@ from stdet.training.run_folder import BEST_NAME, LAST_NAME, RESUME_NAME
 from stdet.training.run_log import RunLog
 from stdet.training.step import TrainingStep
 from stdet.types import ClipBatch
-from stdet.workers import explain_worker_death, start_worker
 
 log = logging.getLogger(__name__)
 

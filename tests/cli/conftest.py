@@ -9,7 +9,7 @@ import pytest
 from scenes import SyntheticConfig, generate
 
 from stdet.cli import main
-from stdet.data.video import VideoWriter
+from stdet.io.video.source import VideoWriter
 
 CLIP = SyntheticConfig(name="clip", num_frames=10, hw=(48, 64), num_targets=2, seed=4)
 
@@ -69,8 +69,8 @@ def other_weights(tmp_path_factory, tiny_model, lively) -> Path:
 def _save(path: Path, model, lively) -> Path:
     import torch
 
-    from stdet.checkpoint import save_weights
     from stdet.config import PostprocessConfig, StdetConfig
+    from stdet.inference.checkpoint import save_weights
     from stdet.models.build import build_detector
 
     with torch.random.fork_rng(devices=[]):

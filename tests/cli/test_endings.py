@@ -12,14 +12,14 @@ from pathlib import Path
 import av
 import pytest
 
-from stdet import track_outputs
-from stdet.data import part_file
-from stdet.data.formats.track_json import read_extent
-from stdet.data.part_file import find_leftovers
-from stdet.data.video_writer import VideoWriter
 from stdet.errors import DataError
-from stdet.locks import lock_output
-from stdet.progress import ProgressBar
+from stdet.files import atomic_file as part_file
+from stdet.files.atomic_file import find_leftovers
+from stdet.files.locks import lock_output
+from stdet.formats.track_json import read_extent
+from stdet.inference import track_outputs
+from stdet.io.video.writer import VideoWriter
+from stdet.processes.progress import ProgressBar
 
 NAMES = ["clip.json", "clip.mot.txt", "clip.mp4"]
 PARTIAL_NAMES = ["clip.partial.json", "clip.partial.mot.txt", "clip.partial.mp4"]
@@ -192,7 +192,7 @@ def test_video_that_fails_leaves_the_other_outputs_whole(
     problem = DataError(f"{out}/clip.mp4: disk full; free some space and run again.")
     place = track_outputs.TrackOutputs if point == "_open_video" else VideoWriter
     if point == "_open_video":
-        from stdet import track_files
+        from stdet.inference import track_files
 
         place = track_files
     monkeypatch.setattr(place, point, _raise(problem))
@@ -259,7 +259,7 @@ def test_second_writer_is_refused_and_touches_nothing(track, out, contents):
 TRACK = """
 import os, sys, time
 from stdet.cli import main
-from stdet.progress import ProgressBar
+from stdet.processes.progress import ProgressBar
 advance = ProgressBar.advance
 def act(bar, note=""):
     advance(bar, note)

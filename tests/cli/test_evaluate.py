@@ -7,8 +7,8 @@ from PIL import Image
 from scenes import SyntheticConfig, generate
 
 from stdet.classical.methods import OPERATING_POINTS
-from stdet.data.formats.mot import write_annotation
-from stdet.locks import lock_folder, lock_output
+from stdet.files.locks import lock_folder, lock_output
+from stdet.formats.mot import write_annotation
 
 SCORES = {
     "detection": ("map50", "map50_95", "precision", "recall", "f1", "legacy"),
@@ -410,7 +410,7 @@ def test_data_section_that_fits_no_files_is_one_short_line(
 
 @pytest.mark.parametrize("command", ["track", "evaluate"])
 def test_network_that_overflows_is_named_by_its_file(refused, config, clip, weights, command):
-    from stdet.checkpoint import load_weights, save_weights
+    from stdet.inference.checkpoint import load_weights, save_weights
 
     loaded = load_weights(weights)
     state = {

@@ -9,8 +9,8 @@ import pytest
 
 import stdet
 from stdet.config import StdetConfig, load_config
-from stdet.data.part_file import write_problem
 from stdet.errors import DataError
+from stdet.files.atomic_file import write_problem
 
 COMMANDS = ("track", "train", "evaluate", "info")
 
@@ -111,7 +111,7 @@ def test_training_without_data_is_refused_before_a_run_folder_is_made(refused, t
 def test_error_of_a_loader_process_is_one_line_without_its_traceback(refused, monkeypatch):
     from torch._utils import ExceptionWrapper
 
-    from stdet import track_files
+    from stdet.inference import track_files
 
     def fail(*_: object) -> None:
         try:
@@ -146,7 +146,7 @@ def test_memory_that_runs_out_is_one_line(cli, tmp_path, monkeypatch, error):
         raise error
 
     (tmp_path / "c.yaml").write_text("")
-    monkeypatch.setattr("stdet.info.describe_model", fail)
+    monkeypatch.setattr("stdet.inference.model_info.describe_model", fail)
     outcome = cli("info", tmp_path / "c.yaml")
     assert outcome.code == 2
     (line,) = outcome.err
@@ -159,7 +159,7 @@ def test_other_runtime_errors_are_bugs_and_show_their_traceback(cli, tmp_path, m
         raise RuntimeError("shape mismatch")
 
     (tmp_path / "c.yaml").write_text("")
-    monkeypatch.setattr("stdet.info.describe_model", fail)
+    monkeypatch.setattr("stdet.inference.model_info.describe_model", fail)
     with pytest.raises(RuntimeError, match="shape mismatch"):
         cli("info", tmp_path / "c.yaml")
 
@@ -183,7 +183,7 @@ def test_path_that_the_system_refuses_is_one_line(refused, tmp_path):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 @pytest.mark.parametrize("path", ["log.txt", None])
 def test_full_disk_is_the_same_line_wherever_it_is_met(refused, monkeypatch, number, path):
-    from stdet import track_files
+    from stdet.inference import track_files
 
     def fail(*_: object, **_options: object) -> None:
         raise OSError(number, "no room", path)
@@ -195,7 +195,7 @@ def test_full_disk_is_the_same_line_wherever_it_is_met(refused, monkeypatch, num
 
 
 def test_error_of_the_system_without_a_path_is_a_bug(cli, monkeypatch, tmp_path):
-    from stdet import track_files
+    from stdet.inference import track_files
 
     def fail(*_: object) -> None:
         raise OSError("a bug")

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from scenes import SyntheticConfig, generate
 
-from stdet import track_files
 from stdet.errors import DataError
-from stdet.progress import ProgressBar
+from stdet.inference import track_files
+from stdet.processes.progress import ProgressBar
 
 ESCAPE = "a\x1b]0;owned\x07\x1b[2Jb"
 SHOWN = r"a\x1b]0;owned\x07\x1b[2Jb"
@@ -119,7 +119,7 @@ def test_closed_streams_end_no_run_and_get_no_file(clip, weights, tmp_path, redi
 
 
 def test_title_of_a_bar_cannot_steer_a_terminal(monkeypatch, capsys):
-    monkeypatch.setattr("stdet.progress.LOG_INTERVAL_S", 0)
+    monkeypatch.setattr("stdet.processes.progress.LOG_INTERVAL_S", 0)
     with ProgressBar(f"{ESCAPE}[bold]", 2) as bar:
         bar.advance()
     assert capsys.readouterr().err.startswith(f"{SHOWN}[bold]: 1/2")

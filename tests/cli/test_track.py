@@ -13,10 +13,10 @@ from video_files import write_streams, write_video
 import stdet
 from stdet.classical.methods import METHODS, OPERATING_POINTS
 from stdet.config import TrackerConfig
-from stdet.data.formats.mot import read_tracks
-from stdet.data.formats.track_json import read_track_json
-from stdet.data.frame_source import open_source
 from stdet.errors import IncompleteInputError
+from stdet.formats.mot import read_tracks
+from stdet.formats.track_json import read_track_json
+from stdet.io.frame_source import open_source
 
 NUM_FRAMES = 10
 NAMES = ["clip.json", "clip.mot.txt", "clip.mp4"]

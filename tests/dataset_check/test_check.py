@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stdet.data.formats.coco_video import read_coco
 from stdet.dataset_check.check import check_dataset
 from stdet.dataset_check.findings import format_check
 from stdet.errors import DataError
+from stdet.formats.coco_video import read_coco
 
 
 def _kinds(report) -> dict[str, int]:

@@ -5,7 +5,7 @@ from stdet.dataset_synthesis.match import match_chart, match_labels
 from stdet.dataset_synthesis.settings import SynthConfig
 from stdet.dataset_synthesis.writer import write_dataset
 from stdet.errors import ConfigError
-from stdet.settings_file import check_settings
+from stdet.files.settings_file import check_settings
 
 
 def synth(seed, targets, groups=None):

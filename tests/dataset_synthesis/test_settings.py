@@ -7,7 +7,7 @@ from stdet.dataset_synthesis.settings import (
     truth_hash,
 )
 from stdet.errors import ConfigError
-from stdet.settings_file import check_settings
+from stdet.files.settings_file import check_settings
 
 BENCHMARK = "configs/benchmarks/synth1.yaml"
 GRID = {

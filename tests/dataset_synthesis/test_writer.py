@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from stdet.config import DataConfig
-from stdet.data.formats.mask_folder import open_mask_folder
-from stdet.data.formats.mot_folder import read_mot_folder
-from stdet.data.frame_source import open_source
-from stdet.data.sequences import load_sequences
 from stdet.dataset_synthesis import writer
 from stdet.dataset_synthesis.settings import SynthConfig, list_recipes
 from stdet.dataset_synthesis.writer import write_dataset
+from stdet.datasets.sequences import load_sequences
 from stdet.errors import DataError, StdetError
-from stdet.interrupts import Interrupted, orderly_end
-from stdet.locks import lock_folder
-from stdet.settings_file import check_settings
+from stdet.files.locks import lock_folder
+from stdet.files.settings_file import check_settings
+from stdet.formats.mask_folder import open_mask_folder
+from stdet.formats.mot_folder import read_mot_folder
+from stdet.io.frame_source import open_source
+from stdet.processes.interrupts import Interrupted, orderly_end
 from stdet.synthesis import generate
 
 

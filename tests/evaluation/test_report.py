@@ -11,8 +11,8 @@ from stdet.evaluation.report import (
     best_confidence,
     evaluate_sequences,
 )
-from stdet.evaluation.sequence_result import SequenceResult, detections_from_tracks
-from stdet.evaluation.tables import report_table
+from stdet.metrics.sequence_result import SequenceResult, detections_from_tracks
+from stdet.report.tables import report_table
 from stdet.types import Tracks
 
 CONFIG = EvaluationConfig()

@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from stdet.data.clip_sampler import ClipShape
+from stdet.datasets.clip_sampler import ClipShape
 from stdet.models.build import build_detector
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stdet.config import load_config
-from stdet.info import describe_model, format_info
+from stdet.inference.model_info import describe_model, format_info
 from stdet.models.build import build_detector, build_motion_prior
 from stdet.models.profile import count_parameters, profile_detector, profile_shortcut
 

@@ -11,7 +11,7 @@ from scenes import SyntheticConfig
 from stdet.cli import main
 from stdet.config import PostprocessConfig, StdetConfig, TrainConfig, save_config
 from stdet.errors import ConfigError
-from stdet.pipeline import StreamingDetector
+from stdet.inference.pipeline import StreamingDetector
 from stdet.training import ablation
 from stdet.training.ablation import NUM_TIMED_FRAMES, measure_speed, run_ablation
 from stdet.training.grid import read_grid

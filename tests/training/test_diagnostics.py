@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from stdet.checkpoint import load_weights
 from stdet.config import save_config
-from stdet.data.sequences import load_sequences
+from stdet.datasets.sequences import load_sequences
+from stdet.inference.checkpoint import load_weights
 from stdet.models.build import build_detector, num_input_channels
 from stdet.training.diagnostics import draw_features, measure_gradients
 from stdet.training.run import train

@@ -1,12 +1,12 @@
 import pytest
 from scenes import SyntheticConfig
 
-from stdet.checkpoint import load_detector
 from stdet.config import AugmentConfig, StdetConfig, TrainConfig
-from stdet.data.sequences import load_sequences
-from stdet.device import choose_device
-from stdet.pipeline import StreamingDetector
-from stdet.scoring import score_sequences
+from stdet.datasets.sequences import load_sequences
+from stdet.evaluation.from_model import score_sequences
+from stdet.inference.checkpoint import load_detector
+from stdet.inference.device import choose_device
+from stdet.inference.pipeline import StreamingDetector
 from stdet.training.trainer import Trainer
 
 

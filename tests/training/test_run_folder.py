@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from stdet.checkpoint import load_weights
 from stdet.config import save_config
 from stdet.errors import ConfigError, DataError, StdetError, TrainingError
-from stdet.locks import FOLDER_LOCK_NAME, lock_folder
+from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder
+from stdet.inference.checkpoint import load_weights
 from stdet.training import run_folder
 from stdet.training.run import train
 from stdet.training.run_folder import NEW_NAME, check_same_run, hold_run_folder, own_files, settle
@@ -288,10 +288,10 @@ def test_killed_loader_process_is_one_line(tiny_run, tmp_path):
     save_config(tiny_run(num_workers=1), tmp_path / "c.yaml")
     (tmp_path / "dying.py").write_text(
         "import os, signal, sys\n"
-        "from stdet.data import dataset\n"
+        "from stdet.datasets import clip_dataset\n"
         "from stdet.cli import main\n"
         "def die(*_): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "dataset.ClipDataset.__getitem__ = die\n"
+        "clip_dataset.ClipDataset.__getitem__ = die\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     done = subprocess.run(

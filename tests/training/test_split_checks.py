@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from stdet.checkpoint import load_weights, save_weights
 from stdet.cli import main
 from stdet.config import PostprocessConfig, save_config
 from stdet.errors import ConfigError, DataError, TrainingError
+from stdet.evaluation.from_model import evaluate_split
+from stdet.inference.checkpoint import load_weights, save_weights
 from stdet.models.build import build_detector
-from stdet.scoring import evaluate_split
 from stdet.training import trainer as trainer_module
 from stdet.training.run import train
 from stdet.training.trainer import Trainer

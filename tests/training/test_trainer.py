@@ -5,10 +5,10 @@ import pytest
 import torch
 import yaml
 
-from stdet.checkpoint import load_detector, load_weights
 from stdet.config import AugmentConfig, config_to_dict
-from stdet.data.sequences import load_sequences
+from stdet.datasets.sequences import load_sequences
 from stdet.errors import CheckpointError, ConfigError, TrainingError
+from stdet.inference.checkpoint import load_detector, load_weights
 from stdet.training import trainer as trainer_module
 from stdet.training.epoch_batches import EpochBatches
 from stdet.training.losses import LOSS_NAMES

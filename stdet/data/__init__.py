@@ -1,1 +1,0 @@
-"""Frames, annotations and clips: everything between the disk and the detector."""

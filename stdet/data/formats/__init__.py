@@ -1,1 +1,0 @@
-"""One file per on-disk format, reading and writing together."""

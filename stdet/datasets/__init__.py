@@ -1,0 +1,1 @@
+"""Sequences with their truth, clips cut from them, and the samples that training draws."""

@@ -1,0 +1,334 @@
+"""ClipDataset: sampler, frames and transforms joined into training samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from stdet.config import AugmentConfig, DataConfig, ModelConfig
+from stdet.datasets.clip_sampler import (
+    ClipFrames,
+    ClipShape,
+    Playback,
+    Window,
+    frames_of_clip,
+    windows_of_sequence,
+)
+from stdet.datasets.core_box import core_box
+from stdet.datasets.frame_cache import BackgroundMotions, CleanFrames, FrameCache, Measurements
+from stdet.datasets.input_geometry import InputGeometry, detector_input
+from stdet.datasets.sequences import Sequence
+from stdet.datasets.transforms import ClipAugmentation, ClipSample
+from stdet.errors import ConfigError
+from stdet.registration.background_features import LAGS, background_maps
+from stdet.synthesis.injection import inject_targets
+from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, IntArray, Targets
+
+SampleKey = tuple[int, int]
+"""(number of the draw, index of the window): together with the seed they fix a sample."""
+
+
+class ClipDataset(Dataset[Clip]):
+    """Windows of frames with the targets of their key frames.
+
+    Indexed by ``SampleKey``, so that augmentation is new with every draw and yet the same however
+    many workers load it, and after a resume.
+
+    Args:
+        sequences: Contiguous sequences.
+        sources: Where they come from, by weight: (weight, how many of the sequences), in order;
+            empty draws every window once an epoch.
+        shape: Shape of the windows.
+        model: For the input's channels and size.
+        size_divisor: Multiple that native input is padded to, pixels.
+        augment: Augmentation, None for none.
+        seed: Of the augmentation.
+        cache_megabytes: Memory for decoded frames, in each worker.
+        at_own_size: Leave frames at their own size, for ``to_input`` to bring whole batches to
+            the detector's; boxes are those of the detector's size either way.
+    """
+
+    def __init__(
+        self,
+        sequences: AbstractSequence[Sequence],
+        *,
+        shape: ClipShape,
+        model: ModelConfig,
+        size_divisor: int,
+        augment: AugmentConfig | None,
+        seed: int,
+        cache_megabytes: int,
+        sources: AbstractSequence[tuple[float, int]] = (),
+        at_own_size: bool = False,
+    ) -> None:
+        """List the windows; no frame is read yet."""
+        self.sequences = list(sequences)
+        self.shape = shape
+        self.model = model
+        self.size_divisor = size_divisor
+        self.augment = augment
+        self.seed = seed
+        self.at_own_size = at_own_size
+        cache = FrameCache(cache_megabytes)
+        # Of the background; without need of any the tables are empty.
+        is_measured = model.background or (augment is not None and augment.inject_targets_max > 0)
+        self.measured = Measurements(
+            self.sequences if is_measured else [], reach=_reach(model, augment)
+        )
+        self.frames = CleanFrames(cache, self.measured) if model.background else cache
+        self.motions = BackgroundMotions(self.frames, self.measured)
+        self.windows: list[tuple[int, Window]] = [
+            (number, window)
+            for number, sequence in enumerate(self.sequences)
+            for window in windows_of_sequence(shape, len(sequence))
+        ]
+
+        self.window_weights = _window_weights(self.windows, sources)
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.windows)
+
+    def __getitem__(self, sample_key: SampleKey) -> Clip:
+        """Return one window, augmented by (seed, draw, index)."""
+        draw, index = sample_key
+        number, window = self.windows[index]
+        with torch.random.fork_rng(devices=[]):
+            # SeedSequence mixes the three numbers; a plain sum would repeat.
+            entropy = np.random.SeedSequence([self.seed, draw, index]).generate_state(2, np.uint64)
+            torch.manual_seed(int(entropy[0] >> np.uint64(1)))
+            return self._load(self.sequences[number], window)
+
+    def _load(self, sequence: Sequence, window: Window) -> Clip:
+        """Read the frames, gather the targets, augment and bring to the detector's size."""
+        shape = self.shape
+        playback = self._draw_playback()
+        clip = frames_of_clip(
+            shape,
+            window,
+            sequence.annotation.num_frames,
+            lags=LAGS if self.model.background else (),
+            playback=playback,
+        )
+        key_rows = clip.window_rows[shape.keys]
+        sample = self._read(sequence, clip, key_rows)
+        if self.augment:
+            augmentation = ClipAugmentation(self.augment, fixed_box_size=sequence.boxes == "point")
+            times = clip.frame_indices / playback.frame_step
+            sample = self._inject(augmentation.geometric(sample), times, key_rows)
+            sample = replace(sample, frames=augmentation.photometric(sample.frames))
+        frames = sample.frames[clip.window_rows]
+        if self.model.background:
+            frames = torch.cat([frames, _background_maps(sample, clip)], dim=1)
+        geometry = self._geometry(frames)
+        boxes = geometry.boxes_to_input(sample.boxes_xyxy)
+        return Clip(
+            frames=frames if self.at_own_size else self._fitted(frames),
+            frame_indices=torch.from_numpy(clip.frame_indices[clip.window_rows]),
+            is_padding=torch.from_numpy(clip.is_padding[clip.window_rows]),
+            key_indices=torch.from_numpy(shape.keys),
+            targets=tuple(
+                Targets(
+                    boxes_xyxy=boxes[sample.key_slots == slot],
+                    class_ids=sample.class_ids[sample.key_slots == slot],
+                    track_ids=sample.track_ids[sample.key_slots == slot],
+                )
+                for slot in range(len(shape.keys))
+            ),
+            sequence_name=sequence.name,
+            original_hw=sequence.annotation.image_hw,
+            to_original=torch.from_numpy(geometry.to_source),
+        )
+
+    def to_input(self, frames: torch.Tensor) -> torch.Tensor:
+        """Bring a batch's frames (B, W, C, H, W) to the detector, on the device they are on."""
+        if not self.at_own_size:
+            return frames
+        fitted = self._fitted(frames.flatten(0, 1))
+        return fitted.reshape(*frames.shape[:2], *fitted.shape[1:])
+
+    def _fitted(self, frames: torch.Tensor) -> torch.Tensor:
+        """Bring frames (N, 1 + M, H, W), grey and M background maps, to the detector."""
+        return detector_input(
+            frames[:, :1],
+            frames[:, 1:] if self.model.background else None,
+            geometry=self._geometry(frames),
+            in_channels=self.model.in_channels,
+        )
+
+    def _geometry(self, frames: torch.Tensor) -> InputGeometry:
+        """Fit the geometry to frames (..., H, W)."""
+        hw = (int(frames.shape[-2]), int(frames.shape[-1]))
+        return InputGeometry.fit(hw, input_hw=self.model.input_hw, size_divisor=self.size_divisor)
+
+    def _draw_playback(self) -> Playback:
+        """Draw direction, frame rate and a lost frame."""
+        if self.augment is None:
+            return Playback()
+        strides = self.augment.frame_strides
+        is_reversed = torch.rand(()).item() < self.augment.time_reversal
+        frame_step = strides[int(torch.randint(0, len(strides), ()).item())]
+        lost_before = None
+        if torch.rand(()).item() < self.augment.frame_drop:
+            oldest = -self.shape.num_past_frames * self.shape.frame_stride
+            if self.model.background:
+                oldest -= LAGS[-1]
+            lost_before = int(torch.randint(oldest, self.shape.window_extra + 1, ()).item())
+        return Playback(frame_step=frame_step, is_reversed=is_reversed, lost_before=lost_before)
+
+    def _read(self, sequence: Sequence, clip: ClipFrames, key_rows: IntArray) -> ClipSample:
+        """Read frames and the targets of the key frames. Ignored targets are left out."""
+        indices = clip.frame_indices
+        grey = np.stack([self.frames.read(sequence, int(index)) for index in indices])
+        truth = sequence.annotation
+        rows, slots = [], []
+        for slot, row in enumerate(key_rows):
+            at = truth.rows_at(int(indices[row]))
+            here = np.arange(at.start, at.stop)[~truth.is_ignored[at]]
+            rows.append(here)
+            slots.append(np.full(len(here), slot))
+        picked, slot_of = np.concatenate(rows), np.concatenate(slots).astype(np.int64)
+        boxes = truth.boxes_xyxy[picked]
+        if sequence.boxes == "core":
+            frames = grey[key_rows[slot_of]]
+            cores = [core_box(*pair) for pair in zip(frames, boxes, strict=True)]
+            boxes = np.array(cores, np.float32).reshape(-1, 4)
+        positions = np.zeros((len(indices), 2), np.float32)
+        if self.augment and self.augment.inject_targets_max:
+            positions = self.motions.positions(sequence, indices)
+        shifts = np.zeros((*clip.past_rows.shape, 2), np.float32)
+        if self.model.background:
+            pairs = np.stack(
+                np.broadcast_arrays(indices[clip.past_rows], indices[clip.window_rows, None]), -1
+            )
+            shifts = self.motions.shifts(sequence, pairs)
+        return ClipSample(
+            frames=torch.from_numpy(grey)[:, None],
+            positions_xy=torch.from_numpy(positions),
+            shifts_xy=torch.from_numpy(shifts),
+            boxes_xyxy=torch.from_numpy(boxes),
+            key_slots=torch.from_numpy(slot_of),
+            class_ids=torch.from_numpy(truth.class_ids[picked]),
+            track_ids=torch.from_numpy(truth.track_ids[picked]),
+        )
+
+    def _inject(
+        self, sample: ClipSample, times: NDArray[np.float64], key_rows: IntArray
+    ) -> ClipSample:
+        """Add synthetic targets, which move with the background, and their labels.
+
+        Args:
+            sample: Frames and their labels.
+            times: (M,), of each frame, in frames; equal where one is repeated.
+            key_rows: (K,), rows of the key frames.
+        """
+        assert self.augment is not None
+        most = self.augment.inject_targets_max
+        if most == 0:
+            return sample
+        seed = int(torch.randint(1 << 62, ()).item())
+        # A frame that is repeated as padding stays one frame, as it does in a stream.
+        clock, rows, copies = np.unique(times, return_index=True, return_inverse=True)
+        injected = inject_targets(
+            sample.frames.numpy()[rows],
+            sample.positions_xy.numpy()[rows].astype(np.float64),
+            copies[key_rows],
+            num_targets=int(torch.randint(0, most + 1, ()).item()),
+            num_negatives=int(torch.randint(0, self.augment.inject_negatives_max + 1, ()).item()),
+            box_side=self.augment.min_box_px,
+            rng=np.random.default_rng(seed),
+            times=clock,
+        )
+        boxes = torch.from_numpy(injected.boxes_xyxy)
+        slots = torch.from_numpy(injected.key_slots)
+        return replace(
+            sample,
+            frames=torch.from_numpy(injected.frames[copies]),
+            boxes_xyxy=torch.cat([sample.boxes_xyxy, boxes]),
+            key_slots=torch.cat([sample.key_slots, slots]),
+            class_ids=torch.cat([sample.class_ids, torch.zeros_like(slots)]),
+            track_ids=torch.cat([sample.track_ids, torch.full_like(slots, UNKNOWN_TRACK_ID)]),
+        )
+
+
+def _reach(model: ModelConfig, augment: AugmentConfig | None) -> int:
+    """Return how far apart frames lie whose displacement is needed, at most."""
+    if not model.background:
+        return 0
+    # A lost frame sets them one farther apart.
+    return (LAGS[-1] + 1) * max(augment.frame_strides) if augment else LAGS[-1]
+
+
+def _background_maps(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
+    """Compute the background maps of every frame of the window, (W, 3, H, W)."""
+    images = sample.frames[:, 0].numpy()
+    shifts = sample.shifts_xy.numpy().astype(np.float64)
+    return torch.from_numpy(
+        np.stack(
+            [
+                background_maps(images[row], [images[at] for at in past], shifts_xy)
+                for row, past, shifts_xy in zip(
+                    clip.window_rows, clip.past_rows, shifts, strict=True
+                )
+            ]
+        )
+    )
+
+
+def clip_shape(data: DataConfig, model: ModelConfig) -> ClipShape:
+    """Return the window shape that a configuration asks for in training."""
+    return ClipShape(
+        num_frames=model.temporal.num_frames,
+        frame_stride=model.temporal.frame_stride,
+        num_future_frames=model.temporal.num_future_frames,
+        window_extra=data.window_extra,
+    )
+
+
+def _window_weights(
+    windows: list[tuple[int, Window]], sources: AbstractSequence[tuple[float, int]]
+) -> torch.Tensor | None:
+    """Return the probability of drawing each window, (M,), or None without weighted sources.
+
+    A source is drawn by its weight, a sequence of it by the square root of its number of windows,
+    so that one long video does not drown the others, and a window of it evenly.
+    """
+    if not sources:
+        return None
+    counts = np.bincount([number for number, _ in windows])
+    owner = np.repeat(np.arange(len(sources)), [count for _, count in sources])
+    share = np.sqrt(counts)
+    source_total = np.bincount(owner, weights=share)
+    weight = np.array([weight for weight, _ in sources])
+    per_window = weight[owner] * share / source_total[owner] / counts
+    return torch.from_numpy(per_window[[number for number, _ in windows]] / weight.sum())
+
+
+def collate(clips: AbstractSequence[Clip]) -> ClipBatch:
+    """Stack clips of equal size.
+
+    Raises:
+        ConfigError: If sizes differ; frames of several sizes need ``train.augment.crop_hw`` or
+            ``model.input_hw``.
+    """
+    owners = {tuple(clip.frames.shape[-2:]): clip.sequence_name for clip in clips}
+    if len(owners) > 1:
+        listed = ", ".join(f"{w}x{h} ({name})" for (h, w), name in owners.items())
+        raise ConfigError(
+            f"clips of sizes {listed} cannot form a batch; set train.augment.crop_hw or "
+            "model.input_hw."
+        )
+    return ClipBatch(
+        frames=torch.stack([clip.frames for clip in clips]),
+        key_indices=clips[0].key_indices,
+        targets=tuple(target for clip in clips for target in clip.targets),
+        clip_names=tuple(
+            f"{clip.sequence_name}[{int(clip.frame_indices[0])}..{int(clip.frame_indices[-1])}]"
+            for clip in clips
+        ),
+    )

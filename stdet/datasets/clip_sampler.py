@@ -1,0 +1,206 @@
+"""Which frame indices form a clip: integer arithmetic, no pixels.
+
+A window holds W = T + k positions, ``frame_stride`` source frames apart, and predicts K = k + 1
+key frames whose clips of T overlap, so that per-frame features are shared. A window never leaves
+its sequence, and a sequence never spans a gap (``sequences.py``).
+
+Padding rule: a position before the first frame repeats the first frame, and a position after the
+last repeats the last (SSTNet pads the start the same way). A sequence with fewer than K frames
+repeats its last key frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stdet.types import BoolArray, IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipShape:
+    """The shape of clips and windows.
+
+    Attributes:
+        num_frames: T.
+        frame_stride: Source frames per step.
+        num_future_frames: Frames of a clip after its key frame; 0 is causal.
+        window_extra: k.
+    """
+
+    num_frames: int
+    frame_stride: int = 1
+    num_future_frames: int = 0
+    window_extra: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        if self.num_frames < 1 or self.frame_stride < 1 or self.window_extra < 0:
+            raise ValueError(f"{self} needs num_frames, frame_stride >= 1 and window_extra >= 0.")
+        if not 0 <= self.num_future_frames < self.num_frames:
+            raise ValueError(f"{self} needs 0 <= num_future_frames < num_frames.")
+
+    @property
+    def num_past_frames(self) -> int:
+        """Frames of a clip before its key frame."""
+        return self.num_frames - 1 - self.num_future_frames
+
+    @property
+    def window_length(self) -> int:
+        """W = T + k."""
+        return self.num_frames + self.window_extra
+
+    @property
+    def keys(self) -> IntArray:
+        """Positions of the key frames in the window, int64 (K,)."""
+        keys: IntArray = np.arange(self.window_extra + 1) + self.num_past_frames
+        return keys
+
+    @property
+    def reference_steps(self) -> IntArray:
+        """Steps from the key frame to its references, int64 (T - 1,), increasing, without 0."""
+        steps: IntArray = np.arange(-self.num_past_frames, self.num_future_frames + 1)
+        picked: IntArray = steps[steps != 0]
+        return picked
+
+    @property
+    def references(self) -> IntArray:
+        """Positions in the window of each key's references, int64 (K, T - 1)."""
+        positions: IntArray = self.keys[:, None] + self.reference_steps[None, :]
+        return positions
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Window:
+    """Frames of one window.
+
+    Attributes:
+        frame_indices: int64 (W,), frame within the sequence at each position.
+        is_padding: bool (W,), true where the padding rule repeats a frame.
+    """
+
+    frame_indices: IntArray
+    is_padding: BoolArray
+
+
+def window_at(shape: ClipShape, first_key: int, num_frames: int) -> Window:
+    """Return the window whose first key frame is ``first_key``.
+
+    Args:
+        shape: Shape of the window.
+        first_key: Frame within the sequence, 0 <= first_key < num_frames.
+        num_frames: Length of the sequence.
+
+    Raises:
+        ValueError: If the key frame lies outside the sequence.
+
+    Example:
+        >>> window_at(ClipShape(num_frames=3), 1, 10).frame_indices
+        array([0, 0, 1])
+    """
+    if not 0 <= first_key < num_frames:
+        raise ValueError(f"first_key {first_key} lies outside 0..{num_frames - 1}.")
+    steps = np.arange(shape.window_length) - shape.num_past_frames
+    wanted = first_key + steps * shape.frame_stride
+    indices = np.clip(wanted, 0, num_frames - 1)
+    return Window(frame_indices=indices, is_padding=indices != wanted)
+
+
+def windows_of_sequence(shape: ClipShape, num_frames: int) -> list[Window]:
+    """Cut a sequence into windows so that every frame is a key frame at least once.
+
+    Within each phase of ``frame_stride`` the key frames follow one another without overlap; only
+    the last window is moved back so as to end on the last frame of its phase.
+
+    Args:
+        shape: Shape of the windows.
+        num_frames: Length of the sequence; 0 gives no windows.
+    """
+    windows = []
+    num_keys = shape.window_extra + 1
+    for phase in range(min(shape.frame_stride, num_frames)):
+        frames = range(phase, num_frames, shape.frame_stride)
+        starts = list(range(0, len(frames), num_keys))
+        starts[-1] = max(min(starts[-1], len(frames) - num_keys), 0)
+        windows += [window_at(shape, frames[start], num_frames) for start in starts]
+    return windows
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Playback:
+    """How a window is read in training; the defaults read it as it is.
+
+    Attributes:
+        frame_step: Every so many source frames is one frame of the clip.
+        is_reversed: Later frames come first.
+        lost_before: Time, relative to the first key frame, before which the clip lies one frame
+            further back, as if the camera had lost one there; None loses none.
+    """
+
+    frame_step: int = 1
+    is_reversed: bool = False
+    lost_before: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClipFrames:
+    """The frames that a window needs, those before it included.
+
+    Attributes:
+        times: int64 (M,), increasing, relative to the first key frame, in frames of the clip.
+        frame_indices: int64 (M,), frame within the sequence; repeats where padded.
+        is_padding: bool (M,), true where the padding rule repeats a frame.
+        window_rows: int64 (W,), row of each position of the window.
+        past_rows: int64 (W, L), row of the frame each lag before each position.
+    """
+
+    times: IntArray
+    frame_indices: IntArray
+    is_padding: BoolArray
+    window_rows: IntArray
+    past_rows: IntArray
+
+
+def frames_of_clip(
+    shape: ClipShape,
+    window: Window,
+    num_frames: int,
+    *,
+    lags: tuple[int, ...] = (),
+    playback: Playback = Playback(),
+) -> ClipFrames:
+    """List the frames of a window and those that lie ``lags`` frames before each of them.
+
+    Reversed, the key frames are the same frames in opposite order.
+
+    Args:
+        shape: Shape of the window.
+        window: One of ``windows_of_sequence``.
+        num_frames: Length of the sequence.
+        lags: Earlier frames that each position needs, in frames of the clip.
+        playback: How it is read.
+
+    Example:
+        >>> shape = ClipShape(num_frames=2)
+        >>> frames_of_clip(shape, window_at(shape, 3, 10), 10, lags=(2,)).frame_indices
+        array([0, 1, 2, 3])
+    """
+    in_window = (np.arange(shape.window_length) - shape.num_past_frames) * shape.frame_stride
+    past = in_window[:, None] - np.array(lags, np.int64)
+    times = np.unique(np.concatenate([in_window, past.ravel()]))
+    steps = times.copy()
+    if playback.lost_before is not None:
+        steps -= times < playback.lost_before
+    if playback.is_reversed:
+        wanted = window.frame_indices[shape.keys[-1]] - steps * playback.frame_step
+    else:
+        wanted = window.frame_indices[shape.keys[0]] + steps * playback.frame_step
+    indices = np.clip(wanted, 0, num_frames - 1)
+    return ClipFrames(
+        times=times,
+        frame_indices=indices,
+        is_padding=indices != wanted,
+        window_rows=np.searchsorted(times, in_window),
+        past_rows=np.searchsorted(times, past),
+    )

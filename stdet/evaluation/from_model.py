@@ -1,0 +1,221 @@
+"""Run detector and tracker over a split as `stdet track` does, and score what they say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass, replace
+
+from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
+from stdet.config import StdetConfig
+from stdet.datasets.sequences import Sequence, Split, load_sequences
+from stdet.errors import ConfigError
+from stdet.evaluation.report import (
+    Report,
+    best_confidence,
+    evaluate_sequences,
+    named_subsets,
+)
+from stdet.inference.checkpoint import find_weights, load_state, load_weights, operating_point
+from stdet.inference.device import choose_device
+from stdet.inference.pipeline import (
+    FrameDetector,
+    StreamingDetector,
+    detect_sequence,
+    score_paths,
+    track_results,
+)
+from stdet.metrics.sequence_result import SequenceResult
+from stdet.models.build import build_detector
+from stdet.processes.progress import ProgressBar
+from stdet.types import FloatArray, Tracks
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """Scores of one split.
+
+    Attributes:
+        report: Everything.
+        confidence: The operating point they are given at.
+        results: What was scored, by sequence.
+        sequences: Where the frames are, in the same order.
+    """
+
+    report: Report
+    confidence: float
+    results: tuple[SequenceResult, ...]
+    sequences: tuple[Sequence, ...]
+
+    def read_frame(self, name: str, index: int) -> FloatArray:
+        """Return a frame of a sequence as float32 (H, W) in [0, 1]."""
+        (sequence,) = (sequence for sequence in self.sequences if sequence.name == name)
+        return sequence.read(index)
+
+    @property
+    def map50(self) -> float:
+        """COCO average precision at IoU 0.5."""
+        return self.report.overall.detection.map50
+
+    def summary(self) -> dict[str, float]:
+        """Return the headline numbers by name."""
+        scores = self.report.overall
+        return {
+            "map50": self.map50,
+            "f1": scores.detection.f1,
+            "pd": scores.pd_fa.pd,
+            "false_alarms_per_frame": scores.pd_fa.false_alarms_per_frame,
+            "false_alarms_per_pixel": scores.pd_fa.false_alarms_per_pixel,
+            "mota": scores.tracking.mota,
+            "idf1": scores.tracking.idf1,
+            "confidence": self.confidence,
+        }
+
+
+def score_sequences(
+    detector: FrameDetector,
+    config: StdetConfig,
+    sequences: AbstractSequence[Sequence],
+    *,
+    title: str,
+) -> Scored:
+    """Run detector and tracker over sequences as `stdet track` does, and score them.
+
+    Args:
+        detector: The network or a classical one; it is reset before each sequence.
+        config: ``postprocess.confidence`` None chooses the score with the best F1 here.
+        sequences: The split.
+        title: Of the progress bar.
+    """
+    found = []
+    num_frames = sum(sequence.annotation.num_frames for sequence in sequences)
+    with ProgressBar(title, num_frames) as bar:
+        for sequence in sequences:
+            detections = []
+            for detection in detect_sequence(detector, sequence):
+                detections.append(detection)
+                bar.advance()
+            found.append(detections)
+    as_detected = [
+        SequenceResult(
+            annotation=sequence.annotation, detections=tuple(detections), tracks=Tracks.empty()
+        )
+        for sequence, detections in zip(sequences, found, strict=True)
+    ]
+    results = score_paths(as_detected, config.tracker)
+    confidence = config.postprocess.confidence
+    if confidence is None:
+        confidence = best_confidence(results, config.evaluation)
+    tracked = track_results(results, config.tracker, confidence=confidence)
+    report = evaluate_sequences(
+        tracked,
+        config.evaluation,
+        confidence=confidence,
+        subsets={
+            **_without_leaks(sequences, config.data.leaked_sequences),
+            **named_subsets([sequence.name for sequence in sequences], config.data.subsets),
+        },
+    )
+    return Scored(
+        report=report, confidence=confidence, results=tuple(tracked), sequences=tuple(sequences)
+    )
+
+
+def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: str) -> Scored:
+    """Score weights on one split of a data set.
+
+    Args:
+        config: Data, model, postprocessing, tracker and rules. ``postprocess.confidence`` None
+            takes the operating point stored with the weights, never one chosen on this split.
+        weights: Name of shipped weights, or a file.
+        split: Which annotation file.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        CheckpointError: If the weights are of another architecture than ``config.model``.
+        ConfigError: If the weights' operating point is of other scores than ``tracker.lookahead``
+            gives.
+        DataError: If the data set cannot be used.
+    """
+    loaded = load_weights(find_weights(weights))
+    detector = build_detector(config.model)
+    load_state(detector, loaded)
+    stored = loaded.config
+    if config.postprocess.confidence is None and stored.postprocess.confidence is not None:
+        _check_same_scores(config.tracker.lookahead, stored.tracker.lookahead, weights)
+    config = _operating_at(config, operating_point(loaded))
+    sequences = load_sequences(config.data, split)
+    _warn_of_unknown_classes(sequences, config.model.head.num_classes)
+    streaming = StreamingDetector(
+        detector,
+        model=config.model,
+        config=config.postprocess,
+        device=choose_device(device),
+        weights=loaded.path,
+    )
+    return score_sequences(streaming, config, sequences, title=f"evaluating {split}")
+
+
+def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> Scored:
+    """Score a classical detector on one split of a data set.
+
+    Args:
+        config: Data, postprocessing, tracker and rules; its model is not used.
+            ``postprocess.confidence`` None takes the method's operating point.
+        method: Which detector.
+        split: Which annotation file.
+
+    Raises:
+        DataError: If the data set cannot be used.
+    """
+    config = _operating_at(config, OPERATING_POINTS[method])
+    return score_sequences(
+        build_classical(method, config.postprocess),
+        config,
+        load_sequences(config.data, split),
+        title=f"evaluating {split}",
+    )
+
+
+def _warn_of_unknown_classes(sequences: AbstractSequence[Sequence], num_classes: int) -> None:
+    """Say which truth the model cannot find because it does not have its class."""
+    classes = {
+        int(class_id) for sequence in sequences for class_id in sequence.annotation.class_ids
+    }
+    unknown = sorted(class_id for class_id in classes if class_id >= num_classes)
+    if unknown:
+        log.warning(
+            "The labels use class %s (counted from 0), but the model has %d: those targets count "
+            "as missed.",
+            ", ".join(map(str, unknown[:5])),
+            num_classes,
+        )
+
+
+def _check_same_scores(lookahead: int | None, stored: int | None, weights: str) -> None:
+    """Refuse an operating point that was chosen for other scores."""
+    if lookahead != stored:
+        given, of_weights = ("null" if v is None else v for v in (lookahead, stored))
+        raise ConfigError(
+            f"tracker.lookahead is {given}, and the operating point of {weights} was chosen with "
+            f"{of_weights}; set postprocess.confidence, or tracker.lookahead={of_weights}."
+        )
+
+
+def _operating_at(config: StdetConfig, confidence: float) -> StdetConfig:
+    """Fill in the operating point where the configuration leaves it open."""
+    if config.postprocess.confidence is not None:
+        return config
+    return replace(config, postprocess=replace(config.postprocess, confidence=confidence))
+
+
+def _without_leaks(
+    sequences: AbstractSequence[Sequence], leaked: AbstractSequence[str]
+) -> dict[str, list[str]]:
+    """Name the sequences without those that are copies of training frames, if there are any."""
+    clean = [seq.name for seq in sequences if not {seq.name, seq.group} & set(leaked)]
+    if not clean or len(clean) == len(sequences):
+        return {}
+    return {f"without {', '.join(leaked)}": clean}

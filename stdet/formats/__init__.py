@@ -1,0 +1,1 @@
+"""One file per annotation or result format, reading and writing together."""

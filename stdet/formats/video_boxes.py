@@ -1,0 +1,210 @@
+"""A folder of videos with at most one labelled target per frame.
+
+Two layouts, both with (x, y, width, height) in continuous pixels counted from 0 with a top-left
+corner, x2 = x + width without + 1, and one entry per frame from the first frame on:
+
+- JSON, ``{stem: {"boxes_xywh": [[x, y, w, h] or null, ...]}, ...}``, null where the target is
+  absent. The video ``<stem>.mp4`` (or another video suffix) lies anywhere below the folder of the
+  JSON file.
+- A folder of videos, each with a ``<stem>.txt`` beside it of lines ``x,y,w,h``; an empty line or
+  ``0,0,0,0`` where the target is absent.
+
+The box of a frame is the same target throughout the video, so its track id is 1. Frames of the
+video after the last entry are not part of the sequence: nothing is known about them. An entry is
+of a frame index, which follows time: where the video dropped a frame, its index has one, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stdet.boxes import xywh_to_xyxy
+from stdet.errors import DataError, printable, shown
+from stdet.files.text_file import read_json, read_text_lines
+from stdet.formats.image_labels import coordinates, usable_boxes
+from stdet.formats.mot_rows import LARGEST_NUMBER
+from stdet.io.frame_area import MAX_MEGAPIXELS
+from stdet.io.frame_source import FrameSource, open_source
+from stdet.io.video.source import VideoFile
+from stdet.types import SequenceAnnotation
+
+_VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
+_ABSENT = (0.0, 0.0, 0.0, 0.0)
+
+Box = tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledVideo:
+    """A video and its truth.
+
+    Attributes:
+        source: the frames; may hold more of them than are labelled.
+        annotation: the truth, named by the stem of the file.
+    """
+
+    source: FrameSource
+    annotation: SequenceAnnotation
+
+
+def read_video_boxes(
+    path: Path, *, drop_invalid_boxes: bool = False, max_megapixels: float = MAX_MEGAPIXELS
+) -> list[LabelledVideo]:
+    """Read the boxes of a folder of videos.
+
+    Args:
+        path: JSON file, or folder of videos with a text file beside each.
+        drop_invalid_boxes: Leave out boxes that are NaN, empty or outside the frame and log how
+            many, instead of raising.
+        max_megapixels: Largest area of a frame, 10^6 pixels.
+
+    Returns:
+        One entry per video, in the order of the JSON file or of the file names.
+
+    Raises:
+        DataError: If a file is missing or malformed, a video is missing or shorter than its
+            labels, or a box is unusable.
+    """
+    entries = _sidecar_entries(path) if path.is_dir() else _json_entries(path)
+    return [
+        _label(
+            open_source(video, max_megapixels=max_megapixels),
+            where,
+            boxes,
+            drop_invalid_boxes=drop_invalid_boxes,
+        )
+        for video, where, boxes in entries
+    ]
+
+
+def _label(
+    source: FrameSource, where: str, boxes: list[Box], *, drop_invalid_boxes: bool
+) -> LabelledVideo:
+    """Join a video with its boxes, one per frame."""
+    if source.num_declared is not None and len(boxes) > source.num_declared:
+        raise DataError(
+            f"{where}: has {len(boxes)} entries, but {source.path} has {source.num_declared} "
+            "frames; expected at most one entry per frame. Use the labels that belong to this "
+            "video."
+        )
+    _check_time(source, where, len(boxes))
+    frames = np.array([index for index, box in enumerate(boxes) if box != _ABSENT], np.int64)
+    boxes_xyxy = xywh_to_xyxy(coordinates([boxes[index] for index in frames]))
+    usable = usable_boxes(
+        where,
+        boxes_xyxy,
+        np.tile(np.array(source.hw, np.int64), (len(frames), 1)),
+        describe=lambda row: f"frame {frames[row]} (x, y, width, height {boxes[frames[row]]})",
+        drop_invalid_boxes=drop_invalid_boxes,
+    )
+    num = int(usable.sum())
+    annotation = SequenceAnnotation(
+        name=source.path.stem,
+        num_frames=len(boxes),
+        image_hw=source.hw,
+        fps=source.fps,
+        frame_indices=frames[usable],
+        track_ids=np.ones(num, np.int64),
+        boxes_xyxy=boxes_xyxy[usable],
+        class_ids=np.zeros(num, np.int64),
+        is_ignored=np.zeros(num, np.bool_),
+    )
+    return LabelledVideo(source=source, annotation=annotation)
+
+
+def _check_time(source: FrameSource, where: str, num_entries: int) -> None:
+    """Refuse labels that count the pictures of a video in which frames are missing."""
+    if not isinstance(source, VideoFile) or not source.info.num_holes:
+        return
+    info = source.info
+    if num_entries == info.num_pictures:
+        raise DataError(
+            f"{where}: has {num_entries} entries, one per picture of {source.path}, but those lie "
+            f"at {info.num_frames} frame times (the first without one is frame "
+            f"{info.first_hole}); expected an entry per frame time. Put null where there is no "
+            "picture, or export the video at a constant frame rate."
+        )
+
+
+def _sidecar_entries(folder: Path) -> Iterator[tuple[Path, str, list[Box]]]:
+    """Yield the videos of a folder with the boxes of the text file beside each."""
+    videos = _videos(folder.iterdir())
+    if not videos:
+        raise DataError(f"{folder}: holds no videos; expected <name>.mp4 beside <name>.txt.")
+    for video in videos:
+        path = video.with_suffix(".txt")
+        lines = read_text_lines(
+            path,
+            advice="every video of the folder needs a text file of its name with x,y,w,h lines",
+        )
+        boxes = [
+            _parse(f"{path}:{row}", _numbers(line)) for row, line in enumerate(lines, start=1)
+        ]
+        yield video, str(path), boxes
+
+
+def _json_entries(path: Path) -> Iterator[tuple[Path, str, list[Box]]]:
+    """Yield the videos that a JSON file names with their boxes."""
+    content = read_json(path, advice="expected boxes of videos; check data.root and the name")
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}; expected an object of videos.")
+    videos: dict[str, list[Path]] = {}
+    for video in _videos(path.parent.rglob("*")):
+        videos.setdefault(video.stem, []).append(video)
+    missing = [stem for stem in content if stem not in videos]
+    if missing:
+        raise DataError(
+            f"{path}: {len(missing)} of {len(content)} videos do not exist below {path.parent}; "
+            f"the first is {shown(missing[0])}. Put the videos there."
+        )
+    for stem, entry in content.items():
+        where = f"{path}: {printable(stem)}"
+        if len(videos[stem]) > 1:
+            raise DataError(
+                f"{where} fits {videos[stem][0]} and {videos[stem][1]}; expected one video. "
+                "Remove or rename the other."
+            )
+        rows = entry.get("boxes_xywh") if isinstance(entry, dict) else None
+        if not isinstance(rows, list):
+            raise DataError(f"{where} lacks boxes_xywh; expected a list, one entry per frame.")
+        boxes = [_parse(f"{where} frame {index}", row) for index, row in enumerate(rows)]
+        yield videos[stem][0], where, boxes
+
+
+def _videos(paths: Iterator[Path]) -> list[Path]:
+    """Return the videos among some files, sorted."""
+    return sorted(path for path in paths if path.suffix.lower() in _VIDEO_SUFFIXES)
+
+
+def _numbers(line: str) -> Any:
+    """Return the numbers of a line, ``None`` for an empty one, the text where it is malformed."""
+    if not line.strip():
+        return None
+    try:
+        return [float(value) for value in line.split(",")]
+    except ValueError:
+        return line
+
+
+def _parse(where: str, value: Any) -> Box:
+    """Return one box, all zeros where the target is absent."""
+    if value is None:
+        return _ABSENT
+    if not isinstance(value, list) or len(value) != 4 or not all(map(_is_number, value)):
+        raise DataError(
+            f"{where}: box {shown(value)}; expected four numbers x, y, width, height, or nothing "
+            "where the target is absent. Mend the entry."
+        )
+    return tuple(float(v) for v in value)
+
+
+def _is_number(value: Any) -> bool:
+    """Say whether a value is a number that float32 holds, or NaN or infinite."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= LARGEST_NUMBER
+    return isinstance(value, float)

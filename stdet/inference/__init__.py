@@ -1,0 +1,1 @@
+"""A stream from frames to tracks, and the files it leaves."""

@@ -1,0 +1,245 @@
+"""Track a source and leave an annotated video, a MOT file and a JSON."""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stdet.classical.methods import Method
+from stdet.errors import DataError, IncompleteInputError, StdetError
+from stdet.files.atomic_file import explain_os_errors
+from stdet.files.locks import lock_output
+from stdet.inference.checkpoint import DEFAULT_WEIGHTS
+from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
+from stdet.inference.pipeline import StreamingTracker, TrackedFrame
+from stdet.inference.track_outputs import TrackOutputs
+from stdet.io.drawing import Trails, draw_frame, render_scale
+from stdet.io.frame_area import MAX_MEGAPIXELS
+from stdet.io.frame_source import FrameSource, open_source
+from stdet.io.video.writer import VideoWriter
+from stdet.processes.progress import ProgressBar
+
+DEFAULT_FPS = 25.0
+"""Frame rate of the annotated video where the source has none."""
+
+NOTHING_CHANGED = "No frame was finished yet; outputs are as they were."
+"""Note of an error that ends a run before its first frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackOptions:
+    """What `stdet track` may be told.
+
+    Attributes:
+        weights: Name of shipped weights, or a file.
+        detector: A classical detector instead of the network with its weights; None for that.
+        out_dir: Folder for the outputs; created.
+        confidence: Operating point, None for the one stored with the weights, or that of the
+            classical detector.
+        start: First frame.
+        num_frames: Frames to read, None for all.
+        stream: Video stream of a file, from 0; None for its default one.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        with_video: Write the annotated video.
+        overwrite: Replace existing outputs.
+        max_megapixels: Largest area of a frame, 10^6 pixels.
+    """
+
+    weights: str = DEFAULT_WEIGHTS
+    detector: Method | None = None
+    out_dir: Path = Path("output")
+    confidence: float | None = None
+    start: int = 0
+    num_frames: int | None = None
+    stream: int | None = None
+    device: str = "auto"
+    with_video: bool = True
+    overwrite: bool = False
+    max_megapixels: float = MAX_MEGAPIXELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackSummary:
+    """What a run left.
+
+    Attributes:
+        outputs: Paths written, in the order MOT, JSON, video.
+        num_frames: Frames processed.
+        num_tracks: Confirmed tracks.
+        frames_per_second: Frames divided by the wall time of reading, tracking and writing.
+        shortfall: What was missing of the input, None if nothing was.
+        missing_output: Why the annotated video could not be written, None if nothing is missing.
+    """
+
+    outputs: tuple[Path, ...]
+    num_frames: int
+    num_tracks: int
+    frames_per_second: float
+    shortfall: str | None
+    missing_output: str | None
+
+
+def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSummary:
+    """Track a video or folder and write ``<stem>.mot.txt``, ``<stem>.json``, ``<stem>.mp4``.
+
+    Files are written beside their names and renamed at the end. Where the input breaks off, the
+    run fails or is interrupted, the frames tracked until then are kept, by the rule of
+    ``output_names.py``: more is never replaced by less.
+
+    Raises:
+        DataError: If the source cannot be read, an output exists and ``overwrite`` is false,
+            another run writes it, or it cannot be written.
+        IncompleteInputError: If the run failed after frames that were kept.
+        CheckpointError: If the weights cannot be used.
+    """
+    with open_source(
+        Path(source_path), stream=options.stream, max_megapixels=options.max_megapixels
+    ) as source:
+        names = OutputNames(
+            folder=options.out_dir, stem=source.name, with_video=options.with_video
+        )
+        check_names(names, source.path, overwrite=options.overwrite)
+        tracker = _build_tracker(options)
+        with explain_os_errors(options.out_dir):
+            options.out_dir.mkdir(parents=True, exist_ok=True)
+        with lock_output(
+            options.out_dir / source.name, advice="wait for it, or choose another --out"
+        ):
+            # Another run may have ended since.
+            check_names(names, source.path, overwrite=options.overwrite)
+            recover_leftovers(names)
+            return _track(source, tracker, names, options)
+
+
+def _build_tracker(options: TrackOptions) -> StreamingTracker:
+    if options.detector is not None:
+        return StreamingTracker.from_classical(options.detector, confidence=options.confidence)
+    return StreamingTracker.from_weights(
+        options.weights, confidence=options.confidence, device=options.device
+    )
+
+
+def _track(
+    source: FrameSource, tracker: StreamingTracker, names: OutputNames, options: TrackOptions
+) -> TrackSummary:
+    """Run the stream through all writers, and keep what is whole at every ending."""
+    outputs = TrackOutputs(
+        names,
+        _header(source, tracker, options),
+        (lambda path: _open_video(source, path)) if options.with_video else None,
+    )
+    started = time.monotonic()
+    try:
+        run = _run(source, tracker, outputs, options)
+        if not outputs.num_frames:
+            raise DataError(
+                run.shortfall
+                or f"{source.path}: no frames from {options.start} on; check --start and --frames."
+            )
+        kept = outputs.finish(is_complete=run.shortfall is None)
+    except StdetError as error:
+        note = outputs.end_early()
+        if not note:
+            raise
+        raise IncompleteInputError(f"{error} {note}") from error
+    except BaseException as error:  # A signal, or a bug: it goes on, with what was kept.
+        error.add_note(outputs.end_early() or NOTHING_CHANGED)
+        raise
+    shortfall = run.shortfall
+    if shortfall is not None and kept.paths[:1] != (names.mot,):
+        shortfall = f"{shortfall} {kept.note}"
+    return TrackSummary(
+        outputs=kept.paths,
+        num_frames=outputs.num_frames,
+        num_tracks=len(run.track_ids),
+        frames_per_second=outputs.num_frames / (time.monotonic() - started),
+        shortfall=shortfall,
+        missing_output=_missing_output(outputs),
+    )
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """What a run has found so far."""
+
+    track_ids: set[int] = field(default_factory=set)
+    shortfall: str | None = None
+
+
+def _run(
+    source: FrameSource, tracker: StreamingTracker, outputs: TrackOutputs, options: TrackOptions
+) -> _Run:
+    """Track until the source ends or breaks off."""
+    run = _Run()
+    stop = None if options.num_frames is None else options.start + options.num_frames
+    trails = Trails()
+    started = time.monotonic()
+    with ProgressBar(source.name, _num_expected(source, options)) as bar:
+        try:
+            for tracked in tracker.run(source, start=options.start, stop=stop):
+                trails.update(tracked.tracks)
+                outputs.write(
+                    tracked.detections,
+                    tracked.tracks,
+                    functools.partial(_draw, source, tracked, trails),
+                )
+                # The number of ids is that of confirmed tracks, the one thing that grows.
+                run.track_ids.update(tracked.tracks.track_ids.tolist())
+                bar.advance(f"{outputs.num_frames / (time.monotonic() - started):.1f} frames/s")
+        except IncompleteInputError as error:
+            run.shortfall = str(error)
+        finally:
+            if tracker.warnings:
+                outputs.footer["warnings"] = tracker.warnings
+    return run
+
+
+def _header(
+    source: FrameSource, tracker: StreamingTracker, options: TrackOptions
+) -> dict[str, Any]:
+    """Return the first keys of the JSON: what is known before the first frame."""
+    return {
+        "source": source.path.name,
+        "detector": options.detector or "network",
+        "weights": options.weights if options.detector is None else None,
+        "confidence": tracker.confidence,
+        "fps": source.fps,
+        "image_hw": list(source.hw),
+        **source.notes,
+    }
+
+
+def _draw(source: FrameSource, tracked: TrackedFrame, trails: Trails) -> NDArray[np.uint8]:
+    pixels = source.scale.to_uint8(tracked.frame.pixels)
+    return draw_frame(pixels, tracked.detections, tracked.tracks, trails.points)
+
+
+def _open_video(source: FrameSource, path: Path) -> VideoWriter:
+    """Open the annotated video at the size that frames are drawn at."""
+    scale = render_scale(source.hw)
+    hw = (source.hw[0] * scale, source.hw[1] * scale)
+    return VideoWriter(path, hw=hw, fps=source.fps or DEFAULT_FPS)
+
+
+def _missing_output(outputs: TrackOutputs) -> str | None:
+    """Say why there is no video, and what the one that is there is."""
+    if outputs.video_problem is None:
+        return None
+    text = f"{outputs.video_problem} There is no annotated video of this run"
+    if outputs.names.video.exists():
+        text += "; the one that is there is of an earlier run"
+    return f"{text}."
+
+
+def _num_expected(source: FrameSource, options: TrackOptions) -> int | None:
+    """Return how many frames the run will see, None where the source does not say."""
+    if source.num_declared is None:
+        return options.num_frames
+    left = max(source.num_declared - options.start, 0)
+    return left if options.num_frames is None else min(left, options.num_frames)

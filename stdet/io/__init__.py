@@ -1,0 +1,1 @@
+"""Frames in and out: sources, intensity scales, video writing and drawing."""

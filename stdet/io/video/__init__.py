@@ -1,0 +1,1 @@
+"""Video files as frame sources, and video files out."""

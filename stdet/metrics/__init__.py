@@ -1,0 +1,1 @@
+"""Metrics of detection and tracking: numbers in, numbers out. NumPy only."""

@@ -1,0 +1,1 @@
+"""Metrics of single detections: AP, Pd and false alarms, ROC."""

@@ -1,0 +1,97 @@
+"""One sequence counted once, so that any set of sequences can be scored by adding.
+
+Totals, single sequences and every resample of a bootstrap come from the same counts and formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stdet.config import EvaluationConfig
+from stdet.metrics.detection.average_precision import ClassHits, class_hits
+from stdet.metrics.detection.pairs import flatten
+from stdet.metrics.detection.pd_fa import HitGrowth, PdFa, hit_growth, sequence_pd_fa
+from stdet.metrics.detection.ranking import (
+    SIZE_BINS_PX2,
+    RankedHits,
+    hits_by_distance,
+    hits_by_overlap,
+)
+from stdet.metrics.sequence_result import SequenceResult
+from stdet.metrics.tracking.clear_identity_hota import (
+    TrackingCounts,
+    count_tracking,
+    count_tracking_by_overlap,
+)
+from stdet.metrics.tracking.linking import identify_truth
+from stdet.metrics.tracking.track_quality import TrackLives, count_lives
+
+AP_DISTANCES_PX = (1, 2, 3, 5)
+"""Radii of AP by centre distance."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SequenceSummary:
+    """What the scores of one sequence are made of.
+
+    Attributes:
+        name: Of the sequence.
+        is_linked: Whether the truth's identities were made by linking.
+        is_tracked: Whether the predictions carry identities.
+        pd_fa: Counts at the confidence.
+        growth: Hits and false alarms at all thresholds.
+        tracking: Counts by centre distance.
+        tracking_iou: Counts by overlap.
+        lives: Counts over identities and tracks.
+        by_class: Ranked hits at COCO's overlaps, by class.
+        by_distance: Ranked hits by centre distance, keyed "1px" and so on.
+        by_area: Ranked hits at IoU 0.5 by size of the target, keyed as ``SIZE_BINS_PX2``.
+    """
+
+    name: str
+    is_linked: bool
+    is_tracked: bool
+    pd_fa: PdFa
+    growth: HitGrowth
+    tracking: TrackingCounts
+    tracking_iou: TrackingCounts
+    lives: TrackLives
+    by_class: ClassHits
+    by_distance: Mapping[str, RankedHits]
+    by_area: Mapping[str, RankedHits]
+
+
+def summarise(
+    result: SequenceResult, config: EvaluationConfig, *, confidence: float
+) -> SequenceSummary:
+    """Count one sequence.
+
+    Args:
+        result: Truth, detections and tracks.
+        config: Radius and gates.
+        confidence: Score threshold of Pd and Fa.
+
+    Returns:
+        The counts.
+    """
+    truth = identify_truth(result.annotation, link_gate_px=config.link_gate_px)
+    annotation, tracks, gate_px = truth.annotation, result.tracks, config.track_gate_px
+    flat = flatten(result)
+    return SequenceSummary(
+        name=annotation.name,
+        is_linked=truth.is_linked,
+        is_tracked=result.is_tracked,
+        pd_fa=sequence_pd_fa(result, radius_px=config.pd_radius_px, confidence=confidence),
+        growth=hit_growth(result, radius_px=config.pd_radius_px),
+        tracking=count_tracking(annotation, tracks, gate_px=gate_px),
+        tracking_iou=count_tracking_by_overlap(annotation, tracks),
+        lives=count_lives(annotation, tracks, gate_px=gate_px),
+        by_class=class_hits(flat),
+        by_distance={
+            f"{radius}px": hits_by_distance(flat, radius_px=radius) for radius in AP_DISTANCES_PX
+        },
+        by_area={
+            name: hits_by_overlap(flat, area_px2=area) for name, area in SIZE_BINS_PX2.items()
+        },
+    )

@@ -1,0 +1,1 @@
+"""Metrics of tracks: CLEAR, identity, HOTA, track quality."""

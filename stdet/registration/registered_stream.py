@@ -1,0 +1,218 @@
+"""Frames of a stream beside others of it, and how far the background has moved between them.
+
+Where the past is too short, at the start of a sequence or after a cut, the future stands in for
+it: a target is as much out of place in a later frame as in an earlier one. Without that, detectors
+that look at motion are blind there, for up to twenty frames (``docs/decisions/0018``).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stdet.registration.bad_pixels import BadPixels, replace_pixels
+from stdet.registration.estimation import Registrable, background_shift, translate
+from stdet.types import FloatArray, IntArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RegisteredFrame:
+    """A frame and others of its stream.
+
+    Attributes:
+        image: Without bad pixels, float32 (H, W).
+        steps: Of each of the others, how many frames it lies after this one; negative: before.
+        others: Unmoved, without bad pixels, float32 (H, W) each.
+        shifts_xy: Displacement (x, y) of the background from each of them to this frame, pixels,
+            float64 (2,) each.
+    """
+
+    image: FloatArray
+    steps: tuple[int, ...]
+    others: tuple[FloatArray, ...]
+    shifts_xy: tuple[NDArray[np.float64], ...]
+
+    def overlaid(self, number: int) -> FloatArray:
+        """Return one of the others, translated so that its background lies over this frame's.
+
+        What it does not show is taken from this frame itself, in the brightness of the other: of
+        a place that was seen once nobody can say that it changed.
+
+        Args:
+            number: Which of the others.
+
+        Returns:
+            float32 (H, W).
+        """
+        other, shift_xy = self.others[number], self.shifts_xy[number]
+        if not shift_xy.any():
+            return other
+        height, width = self.image.shape
+        x, y = np.arange(width) - shift_xy[0], np.arange(height) - shift_xy[1]
+        is_covered = ((y >= 0) & (y <= height - 1))[:, None] & ((x >= 0) & (x <= width - 1))
+        moved = translate(other, shift_xy)
+        brighter = np.median(moved - self.image)
+        registered: FloatArray = np.where(is_covered, moved, self.image + brighter)
+        return registered
+
+
+class RegisteredStream:
+    """Set each frame of a stream beside others, as ``reference_steps`` has them.
+
+    Frames come out in order. The first ones wait for later frames; from ``steady_from`` on each
+    comes out as soon as it comes in. No more frames than that are kept. Bad pixels are replaced:
+    in a frame that comes out as it comes in those known before it, in one that waits those that
+    become known meanwhile, too.
+
+    Args:
+        lags: Frames from one to another, increasing.
+    """
+
+    def __init__(self, lags: Sequence[int]) -> None:
+        """Start without a frame."""
+        self._lags = tuple(lags)
+        self._frames: deque[tuple[Registrable, NDArray[np.float64]]] = deque()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._frames.clear()
+        self._bad_pixels = BadPixels()
+        # Of pairs of frames, measured while frames wait: both frames of a pair may ask for it.
+        self._shifts: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self._first = 0
+        self._next = 0
+
+    def push(self, frame: FloatArray) -> list[RegisteredFrame]:
+        """Take the next frame, float32 (H, W).
+
+        Returns:
+            The frames that have all their others now.
+
+        Raises:
+            ValueError: If the frame's size differs from the one before.
+        """
+        known = self._bad_pixels.indices
+        cleaned = self._bad_pixels.push(frame)
+        position_xy = np.zeros(2)
+        if self._frames:
+            previous, previous_xy = self._frames[-1]
+            position_xy = previous_xy + background_shift(previous, cleaned)
+        self._frames.append((cleaned, position_xy))
+        if self._next < self._last:
+            self._clean(np.setdiff1d(self._bad_pixels.indices, known))
+        found = []
+        while self._next + _wait(self._next, self._lags) <= self._last:
+            found.append(self._decide())
+        if self._next > self._last:
+            self._shifts.clear()
+        return found
+
+    def flush(self) -> list[RegisteredFrame]:
+        """Return the frames that still wait, beside what there is, and forget all."""
+        found = []
+        while self._next <= self._last:
+            found.append(self._decide())
+        self.reset()
+        return found
+
+    def _clean(self, indices: IntArray) -> None:
+        """Replace pixels, found to be bad while frames wait, in all that are kept.
+
+        Else they would seem to appear with the first frame, and to vanish when they are known.
+        """
+        if not len(indices):
+            return
+        for at, (frame, position_xy) in enumerate(self._frames):
+            # What is computed of a frame for its registration is without single pixels already.
+            cleaned = replace(frame, image=replace_pixels(frame.image, indices))
+            self._frames[at] = (cleaned, position_xy)
+
+    @property
+    def _last(self) -> int:
+        """Index of the newest frame, counted from the start of the sequence; -1 before any."""
+        return self._first + len(self._frames) - 1
+
+    def _decide(self) -> RegisteredFrame:
+        """Set the next frame beside others, and forget what no later one needs."""
+        index = self._next
+        steps = reference_steps(index, self._last, self._lags)
+        # In a sequence of few frames one may stand for several.
+        shifts_xy = {step: self._shift(index + step, index) for step in set(steps)}
+        found = RegisteredFrame(
+            image=self._frames[index - self._first][0].image,
+            steps=tuple(steps),
+            others=tuple(self._frames[index + step - self._first][0].image for step in steps),
+            shifts_xy=tuple(shifts_xy[step] for step in steps),
+        )
+        self._next += 1
+        while self._first < self._next - self._lags[-1]:
+            self._frames.popleft()
+            self._first += 1
+        return found
+
+    def _shift(self, one: int, other: int) -> NDArray[np.float64]:
+        """Return the displacement of the background from one frame to another, (2,) pixels."""
+        if one > other:
+            return -self._shift(other, one)
+        if (one, other) not in self._shifts:
+            before, before_xy = self._frames[one - self._first]
+            after, after_xy = self._frames[other - self._first]
+            self._shifts[one, other] = background_shift(
+                before, after, guess_xy=after_xy - before_xy
+            )
+        return self._shifts[one, other]
+
+
+def reference_steps(index: int, last: int, lags: Sequence[int]) -> list[int]:
+    """Return which frames stand beside a frame.
+
+    Those ``lags`` before it; for those that would lie before the sequence, as many after it, by
+    the shortest lags; and where that is beyond the end, too, the farthest frames that there are,
+    so that none stands for several while there are others.
+
+    Args:
+        index: The frame, counted from the start of the sequence.
+        last: The last frame of the sequence, or the newest.
+        lags: Frames from one to another, increasing.
+
+    Returns:
+        For each lag, how many frames it lies after the frame; negative: before.
+
+    Example:
+        >>> reference_steps(30, 99, (4, 8, 12))
+        [-4, -8, -12]
+        >>> reference_steps(5, 99, (4, 8, 12))
+        [-4, 4, 8]
+        >>> reference_steps(5, 11, (4, 8, 12))
+        [-4, 4, 6]
+    """
+    chosen = [-lag for lag in lags if lag <= index]
+    chosen += [lag for lag in lags[: len(lags) - len(chosen)] if index + lag <= last]
+    if len(chosen) < len(lags):
+        others = set(range(-index, last - index + 1)) - {0, *chosen}
+        chosen += sorted(others, key=lambda step: (-abs(step), step))
+    # A sequence may have fewer other frames than lags, or none.
+    repeated = itertools.cycle(chosen or [0])
+    return list(itertools.islice(repeated, len(lags)))
+
+
+def steady_from(lags: Sequence[int]) -> int:
+    """Return the first frame before which none waits for it or a later one.
+
+    Example:
+        >>> steady_from((4, 8, 12, 16, 20))
+        24
+    """
+    return 1 + max(index + _wait(index, lags) for index in range(lags[-1]))
+
+
+def _wait(index: int, lags: Sequence[int]) -> int:
+    """Return how many later frames a frame needs."""
+    num_missing = sum(lag > index for lag in lags)
+    return lags[num_missing - 1] if num_missing else 0

@@ -1,0 +1,1 @@
+"""Tables, charts and pages of a report, and the comparison of runs."""

@@ -1,0 +1,134 @@
+"""Tests of frames beside others of their stream: which, when, and where the background lies."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from stdet.registration.estimation import translate
+from stdet.registration.registered_stream import RegisteredStream, reference_steps
+
+LAGS = (4, 8, 12, 16, 20)
+
+
+def numbered(count, hw=(8, 8)):
+    """Return frames that hold their number."""
+    return [np.full(hw, index / 100, np.float32) for index in range(count)]
+
+
+def run(frames, lags=LAGS):
+    stream = RegisteredStream(lags)
+    return [found for frame in frames for found in stream.push(frame)] + stream.flush()
+
+
+@pytest.mark.parametrize(
+    ("index", "last", "expected"),
+    [
+        (20, 20, [-4, -8, -12, -16, -20]),
+        (19, 99, [-4, -8, -12, -16, 4]),
+        (4, 99, [-4, 4, 8, 12, 16]),
+        (3, 99, [4, 8, 12, 16, 20]),
+        (0, 99, [4, 8, 12, 16, 20]),
+        # Too short: the farthest there are.
+        (0, 9, [4, 8, 9, 7, 6]),
+        (9, 9, [-4, -8, -9, -7, -6]),
+        (5, 9, [-4, 4, -5, -3, 3]),
+        (12, 19, [-4, -8, -12, 4, -11]),
+        # Still fewer: one stands for several.
+        (1, 3, [2, -1, 1, 2, -1]),
+        (1, 1, [-1, -1, -1, -1, -1]),
+        (0, 0, [0, 0, 0, 0, 0]),
+    ],
+)
+def test_others_are_those_before_and_at_the_start_those_after(index, last, expected):
+    assert reference_steps(index, last, LAGS) == expected
+
+
+@given(st.integers(1, 60), st.integers(0, 59))
+def test_others_lie_in_the_sequence_and_are_no_nearer_than_they_must_be(num_frames, index):
+    index %= num_frames
+    steps = reference_steps(index, num_frames - 1, LAGS)
+    assert len(steps) == len(LAGS)
+    assert all(0 <= index + step < num_frames for step in steps)
+    assert len(set(steps)) == min(len(LAGS), max(num_frames - 1, 1))
+    assert (0 in steps) == (num_frames == 1)
+    if num_frames > 24:
+        assert min(abs(step) for step in steps) == LAGS[0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 19, 21, 24, 50])
+def test_every_frame_comes_out_once_in_order_beside_the_right_others(count):
+    frames = numbered(count)
+    found = run(frames)
+    assert len(found) == count
+    for index, one in enumerate(found):
+        assert one.image is frames[index]
+        assert list(one.steps) == reference_steps(index, count - 1, LAGS)
+        assert all(
+            other is frames[index + step]
+            for other, step in zip(one.others, one.steps, strict=True)
+        )
+
+
+def test_first_frames_wait_and_later_ones_do_not():
+    stream = RegisteredStream(LAGS)
+    counts = [len(stream.push(frame)) for frame in numbered(30)]
+    assert counts == [0] * 20 + [1, 1, 1, 21] + [1] * 6
+    assert stream.flush() == []
+
+
+def test_no_more_frames_are_kept_than_are_needed():
+    stream = RegisteredStream(LAGS)
+    held = []
+    for frame in numbered(80):
+        stream.push(frame)
+        held.append(len(stream._frames))
+    assert max(held) <= 23
+    assert held[-1] == 20
+
+
+def test_flush_begins_a_new_sequence():
+    stream = RegisteredStream((1, 2))
+    first = [f for frame in numbered(3) for f in stream.push(frame)] + stream.flush()
+    again = [f for frame in numbered(3) for f in stream.push(frame)] + stream.flush()
+    assert [f.steps for f in first] == [f.steps for f in again] == [(1, 2), (-1, 1), (-1, -2)]
+
+
+def test_size_may_change_after_reset_only():
+    stream = RegisteredStream((1,))
+    stream.push(np.zeros((8, 8), np.float32))
+    with pytest.raises(ValueError, match="the one before"):
+        stream.push(np.zeros((8, 9), np.float32))
+    stream.reset()
+    assert stream.push(np.zeros((8, 9), np.float32)) == []
+
+
+def test_displacements_and_overlaid_frames_are_right_in_both_directions():
+    scene = gaussian_filter(np.random.default_rng(0).random((120, 140)), 1.5)
+    scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
+    step_xy = np.array([-1.3, -0.4])
+    frames = [translate(scene, step_xy * at)[20:84, 20:100].copy() for at in range(12)]
+    for found in run(frames, lags=(2, 4)):
+        for number, (step, shift_xy) in enumerate(zip(found.steps, found.shifts_xy, strict=True)):
+            np.testing.assert_allclose(shift_xy, -step * step_xy, atol=0.15)
+            error = np.abs(found.overlaid(number) - found.image)
+            assert error.max() < 0.05
+            # Beside what the other does not show, nothing is as far off as without registration.
+            assert error.mean() < 0.2 * np.abs(found.others[number] - found.image).mean()
+
+
+def test_bad_pixel_found_while_frames_wait_is_replaced_in_all_of_them():
+    scene = gaussian_filter(np.random.default_rng(0).random((120, 200)), 1.5)
+    scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
+    frames = []
+    for at in range(40):
+        # At rest until frame 5; then two pixels per frame.
+        moved = 20 + 2 * max(at - 5, 0)
+        frame = scene[20:84, moved : moved + 80].copy()
+        frame[30, 40] = 1.0
+        frames.append(frame)
+    for found in run(frames):
+        assert found.image[30, 40] < 0.9
+        assert all(other[30, 40] < 0.9 for other in found.others)
+    assert frames[0][30, 40] == 1.0
