@@ -34,7 +34,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # Before torch: forked processes share no t
 
 from fuzzing.case import Case, change_case, draw_case
 from fuzzing.confinement import can_confine
-from fuzzing.doors import Door, make_doors
+from fuzzing.entry_points import EntryPoint, make_entries
 from fuzzing.process import CaseProcess, end_interpreter, forget_parent, redirect
 from fuzzing.seeds import make_seeds
 from fuzzing.verdict import (
@@ -59,15 +59,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="stdet-fuzz-") as name:
         root = Path(name)
         make_seeds(root / "seeds", _run_seed)
-        doors = make_doors(root / "seeds", root / "doors")
+        entries = make_entries(root / "seeds", root / "entries")
         gc.collect()
         gc.freeze()
         if args.case is not None:
-            return _show(root, draw_case(doors, args.seed, args.case), args.keep)
-        unhealthy = _check_seeds(root, [door for door in doors if _is_wanted(door, args)])
+            return _show(root, draw_case(entries, args.seed, args.case), args.keep)
+        unhealthy = _check_seeds(root, [entry for entry in entries if _is_wanted(entry, args)])
         if unhealthy or args.seeds_only:
             return 1 if unhealthy else 0
-        return _fuzz(root, doors, args)
+        return _fuzz(root, entries, args)
 
 
 def _parse() -> argparse.Namespace:
@@ -77,7 +77,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="fixes the cases (1)")
     parser.add_argument("--jobs", type=int, default=1, help="cases at the same time (1)")
     parser.add_argument("--case", type=int, help="run this case alone and print all of it")
-    parser.add_argument("--only", help="doors whose names begin so, such as track/png,synth")
+    parser.add_argument(
+        "--only", help="entry points whose names begin so, such as track/png,synth"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the inputs of failures")
     parser.add_argument("--json", type=Path, help="file for the results")
     parser.add_argument("--seeds-only", action="store_true", help="run the unchanged seeds alone")
@@ -124,25 +126,25 @@ def _run_seed(argv: Sequence[str], folder: Path) -> None:
 
 
 def _start(root: Path, case: Case, *, is_changed: bool = True) -> CaseProcess:
-    healthy = partial(_unchanged, case.door)
+    healthy = partial(_unchanged, case.entry)
     return CaseProcess(
         root / f"case{case.number}",
-        seed=case.door.folder,
+        seed=case.entry.folder,
         prepare=partial(change_case, case) if is_changed else healthy,
-        limit_s=case.door.limit_s,
+        limit_s=case.entry.limit_s,
         encoding=case.stdout_encoding,
     )
 
 
-def _unchanged(door: Door) -> tuple[list[str], list[str]]:
-    return list(door.argv), []
+def _unchanged(entry: EntryPoint) -> tuple[list[str], list[str]]:
+    return list(entry.argv), []
 
 
-def _check_seeds(root: Path, doors: Sequence[Door]) -> int:
-    """Run every door unchanged and return how many do not end well: they would test nothing."""
+def _check_seeds(root: Path, entries: Sequence[EntryPoint]) -> int:
+    """Run every entry point unchanged and return how many end badly: they would test nothing."""
     bad = 0
-    for number, door in enumerate(doors):
-        process = _start(root, Case(number, door, "utf-8", ""), is_changed=False)
+    for number, entry in enumerate(entries):
+        process = _start(root, Case(number, entry, "utf-8", ""), is_changed=False)
         while not process.poll():
             time.sleep(POLL_S)
         verdict = judge(process.ended)
@@ -150,7 +152,7 @@ def _check_seeds(root: Path, doors: Sequence[Door]) -> int:
         if verdict.kind != "done":
             bad += 1
             err = process.ended.err.decode("utf-8", "replace")
-            print(f"fuzz: the seed of {door.name} ends as {verdict}:\n{err}", file=sys.stderr)
+            print(f"fuzz: the seed of {entry.name} ends as {verdict}:\n{err}", file=sys.stderr)
     return bad
 
 
@@ -160,7 +162,9 @@ def _show(root: Path, case: Case, keep: Path | None) -> int:
     while not process.poll():
         time.sleep(POLL_S)
     ended, verdict = process.ended, judge(process.ended)
-    print(f"door     {case.door.name}\nchanged  {'; '.join(ended.notes)}\nargv     {ended.argv!a}")
+    print(
+        f"entry     {case.entry.name}\nchanged  {'; '.join(ended.notes)}\nargv     {ended.argv!a}"
+    )
     print(f"verdict  {verdict.kind} {verdict.group}\ndetail   {verdict.detail}")
     print(f"code     {ended.code}, signal {ended.signal}, {ended.seconds:.1f} s, ", end="")
     print(f"{ended.peak_bytes >> 20} MB\n--- stdout\n{ended.out.decode('utf-8', 'replace')}")
@@ -170,25 +174,25 @@ def _show(root: Path, case: Case, keep: Path | None) -> int:
     return int(verdict.kind in FAILURES)
 
 
-def _fuzz(root: Path, doors: Sequence[Door], args: argparse.Namespace) -> int:
+def _fuzz(root: Path, entries: Sequence[EntryPoint], args: argparse.Namespace) -> int:
     """Run many cases, print tables and return the exit code."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     findings: list[Finding] = []
     noises: list[Finding] = []
     slowest: list[tuple[float, int, str]] = []
     started = time.monotonic()
-    for case, process in _run_all(root, doors, args):
+    for case, process in _run_all(root, entries, args):
         ended, verdict = process.ended, judge(process.ended)
-        counts[case.door.name][verdict.kind] += 1
+        counts[case.entry.name][verdict.kind] += 1
         if verdict.kind in FAILURES:
-            findings.append(Finding(case.number, case.door.name, verdict))
-            where = f"case {case.number}, {case.door.name}"
+            findings.append(Finding(case.number, case.entry.name, verdict))
+            where = f"case {case.number}, {case.entry.name}"
             print(f"{where}: {verdict.kind}: {verdict.group}", file=sys.stderr, flush=True)
             if args.keep is not None:
                 _keep(args.keep, process, case)
         elif verdict.kind == "noise":
-            noises.append(Finding(case.number, case.door.name, verdict))
-        slowest = sorted([*slowest, (ended.seconds, case.number, case.door.name)])[-5:]
+            noises.append(Finding(case.number, case.entry.name, verdict))
+        slowest = sorted([*slowest, (ended.seconds, case.number, case.entry.name)])[-5:]
         process.remove()
         _say_progress(sum(row.total() for row in counts.values()), args.cases, len(findings))
     seconds = time.monotonic() - started
@@ -207,11 +211,11 @@ def _fuzz(root: Path, doors: Sequence[Door], args: argparse.Namespace) -> int:
 
 
 def _run_all(
-    root: Path, doors: Sequence[Door], args: argparse.Namespace
+    root: Path, entries: Sequence[EntryPoint], args: argparse.Namespace
 ) -> Iterator[tuple[Case, CaseProcess]]:
     """Yield every case when it has ended, ``args.jobs`` running at the same time."""
-    drawn = (draw_case(doors, args.seed, number) for number in itertools.count(args.first))
-    cases = itertools.islice((c for c in drawn if _is_wanted(c.door, args)), args.cases)
+    drawn = (draw_case(entries, args.seed, number) for number in itertools.count(args.first))
+    cases = itertools.islice((c for c in drawn if _is_wanted(c.entry, args)), args.cases)
     running: list[tuple[Case, CaseProcess]] = []
     while True:
         while len(running) < args.jobs and (case := next(cases, None)) is not None:
@@ -225,8 +229,8 @@ def _run_all(
             time.sleep(POLL_S)
 
 
-def _is_wanted(door: Door, args: argparse.Namespace) -> bool:
-    return not args.only or door.name.startswith(tuple(args.only.split(",")))
+def _is_wanted(entry: EntryPoint, args: argparse.Namespace) -> bool:
+    return not args.only or entry.name.startswith(tuple(args.only.split(",")))
 
 
 def _say_progress(done: int, total: int, num_failures: int) -> None:
@@ -261,7 +265,7 @@ def _write_json(
         "jobs": args.jobs,
         "seconds": round(seconds, 1),
         "machine": machine | {"python": platform.python_version()},
-        "verdicts": {door: dict(row) for door, row in sorted(counts.items())},
+        "verdicts": {entry: dict(row) for entry, row in sorted(counts.items())},
         "failures": [
             {
                 "kind": group[0].verdict.kind,

@@ -4,8 +4,8 @@ Continuous pixels: (0, 0) is the top-left corner of the top-left pixel; the pixe
 row i covers [j, j + 1) x [i, i + 1) and has its centre at (j + 0.5, i + 0.5); the whole frame is
 (0, 0, W, H). Boxes are ``xyxy`` float32 with x1 < x2 and y1 < y2; width = x2 - x1, never + 1. A
 one-pixel target is (j, i, j + 1, i + 1). Sizes are (height, width) and named ``*_hw``; points are
-(x, y) and named ``*_xy``. ``frame_index`` counts from 0. Readers convert other conventions at the
-door (``data/formats``); nothing inside the house sees them.
+(x, y) and named ``*_xy``. ``frame_index`` counts from 0. Readers in
+``formats`` convert other conventions; no other package sees them.
 
 The NumPy functions here serve tracking, evaluation and the readers; the torch side uses
 ``torchvision.ops``.

@@ -1,11 +1,11 @@
-"""The typed values that cross the doors between rooms.
+"""The typed values that packages hand to one another.
 
 Truth and prediction share one row form so that evaluation compares like with like. Coordinates
 and boxes are stated once, in ``boxes.py``. Tensor letters: B batch, W window length in frames,
 T frames fused for one key frame, K key frames per window, C channels, H W size, N targets.
 
-This module names torch types without importing torch, so that the NumPy rooms (tracking,
-evaluation) and ``stdet --help`` stay free of it.
+This module names torch types without importing torch, so that the NumPy packages (tracking,
+metrics) and ``stdet --help`` stay free of it.
 """
 
 from __future__ import annotations

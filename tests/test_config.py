@@ -175,7 +175,7 @@ def test_values_that_do_not_go_together_are_refused(refusal, text, message):
         ("train: {epochs: 3, epochs: 4}", "key 'epochs' occurs a second time in line 1"),
         ("\x00", "not valid YAML"),
         ("include: other.yaml", "include is 'other.yaml'; expected a list of file names"),
-        ("model: &a {backbone: *a}", "the alias in line 1 stands within its own anchor"),
+        ("model: &a {backbone: *a}", "the alias in line 1 refers to an anchor that holds it"),
     ],
 )
 def test_what_is_no_yaml_of_sections_is_refused_in_one_line(refusal, tmp_path, text, message):

@@ -1,4 +1,4 @@
-"""One case: a door, and what is changed before its command runs; fixed by seed and number."""
+"""One case: an entry point and what is changed before it runs, fixed by seed and number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 from fuzzing.argument_changes import change_arguments
 from fuzzing.byte_changes import change_bytes
-from fuzzing.doors import Door
+from fuzzing.entry_points import EntryPoint
 from fuzzing.odd_values import BOMB_MARK, to_text
 from fuzzing.place_changes import change_place
 from fuzzing.text_changes import change_text
@@ -28,63 +28,63 @@ class Case:
 
     Attributes:
         number: Of the case.
-        door: Its door.
+        entry: What it runs.
         stdout_encoding: What stdout can write; other characters are an error there.
         rng_seed: Seed of the changes.
     """
 
     number: int
-    door: Door
+    entry: EntryPoint
     stdout_encoding: str
     rng_seed: str
 
 
-def draw_case(doors: Sequence[Door], seed: int, number: int) -> Case:
-    """Draw the door of a case.
+def draw_case(entries: Sequence[EntryPoint], seed: int, number: int) -> Case:
+    """Draw the entry point of a case.
 
-    Every door draws a number of its own and the largest wins, so that a new door changes no case
+    Every entry point draws a number and the largest wins, so that a new one changes no case
     but those that it takes.
     """
-    names = {door.name: f"{seed}/{number}/{door.name}" for door in doors}
-    door = max(doors, key=lambda d: random.Random(names[d.name]).random() ** (1 / d.weight))
+    names = {entry.name: f"{seed}/{number}/{entry.name}" for entry in entries}
+    entry = max(entries, key=lambda d: random.Random(names[d.name]).random() ** (1 / d.weight))
     encoding = "ascii" if random.Random(f"{seed}/{number}").random() < 0.1 else "utf-8"
-    return Case(number, door, encoding, f"changes {names[door.name]}")
+    return Case(number, entry, encoding, f"changes {names[entry.name]}")
 
 
 def change_case(case: Case) -> tuple[list[str], list[str]]:
-    """Change the working directory, a copy of the door's folder.
+    """Change the working directory, a copy of the folder of the entry point.
 
     Returns:
         The arguments, and what was done.
     """
     rng = random.Random(case.rng_seed)
-    argv = list(case.door.argv)
+    argv = list(case.entry.argv)
     notes = []
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         family = rng.random()
         if family < 0.15:
             argv, note = change_arguments(rng, argv)
         else:
-            path = _target(rng, case.door)
+            path = _target(rng, case.entry)
             if path is None:
                 continue
             if family < 0.27 or not path.is_file() or path.stat().st_size == 0:
                 argv, note = change_place(rng, path, argv)
             else:
-                data, note = _change_content(rng, path, takes_time=_trains(case.door))
+                data, note = _change_content(rng, path, takes_time=_trains(case.entry))
                 path.write_bytes(data)
                 note = f"{path}: {note}"
         notes.append(note)
     return argv, notes
 
 
-def _trains(door: Door) -> bool:
-    return door.argv[0] in ("train", "ablate", "synth")
+def _trains(entry: EntryPoint) -> bool:
+    return entry.argv[0] in ("train", "ablate", "synth")
 
 
-def _target(rng: random.Random, door: Door) -> Path | None:
+def _target(rng: random.Random, entry: EntryPoint) -> Path | None:
     """Draw a file or folder to change; None where an earlier change took them all away."""
-    pattern = rng.choice(door.targets)
+    pattern = rng.choice(entry.targets)
     found = sorted(Path().glob(pattern))
     return rng.choice(found) if found else None
 

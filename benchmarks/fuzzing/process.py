@@ -81,7 +81,7 @@ class CaseProcess:
 
     Args:
         folder: Of the case; gets `work`, a copy of ``seed``, and `tmp`.
-        seed: Folder of the door.
+        seed: Folder of the entry point.
         prepare: Changes the working directory.
         limit_s: Processor time.
         encoding: Of standard output.

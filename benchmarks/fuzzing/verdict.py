@@ -93,17 +93,17 @@ class Finding:
     """A failed case."""
 
     number: int
-    door: str
+    entry: str
     verdict: Verdict
 
 
 def render_table(counts: dict[str, Counter[str]]) -> str:
-    """Return the verdicts by door as text."""
+    """Return the verdicts by entry point as text."""
     total: Counter[str] = Counter()
     for row in counts.values():
         total += row
     kinds = [kind for kind in VERDICTS if total[kind] or kind in ("foreign", "hang", "memory")]
-    lines = [f"{'door':<24}{'cases':>8}" + "".join(f"{kind:>10}" for kind in kinds)]
+    lines = [f"{'entry':<24}{'cases':>8}" + "".join(f"{kind:>10}" for kind in kinds)]
     for name, row in [*sorted(counts.items()), ("all", total)]:
         cells = "".join(f"{row[kind] or '-':>10}" for kind in kinds)
         lines.append(f"{name:<24}{sum(row.values()):>8}{cells}")
@@ -123,10 +123,10 @@ def render_groups(groups: Sequence[Sequence[Finding]], seed: int) -> str:
     blocks = []
     for group in groups:
         first = group[0]
-        doors = ", ".join(sorted({finding.door for finding in group}))
+        entries = ", ".join(sorted({finding.entry for finding in group}))
         blocks.append(
             f"{len(group):>4} x {first.verdict.kind}: {first.verdict.group}\n"
             f"       {first.verdict.detail}\n"
-            f"       in {doors}; python benchmarks/fuzz.py --seed {seed} --case {first.number}"
+            f"       in {entries}; python benchmarks/fuzz.py --seed {seed} --case {first.number}"
         )
     return "\n".join(blocks)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stdet.dataset_check.splits import Split
-from stdet.files.atomic_file import PartFile
+from stdet.files.atomic_file import AtomicFile
 
 TITLES = {
     "leak_images": "LEAK: frames with the same pixels in two splits",
@@ -161,7 +161,7 @@ def write_check(path: Path, report: CheckReport) -> None:
     Raises:
         DataError: If the file cannot be written.
     """
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
 
 

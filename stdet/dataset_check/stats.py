@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stdet.boxes import centres_xy, xyxy_to_xywh
 from stdet.dataset_check.splits import LINK_GATE_PX, Split, load_split
-from stdet.files.atomic_file import PartFile
+from stdet.files.atomic_file import AtomicFile
 from stdet.formats.label_files import find_label_files
 from stdet.metrics.counts import without_nan
 from stdet.types import SequenceAnnotation
@@ -134,7 +134,7 @@ def write_statistics(path: Path, statistics: DatasetStatistics) -> None:
         DataError: If the file cannot be written.
     """
     content = without_nan({"bin_edges_px": BIN_EDGES_PX, **dataclasses.asdict(statistics)})
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(json.dumps(content, indent=2) + "\n")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from stdet.config import EvaluationConfig
 from stdet.errors import DataError
-from stdet.files.atomic_file import PartFile
+from stdet.files.atomic_file import AtomicFile
 from stdet.metrics.bootstrap import Bootstrap, bootstrap
 from stdet.metrics.counts import without_nan
 from stdet.metrics.detection.average_precision import average_precision
@@ -202,7 +202,7 @@ def write_report(path: Path, report: _Reportable) -> None:
     Raises:
         DataError: If the file cannot be written.
     """
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(json.dumps(report.to_dict(), indent=2) + "\n")
 
 

@@ -25,7 +25,7 @@ from stdet.processes.interrupts import uninterrupted
 _DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
-class PartFile:
+class AtomicFile:
     """A text file that is whole after every ``write``, and takes its name at the end of the block.
 
     A block that ends by an error leaves an earlier file of the name as it was, and nothing else,

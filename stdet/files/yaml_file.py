@@ -23,7 +23,7 @@ from stdet.files.regular_file import require_regular_file
 MAX_BYTES = 1_000_000
 """Size of a file."""
 MAX_VALUES = 20_000
-"""Keys, values and list items, those behind an alias counted wherever it stands."""
+"""Keys, values and list items, those behind an alias counted wherever it occurs."""
 MAX_DEPTH = 32
 """Sections within sections."""
 _MAX_DIGITS = 64
@@ -59,7 +59,7 @@ class _Loader(yaml.SafeLoader):
         self._sizes: dict[int, int] = {}
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a node, and count what stands in it; aliases count as what they stand for."""
+        """Compose a node, and count its values; an alias counts as what it refers to."""
         before = self._num_values
         line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
         is_alias = self.check_event(yaml.AliasEvent)
@@ -69,7 +69,7 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         if is_alias and id(node) not in self._sizes:
-            raise yaml.YAMLError(f"the alias in line {line} stands within its own anchor")
+            raise yaml.YAMLError(f"the alias in line {line} refers to an anchor that holds it")
         self._num_values += self._sizes[id(node)] if is_alias else 1
         if self._num_values > MAX_VALUES:
             raise yaml.YAMLError(f"more than {MAX_VALUES:,} values up to line {line}")

@@ -30,7 +30,7 @@ from typing import Self
 import numpy as np
 
 from stdet.errors import DataError
-from stdet.files.atomic_file import PartFile
+from stdet.files.atomic_file import AtomicFile
 from stdet.formats.mot_rows import MAX_FRAMES, MotRows, read_rows, row_starts
 from stdet.types import UNKNOWN_TRACK_ID, FloatArray, IntArray, SequenceAnnotation, Tracks
 
@@ -38,8 +38,8 @@ from stdet.types import UNKNOWN_TRACK_ID, FloatArray, IntArray, SequenceAnnotati
 class MotWriter:
     """Write tracks as they come; the file appears under its name when the block ends.
 
-    It is a ``PartFile``: after every ``write`` it holds whole lines, also on a full disk. A block
-    that ends by an error leaves nothing, unless ``commit`` was called.
+    It is an ``AtomicFile``: after every ``write`` it holds whole lines, also on a full disk. A
+    block that ends by an error leaves nothing, unless ``commit`` was called.
 
     Args:
         path: Text file to write; replaced where it exists.
@@ -51,7 +51,7 @@ class MotWriter:
 
     def __init__(self, path: Path) -> None:
         """Remember the path; nothing is opened yet."""
-        self._file = PartFile(path)
+        self._file = AtomicFile(path)
         self._last_frame_index = self._index_before = -1
 
     def __enter__(self) -> Self:
@@ -115,7 +115,7 @@ def write_tracks(path: Path, tracks: Tracks) -> None:
         ValueError: If a box has no area.
     """
     text = _track_lines(tracks)
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(text)
 
 
@@ -138,7 +138,7 @@ def write_annotation(path: Path, annotation: SequenceAnnotation) -> None:
     text = "".join(
         f"{start},{int(not is_ignored)},{class_id + 1},1\n" for start, is_ignored, class_id in rows
     )
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(text)
 
 

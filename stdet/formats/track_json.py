@@ -35,7 +35,7 @@ from typing import Any, Self
 import numpy as np
 
 from stdet.errors import DataError, reason_of, shown
-from stdet.files.atomic_file import PartFile
+from stdet.files.atomic_file import AtomicFile
 from stdet.files.regular_file import require_regular_file
 from stdet.files.text_file import read_json
 from stdet.formats.image_labels import coordinates
@@ -57,7 +57,7 @@ class TrackJsonWriter:
     ``finish`` and ``commit`` were called.
 
     Args:
-        path: Final name; written beside and renamed (``PartFile``).
+        path: Final name; written beside and renamed (``AtomicFile``).
         header: Values of the first keys.
 
     Attributes:
@@ -71,7 +71,7 @@ class TrackJsonWriter:
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         """Remember what to write; nothing is opened yet."""
-        self._file = PartFile(path)
+        self._file = AtomicFile(path)
         self._header = json.dumps({"format": FORMAT, **header})[:-1] + ', "frames": ['
         self.num_frames = 0
         self._num_missing = 0

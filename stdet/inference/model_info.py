@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from stdet.config import Down, Join, ModelConfig
-from stdet.files.atomic_file import PartFile
+from stdet.files.atomic_file import AtomicFile
 from stdet.models.profile import (
     PROBE_SIDE,
     DetectorProfile,
@@ -141,7 +141,7 @@ def write_info(path: Path, info: ModelInfo) -> None:
         for name, profile in profiles.items()
     }
     content["gils"] = {name: dataclasses.asdict(cost) for name, cost in info.shortcuts.items()}
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(json.dumps(content, indent=2) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""YOLOX decoupled head on one level: raw logits and offsets; decoding lives in postprocess.py."""
+"""YOLOX decoupled head on one level: raw logits and offsets; postprocess.py decodes them."""
 
 from __future__ import annotations
 

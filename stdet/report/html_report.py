@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stdet.config import EvaluationConfig
 from stdet.evaluation.report import Report
-from stdet.files.atomic_file import PartFile, explain_os_errors
+from stdet.files.atomic_file import AtomicFile, explain_os_errors
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.error_events import ErrorEvents, find_errors, match_frame, worst_frames
 from stdet.report.frame_crops import CROP_PX, crop_figure
@@ -93,7 +93,7 @@ def write_html_report(
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
     page = _page(title, material)
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(page.encode("ascii", "xmlcharrefreplace").decode("ascii"))
     return path
 

@@ -1,4 +1,4 @@
-"""What tracks know beside their motion, as one row per track."""
+"""What tracks keep besides their motion, as one row per track."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class Tracker:
         self._keep(records.num_misses <= allowed_misses)
 
     def _record(self, hits: Assignment, detections: Detections) -> None:
-        """Take over what the detections say beside their centres."""
+        """Store what detections say besides their centres."""
         records, rows, found = self._records, hits.track_rows, hits.detection_rows
         growth = _sizes_wh(detections)[found] - records.sizes_wh[rows]
         records.sizes_wh[rows] += self._config.size_smoothing * growth

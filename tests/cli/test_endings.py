@@ -13,7 +13,7 @@ import av
 import pytest
 
 from stdet.errors import DataError
-from stdet.files import atomic_file as part_file
+from stdet.files import atomic_file
 from stdet.files.atomic_file import find_leftovers
 from stdet.files.locks import lock_output
 from stdet.formats.track_json import read_extent
@@ -167,7 +167,7 @@ def test_complete_run_replaces_all_and_leaves_nothing_else(track, out, contents,
 @pytest.mark.parametrize("suffix", ["mot.txt", "json"])
 def test_full_disk_keeps_the_frames_so_far(track, out, contents, monkeypatch, whole, suffix):
     calls = []
-    put = part_file.PartFile._put
+    put = atomic_file.AtomicFile._put
 
     def fill(file, *arguments):
         if file.path.name.endswith(suffix):
@@ -176,7 +176,7 @@ def test_full_disk_keeps_the_frames_so_far(track, out, contents, monkeypatch, wh
                 raise DataError(f"{file.path}: disk full; free some space and run again.")
         put(file, *arguments)
 
-    monkeypatch.setattr(part_file.PartFile, "_put", fill)
+    monkeypatch.setattr(atomic_file.AtomicFile, "_put", fill)
     outcome = track("--no-video")
     assert (outcome.code, outcome.out) == (3, "")
     wanted = rf"clip\.{suffix}: disk full; free some space and run again\. Kept (\d) frames in "
@@ -211,14 +211,14 @@ def test_video_that_fails_leaves_the_other_outputs_whole(
 @pytest.mark.parametrize("suffix", ["mot.txt", "json"])
 def test_video_makes_room_for_the_other_outputs(track, out, contents, monkeypatch, whole, suffix):
     """On a full disk the small files come before the large one."""
-    put = part_file.PartFile._put
+    put = atomic_file.AtomicFile._put
 
     def fill(file, *arguments):
         if find_leftovers(out, "clip.mp4") and file.path.name.endswith(suffix):
             raise DataError(f"{file.path}: disk full; free some space and run again.")
         put(file, *arguments)
 
-    monkeypatch.setattr(part_file.PartFile, "_put", fill)
+    monkeypatch.setattr(atomic_file.AtomicFile, "_put", fill)
     outcome = track()
     assert outcome.code == 3
     assert "There is no annotated video of this run." in outcome.err[-1]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stdet.errors import ConfigError, DataError, IncompleteInputError
-from stdet.files import atomic_file as part_file
-from stdet.files.atomic_file import PartFile, explain_os_errors, find_leftovers, write_whole
+from stdet.files import atomic_file
+from stdet.files.atomic_file import AtomicFile, explain_os_errors, find_leftovers, write_whole
 
 PART_NAME = re.compile(r"a\.txt\.[0-9a-f]{8}\.part")
 ERRORS = [DataError("no"), ConfigError("no"), IncompleteInputError("ended"), OSError("gone")]
@@ -27,7 +27,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def test_file_has_its_name_only_when_the_block_ends(path):
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write("one\n")
         assert path.read_text() == "earlier\n"
         (part,) = find_leftovers(path.parent)
@@ -40,7 +40,7 @@ def test_file_has_its_name_only_when_the_block_ends(path):
 
 @pytest.mark.parametrize("error", [*ERRORS, KeyboardInterrupt(), RuntimeError("a bug")])
 def test_block_that_fails_leaves_the_earlier_file_and_nothing_else(path, error):
-    with pytest.raises(type(error)), PartFile(path) as file:  # noqa: PT012
+    with pytest.raises(type(error)), AtomicFile(path) as file:  # noqa: PT012
         file.write("some\n")
         raise error
     assert path.read_text() == "earlier\n"
@@ -48,7 +48,7 @@ def test_block_that_fails_leaves_the_earlier_file_and_nothing_else(path, error):
 
 
 def test_what_was_committed_stays_whatever_follows(path):
-    with pytest.raises(KeyboardInterrupt), PartFile(path) as file:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), AtomicFile(path) as file:  # noqa: PT012
         file.write("some\n")
         file.commit(path.with_name("b.txt"))
         raise KeyboardInterrupt
@@ -66,7 +66,7 @@ def test_file_is_whole_after_every_write(tmp_path_factory, writes):
     """Each text follows those before it, and the last ending follows them all."""
     path = tmp_path_factory.mktemp("part") / "a.txt"
     kept, last = "", ""
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         (part,) = find_leftovers(path.parent)
         for text, ending, is_undone in writes:
             file.write(text, ending=ending)
@@ -80,7 +80,7 @@ def test_file_is_whole_after_every_write(tmp_path_factory, writes):
 
 
 def test_write_that_finds_the_disk_full_is_taken_back(path, room_left):
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write("one\n", ending="]")
         room_left(6)
         for _ in range(3):
@@ -94,9 +94,9 @@ def test_file_that_cannot_be_mended_keeps_its_temporary_name(path, monkeypatch):
     def fail(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write("one\n")
-        monkeypatch.setattr(part_file, "_write_at", fail)
+        monkeypatch.setattr(atomic_file, "_write_at", fail)
         with pytest.raises(DataError, match="Input/output error"):
             file.write("two\n")
         with pytest.raises(DataError, match=r"may be torn; it is left as .+\.part"):
@@ -106,7 +106,7 @@ def test_file_that_cannot_be_mended_keeps_its_temporary_name(path, monkeypatch):
 
 
 def test_two_writers_of_one_name_do_not_mix(path):
-    with PartFile(path) as one, PartFile(path) as other:
+    with AtomicFile(path) as one, AtomicFile(path) as other:
         for _ in range(3):
             one.write("one\n")
             other.write("other\n")
@@ -119,7 +119,7 @@ def test_nothing_that_lies_at_the_temporary_name_is_opened(path, monkeypatch, ma
     victim = path.with_name("victim")
     victim.write_text("mine")
     tokens = iter(["00000000", "00000000", "11111111"])
-    monkeypatch.setattr(part_file.secrets, "token_hex", lambda _: next(tokens))
+    monkeypatch.setattr(atomic_file.secrets, "token_hex", lambda _: next(tokens))
     make(path.with_name("a.txt.00000000.part"))
     write_whole(path, b"new")
     assert path.read_text() == "new"
@@ -141,7 +141,7 @@ def test_only_what_killed_runs_left_is_found(path):
 
 
 def test_writing_outside_the_block_is_a_wrong_call(path):
-    file = PartFile(path)
+    file = AtomicFile(path)
     with pytest.raises(ValueError, match="not open"):
         file.write("x")
     with file:
@@ -153,7 +153,7 @@ def test_writing_outside_the_block_is_a_wrong_call(path):
 
 def test_folder_in_place_of_the_file_is_a_data_error(tmp_path):
     (tmp_path / "a").mkdir()
-    with pytest.raises(DataError, match="cannot be written"), PartFile(tmp_path / "a"):
+    with pytest.raises(DataError, match="cannot be written"), AtomicFile(tmp_path / "a"):
         pass
     with pytest.raises(DataError, match="cannot be written"):
         write_whole(tmp_path / "a", b"x")
@@ -170,7 +170,7 @@ def test_folder_in_place_of_the_file_is_a_data_error(tmp_path):
     ],
 )
 def test_path_that_cannot_be_is_a_data_error(tmp_path, name, problem):
-    with pytest.raises(DataError, match=problem), PartFile(tmp_path / name):
+    with pytest.raises(DataError, match=problem), AtomicFile(tmp_path / name):
         pass
     with pytest.raises(DataError, match=problem):
         write_whole(tmp_path / name, b"x")

@@ -168,7 +168,7 @@ def test_wrong_value_is_under_the_name_of_its_origin(refusal, text, overrides, m
         ("train.seed=" + "9" * 5000, "a number of 5000 digits"),
         ("train.seed=" + "[" * 5000, "levels deep"),
         ("data.root=caf\udce9", "not valid YAML"),
-        ("train.seed=&a [*a]", "within its own anchor"),
+        ("train.seed=&a [*a]", "an anchor that holds it"),
         ("\x1b[31m=1", "unknown key"),
     ],
 )

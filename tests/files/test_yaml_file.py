@@ -39,7 +39,7 @@ HOSTILE = {
         + "".join(f"a{i + 1}: &a{i + 1} {{<<: [*a{i}, *a{i}]}}\n" for i in range(40)),
         f"more than {MAX_VALUES:,} values",
     ),
-    "alias within itself": ("a: &a [*a]", "stands within its own anchor"),
+    "alias within itself": ("a: &a [*a]", "refers to an anchor that holds it"),
     "many values": ("a: [" + "1, " * (MAX_VALUES + 1) + "]", f"more than {MAX_VALUES:,} values"),
     "deep lists": ("[" * 300_000, f"more than {MAX_DEPTH} levels"),
     "deep lists by dashes": ("- " * 300_000, f"more than {MAX_DEPTH} levels"),

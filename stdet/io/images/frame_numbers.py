@@ -1,7 +1,7 @@
 """Which images of a folder form a sequence, and where frames are missing, read from their names.
 
 A name without its suffix, and without an ending that all names share (``_ir``), ends in the number
-of the frame. What stands before the number names the sequence: ``seqA_0001.png``. There are
+of the frame. The text before the number names the sequence: ``seqA_0001.png``. There are
 several ways to read a number:
 
 - as a clock, where every name holds one: ``20240501120059960``, ``2024-05-01T12:00:59.960``,

@@ -1,4 +1,4 @@
-"""Which grey levels a sequence's scene has, whatever else stands in its frames.
+"""Which grey levels a sequence's scene has, whatever else its frames show.
 
 Dead columns, burnt-in text, rows of telemetry and blank frames are 0.1 % of the pixels or more and
 may lie anywhere. A scale that holds them squeezes the scene into a few hundredths of its range,

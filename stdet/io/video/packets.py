@@ -42,7 +42,7 @@ class PictureReader:
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, path: Path) -> None:
-        """Start where the container stands."""
+        """Start at the container's position."""
         self._stream = stream
         self._path = path
         self._packets = container.demux(stream)
@@ -214,7 +214,7 @@ def before_hole(times: IntArray) -> IntArray:
     """Return the times of a cut file without those stored before the frames that they follow.
 
     A file keeps a frame before those that are shown before it but predicted from it. Where a cut
-    took the latter, the former stands alone.
+    took the latter, the former is alone.
     """
     steps = np.diff(times)
     if not len(steps):

@@ -198,7 +198,7 @@ class VideoFile(ClosesOnExit):
 
 
 class _Cursor:
-    """A decoder that stands somewhere in a file; one process's own."""
+    """A decoder at some position of a file; each process has its own."""
 
     def __init__(self, info: VideoInfo, position: int) -> None:
         self._info = info

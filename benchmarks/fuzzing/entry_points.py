@@ -10,7 +10,7 @@ from fuzzing.seeds import CODECS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Door:
+class EntryPoint:
     """One way in.
 
     Attributes:
@@ -36,23 +36,23 @@ _IMAGE_KINDS = ("png8", "png16", "rgb", "bmp", "jpeg", "tiff8", "tiff16", "float
 _TRAIN_LIMIT_S = 60.0
 
 
-def make_doors(seeds: Path, folder: Path) -> list[Door]:
-    """Lay out the folder of every door from the seeds."""
+def make_entries(seeds: Path, folder: Path) -> list[EntryPoint]:
+    """Lay out the folder of every entry point from the seeds."""
     builder = _Builder(seeds, folder)
-    _track_doors(builder)
-    _evaluate_doors(builder)
-    _data_doors(builder)
-    _training_doors(builder)
-    return builder.doors
+    _track_entries(builder)
+    _evaluate_entries(builder)
+    _data_entries(builder)
+    _training_entries(builder)
+    return builder.entries
 
 
 class _Builder:
-    """Collects doors and copies what each of them needs."""
+    """Collects entry points and copies what each of them needs."""
 
     def __init__(self, seeds: Path, folder: Path) -> None:
         self.seeds = seeds
         self.folder = folder
-        self.doors: list[Door] = []
+        self.entries: list[EntryPoint] = []
 
     def add(
         self,
@@ -64,7 +64,7 @@ class _Builder:
         weight: float = 1.0,
         limit_s: float = 20.0,
     ) -> None:
-        """Copy ``files`` (name in the door's folder: seed) and note the door."""
+        """Copy ``files`` (name in its folder: seed) and note the entry point."""
         own = self.folder / name
         own.mkdir(parents=True)
         for new, seed in files.items():
@@ -74,13 +74,13 @@ class _Builder:
                 shutil.copytree(source, own / new, dirs_exist_ok=True)
             else:
                 shutil.copyfile(source, own / new)
-        door = Door(
+        entry = EntryPoint(
             name=name, argv=argv, folder=own, targets=targets, weight=weight, limit_s=limit_s
         )
-        self.doors.append(door)
+        self.entries.append(entry)
 
 
-def _track_doors(builder: _Builder) -> None:
+def _track_entries(builder: _Builder) -> None:
     weights = {"w.safetensors": "weights.safetensors"}
     for name in ("h264.mp4", "ffv1_8.mkv", "ffv1_16.mkv", *CODECS):
         argv = ("track", name, *_NETWORK, "--no-video")
@@ -99,7 +99,7 @@ def _track_doors(builder: _Builder) -> None:
     builder.add("track/weights", argv, files, ("w.safetensors",), weight=3)
 
 
-def _evaluate_doors(builder: _Builder) -> None:
+def _evaluate_entries(builder: _Builder) -> None:
     score = ("evaluate", "--json", "scores.json", "--truth")
     files = {"t.json": "labels/coco_vid/truth.json", "p.json": "scored/results.json"}
     argv = (*score, "t.json", "--predictions", "p.json")
@@ -122,10 +122,10 @@ def _evaluate_doors(builder: _Builder) -> None:
     reports = {"a.json": "scored/one.json", "b.json": "scored/two.json"}
     argv = ("compare", "a.json", "b.json")
     builder.add("compare", argv, reports, ("a.json", "b.json"), weight=2)
-    _split_doors(builder)
+    _split_entries(builder)
 
 
-def _split_doors(builder: _Builder) -> None:
+def _split_entries(builder: _Builder) -> None:
     """Add `evaluate CONFIG` over data sets in every layout."""
     layouts = {
         # format: (annotations, files to change)
@@ -155,7 +155,7 @@ def _split_doors(builder: _Builder) -> None:
     builder.add("evaluate/config", argv, files, ("seed.yaml", "seed.yaml", "model.yaml"))
 
 
-def _data_doors(builder: _Builder) -> None:
+def _data_entries(builder: _Builder) -> None:
     dataset = {"ds/annotations": "dataset/ds/annotations", "ds/images": "dataset/ds/images"}
     targets = ("ds/annotations/*", "ds/annotations/*", "ds/annotations", "ds/images/test/c_*/*")
     for action in ("stats", "check"):
@@ -180,7 +180,7 @@ def _data_doors(builder: _Builder) -> None:
     builder.add("synth/match_text", (*argv, "--match", "ds/list.txt"), files, targets)
 
 
-def _training_doors(builder: _Builder) -> None:
+def _training_entries(builder: _Builder) -> None:
     names = ("seed.yaml", "model.yaml", "grid.yaml")
     settings = {name: f"settings/{name}" for name in names}
     everything = settings | {"ds": "dataset/ds"}
