@@ -22,7 +22,7 @@ from stdet.datasets.clip_sampler import window_at
 from stdet.datasets.input_geometry import InputGeometry, detector_input
 from stdet.inference.pipeline import StreamingDetector
 from stdet.models.build import build_detector
-from stdet.registration.background_features import LAGS, STEADY_FROM, background_maps
+from stdet.registration.background_features import LAGS, STEADY_FROM, background_features
 from stdet.registration.registered_stream import RegisteredStream
 from stdet.synthesis import SceneConfig, generate
 from stdet.types import FloatArray
@@ -101,10 +101,10 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
 
 
 def background_of(frames: list[FloatArray]) -> list[FloatArray]:
-    """Return the background maps of each frame of a stream."""
+    """Return the background features of each frame of a stream."""
     stream = RegisteredStream(LAGS)
     registered = [found for frame in frames for found in stream.push(frame)] + stream.flush()
-    return [background_maps(one.image, one.others, one.shifts_xy) for one in registered]
+    return [background_features(one) for one in registered]
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class SingleFrames:
 
 
 class RegisteredFrames:
-    """Responses of frames beside others of their stream.
+    """Responses of frames with reference frames of their stream.
 
     Args:
         respond: Response map of a registered frame, float32 (H, W).
@@ -72,7 +72,7 @@ class RegisteredFrames:
         self._stream = RegisteredStream(lags)
 
     def push(self, frame: FloatArray) -> list[FloatArray]:
-        """Return the responses of the frames that have all their others now."""
+        """Return the responses of the frames that have all their reference frames now."""
         return [self._respond(registered) for registered in self._stream.push(frame)]
 
     def flush(self) -> list[FloatArray]:

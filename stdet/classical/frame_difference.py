@@ -10,17 +10,17 @@ from stdet.types import FloatArray
 
 
 def frame_difference(registered: RegisteredFrame) -> FloatArray:
-    """Return how far the median of the differences to five other frames stands out.
+    """Return how far the median of the differences to five reference frames stands out.
 
-    The magnitude of the contrast map of ``background_features.py``, which the network sees as
+    The magnitude of the residual contrast of ``background_features.py``, which the network sees as
     well; equations and lags stand there. The place that a target has left shows in one of the five
     differences at most, so it is not in their median; where the target is now, it is in all. (In a
     sequence of fewer than six frames one stands for several, and there are ghosts.)
-    Bad pixels are replaced (``bad_pixels.py``). At the start of a sequence later frames stand
-    in for earlier ones (``registered_stream.py``).
+    Bad pixels are replaced (``bad_pixels.py``). At the start of a sequence later frames are the
+    reference frames (``registered_stream.py``).
 
     Args:
-        registered: Beside the frames of ``LAGS``.
+        registered: With the reference frames of ``LAGS``.
 
     Returns:
         float32 (H, W), at least 0; a frame alone gives zeros.
@@ -29,6 +29,6 @@ def frame_difference(registered: RegisteredFrame) -> FloatArray:
         Differences to several frames are as old as the field; the lags, the median and the
         registration were chosen here.
     """
-    residual = registered_residual(registered.image, registered.others, registered.shifts_xy)
+    residual = registered_residual(registered)
     response: FloatArray = np.abs(residual_contrast(residual, registered.image))
     return response

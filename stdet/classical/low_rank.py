@@ -32,11 +32,11 @@ _MIN_COLUMNS = 3
 
 
 def low_rank_residual(registered: RegisteredFrame) -> FloatArray:
-    """Return the residual of a frame against the low-rank part of it and others.
+    """Return the residual of a frame against the low-rank part of it and its references.
 
-    The columns of D are the frames t, t - 4, ..., t - 20, each without bad pixels, translated by
-    the displacement of the background and less its median; at the start of a sequence later frames
-    stand in for earlier ones (``registered_stream.py``), and a short one gives fewer. With s
+    The columns of D are the frames t, t - 4, ..., t - 20, each without bad pixels, moved by the
+    transform of the background and less its median; at the start of a sequence later frames are
+    the reference frames (``registered_stream.py``), and a short one gives fewer. With s
     the standard deviation of their noise, taken from successive differences, L and S minimise
 
         1/2 |D - L - S|_F^2 + mu |L|_* + lambda |S|_1,     mu = s sqrt(P) / 2,  lambda = 3 s,
@@ -46,7 +46,7 @@ def low_rank_residual(registered: RegisteredFrame) -> FloatArray:
     the frame itself of D - L becomes the response is said in ``finish_residual``.
 
     Args:
-        registered: Beside the frames of ``LAGS``.
+        registered: With the reference frames of ``LAGS``.
 
     Returns:
         float32 (H, W); fewer than three frames give zeros.

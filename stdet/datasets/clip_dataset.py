@@ -25,7 +25,9 @@ from stdet.datasets.input_geometry import InputGeometry, detector_input
 from stdet.datasets.sequences import Sequence
 from stdet.datasets.transforms import ClipAugmentation, ClipSample
 from stdet.errors import ConfigError
-from stdet.registration.background_features import LAGS, background_maps
+from stdet.registration.background_features import LAGS, background_features
+from stdet.registration.registered_stream import RegisteredFrame
+from stdet.registration.transform import Transform
 from stdet.synthesis.injection import inject_targets
 from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, IntArray, Targets
 
@@ -124,7 +126,7 @@ class ClipDataset(Dataset[Clip]):
             sample = replace(sample, frames=augmentation.photometric(sample.frames))
         frames = sample.frames[clip.window_rows]
         if self.model.background:
-            frames = torch.cat([frames, _background_maps(sample, clip)], dim=1)
+            frames = torch.cat([frames, _background_features(sample, clip)], dim=1)
         geometry = self._geometry(frames)
         boxes = geometry.boxes_to_input(sample.boxes_xyxy)
         return Clip(
@@ -264,20 +266,21 @@ def _reach(model: ModelConfig, augment: AugmentConfig | None) -> int:
     return (LAGS[-1] + 1) * max(augment.frame_strides) if augment else LAGS[-1]
 
 
-def _background_maps(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
-    """Compute the background maps of every frame of the window, (W, 3, H, W)."""
+def _background_features(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
+    """Compute the background features of every frame of the window, (W, 3, H, W)."""
     images = sample.frames[:, 0].numpy()
-    shifts = sample.shifts_xy.numpy().astype(np.float64)
-    return torch.from_numpy(
-        np.stack(
-            [
-                background_maps(images[row], [images[at] for at in past], shifts_xy)
-                for row, past, shifts_xy in zip(
-                    clip.window_rows, clip.past_rows, shifts, strict=True
-                )
-            ]
+    features = []
+    for row, past, shifts_xy in zip(
+        clip.window_rows, clip.past_rows, sample.shifts_xy.numpy(), strict=True
+    ):
+        registered = RegisteredFrame(
+            image=images[row],
+            steps=tuple((clip.times[past] - clip.times[row]).tolist()),
+            references=tuple(images[past]),
+            transforms=tuple(map(Transform.translation, shifts_xy)),
         )
-    )
+        features.append(background_features(registered))
+    return torch.from_numpy(np.stack(features))
 
 
 def clip_shape(data: DataConfig, model: ModelConfig) -> ClipShape:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from stdet.datasets.sequences import Sequence
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
-from stdet.registration.estimation import CameraMotion, Registrable, background_shift
+from stdet.registration.estimation import CameraMotion, PreparedFrame, estimate_transform
+from stdet.registration.transform import Transform
 from stdet.types import FloatArray, IntArray
 
 
@@ -164,7 +165,7 @@ class BackgroundMotions:
     def shifts(self, sequence: Sequence, pairs: IntArray) -> FloatArray:
         """Return the displacement (..., 2) from the one to the other frame of pairs (..., 2).
 
-        The frames are compared with one another directly; see ``background_shift``.
+        The frames are compared with one another directly; see ``estimate_transform``.
 
         Raises:
             ValueError: If two frames lie farther apart than the measurements reach.
@@ -177,15 +178,13 @@ class BackgroundMotions:
         is_missing = np.isnan(known[firsts, spans]).any(axis=-1)
         missing = np.unique(np.stack([firsts, firsts + spans], -1)[is_missing], axis=0).tolist()
         prepared = {
-            at: Registrable.of(self.frames.read(sequence, at))
+            at: PreparedFrame.of(self.frames.read(sequence, at))
             for at in np.unique(missing).tolist()
         }
         for one, other in missing:
-            known[one, other - one] = background_shift(
-                prepared[one],
-                prepared[other],
-                guess_xy=self._steps(sequence, one, other).sum(axis=0),
-            )
+            guess = Transform.translation(self._steps(sequence, one, other).sum(axis=0))
+            found = estimate_transform(prepared[one], prepared[other], guess=guess)
+            known[one, other - one] = found.offset_xy
         forwards = np.where(flat[:, :1] <= flat[:, 1:], 1, -1)
         shifts: FloatArray = (known[firsts, spans] * forwards).astype(np.float32)
         return shifts.reshape(pairs.shape)
@@ -199,7 +198,7 @@ class BackgroundMotions:
                 if previous != index - 1:
                     motion = CameraMotion()
                     motion.push(self.frames.read(sequence, index - 1))
-                steps[index] = motion.push(self.frames.read(sequence, index))
+                steps[index] = motion.push(self.frames.read(sequence, index)).offset_xy
                 previous = index
         return steps[first + 1 : last + 1]
 

@@ -7,6 +7,7 @@ video (a clip, which brings its own camera), or a pattern such as ``backgrounds/
 from __future__ import annotations
 
 import glob
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,7 +81,10 @@ def background_for(config: SceneConfig, *, seed: int) -> RealBackground | None:
             f"({width}x{height}); set scene.hw to at most its size."
         )
     motion = CameraMotion()
-    shifts = np.cumsum([motion.push(image) for image in images], axis=0)
+    moved = itertools.accumulate(map(motion.push, images), lambda before, step: step @ before)
+    # A camera path of a generated scene is that of its centre.
+    centre_xy = np.array([images.shape[2] / 2, images.shape[1] / 2])
+    shifts = np.stack([transform.displacements(centre_xy) for transform in moved])
     return RealBackground(name=str(path), images=images, shifts_xy=shifts)
 
 

@@ -38,7 +38,7 @@ from stdet.io.intensity.blank_frames import without_blank
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.models.detector import ClipDetector
-from stdet.registration.background_features import LAGS, background_maps
+from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.registered_stream import RegisteredFrame, RegisteredStream
 from stdet.tracking.path_scores import PathScores
 from stdet.tracking.tracker import Tracker
@@ -158,7 +158,7 @@ class StreamingDetector:
         """Take frames with their background maps into the ring."""
         found = []
         for frame in registered:
-            maps = background_maps(frame.image, frame.others, frame.shifts_xy)
+            maps = background_features(frame)
             found += self._take(frame.image, maps)
         return found
 

@@ -4,12 +4,12 @@ In clutter a small target is rarely the brightest spot of its frame: on DAUB's d
 data22 tens to hundreds of spots have more local contrast (``docs/decisions/0007``). Against the
 background it moves, though, and a difference to earlier frames, brought into register, leaves
 little else. Where a target hovers, contrast in the frame itself is all there is; how much of it
-stands out depends on what is around. Three maps per frame, of the frame's size:
+stands out depends on what is around. Three features per frame, images of its size:
 
 residual
-    median over five other frames s of  I_t - translate(I_s, shift from s to t) - offset_s,
+    median over five reference frames s of  I_t - warp(I_s, transform from s to t) - offset_s,
     offset_s being the spatial median of that difference (a gain step of the camera). They are
-    the frames ``LAGS`` before t; ``RegisteredStream`` has what stands in for them at the start.
+    the frames ``LAGS`` before t; ``registered_stream.py`` says which at the start of a sequence.
 contrast
     the residual smoothed, minus its local mean, over the root of its local mean square and of what
     an error of registration leaves, (0.1 px)^2 times the local mean square of the gradient of
@@ -21,10 +21,10 @@ still contrast
 The median over five frames needs a spot to be absent from three of them at its present place, so
 that a target leaves no ghosts where it has been, and a spot that blinks for one frame does not
 spoil five. (In a sequence of fewer than six frames one stands for several, and there are ghosts.)
-All maps depend on a frame and on these alone: in a stream each frame's are computed once.
+All depend on a frame and on these alone: in a stream each frame's are computed once.
 
 In training the frames before a sequence are its first frame, as they were for the weights that
-ship; maps without a past are part of what they have seen.
+ship; features without a past are part of what they have seen.
 """
 
 from __future__ import annotations
@@ -32,18 +32,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from stdet.registration.estimation import translate
-from stdet.registration.registered_stream import steady_from
+from stdet.registration.registered_stream import RegisteredFrame, steady_from
 from stdet.types import FloatArray
 
 LAGS = (4, 8, 12, 16, 20)
-"""Frames from the present one to the others. At half a pixel per frame, DAUB's slow half, a
+"""Frames from a frame back to its reference frames. At half a pixel per frame, DAUB's slow half, a
 target of 3 px has left its place after about six frames."""
 STEADY_FROM = steady_from(LAGS)
-"""From this frame on a stream has the maps of each frame as it comes in."""
+"""From this frame on a stream has the features of each frame as it comes in."""
 _SMOOTHING_SIGMA_PX = 0.7
 _MEAN_SIDE_PX = 17
 _RMS_SIDE_PX = 21
@@ -54,18 +52,11 @@ _REGISTRATION_ERROR_PX = 0.1
 _GRADIENT_SIDE_PX = 5
 
 
-def background_maps(
-    frame: FloatArray,
-    others: Sequence[FloatArray],
-    shifts_xy: Sequence[NDArray[np.float64]] | NDArray[np.float64],
-) -> FloatArray:
-    """Compute the maps of one frame.
+def background_features(registered: RegisteredFrame) -> FloatArray:
+    """Compute the background features of one frame.
 
     Args:
-        frame: float32 (H, W) in [0, 1].
-        others: Five frames of other times, float32 (H, W). One may stand for several, or be this
-            frame itself, which shows no motion.
-        shifts_xy: (2,) each: displacement of the background from each to this frame, pixels.
+        registered: With the reference frames of ``LAGS``.
 
     Returns:
         float32 (3, H, W): residual, in units of full scale, and the two contrasts, without unit.
@@ -75,41 +66,30 @@ def background_maps(
         >>> stream = RegisteredStream(LAGS)
         >>> waiting = [stream.push(np.zeros((24, 32), np.float32)) for _ in range(3)]
         >>> first, *_ = stream.flush()
-        >>> background_maps(first.image, first.others, first.shifts_xy).shape
+        >>> background_features(first).shape
         (3, 24, 32)
     """
-    residual = registered_residual(frame, others, shifts_xy)
-    maps = np.stack([residual, residual_contrast(residual, frame), local_contrast(frame)])
-    return maps.astype(np.float32, copy=False)
+    frame, residual = registered.image, registered_residual(registered)
+    features = np.stack([residual, residual_contrast(residual, frame), local_contrast(frame)])
+    return features.astype(np.float32, copy=False)
 
 
-def registered_residual(
-    frame: FloatArray,
-    others: Sequence[FloatArray],
-    shifts_xy: Sequence[NDArray[np.float64]] | NDArray[np.float64],
-) -> FloatArray:
-    """Return the residual map, float32 (H, W); arguments as in ``background_maps``."""
+def registered_residual(registered: RegisteredFrame) -> FloatArray:
+    """Return the residual, float32 (H, W); argument as in ``background_features``."""
     differences = []
-    for other, shift_xy in zip(others, shifts_xy, strict=True):
-        difference = frame - translate(other, shift_xy)
+    for reference, transform in zip(registered.references, registered.transforms, strict=True):
+        moved = transform.warp(reference)
+        difference = registered.image - moved.image
         # A quarter of a quarter of the pixels tells the median well enough.
         difference -= np.median(difference[::4, ::4])
-        _clear_uncovered(difference, shift_xy)
+        # Of what the reference frame does not show nobody can say that it changed.
+        difference[~moved.is_covered] = 0
         differences.append(difference)
     return _median_of_five(differences)
 
 
-def _clear_uncovered(difference: FloatArray, shift_xy: NDArray[np.float64]) -> None:
-    """Set to zero what the other frame does not show: nobody can say that it changed."""
-    for image, shift in ((difference.T, shift_xy[0]), (difference, shift_xy[1])):
-        if shift > 0:
-            image[: int(np.ceil(shift))] = 0
-        elif shift < 0:
-            image[int(np.floor(shift)) :] = 0
-
-
 def residual_contrast(residual: FloatArray, frame: FloatArray) -> FloatArray:
-    """Return how far a residual stands out from others around it and from registration errors.
+    """Return how far a residual stands out from those around it and from registration errors.
 
     Args:
         residual: float32 (H, W), units of full scale.

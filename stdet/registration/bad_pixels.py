@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from stdet.registration.estimation import (
     NEIGHBOURS,
-    Registrable,
-    background_shift,
+    PreparedFrame,
+    estimate_transform,
     neighbour_range,
 )
 from stdet.types import FloatArray, IntArray
@@ -50,11 +50,11 @@ class BadPixels:
         """Start without a frame."""
         self.indices: IntArray = np.zeros(0, np.int64)
         """Bad pixels (B,), as indices of the flattened frame."""
-        self._anchor: Registrable | None = None
+        self._anchor: PreparedFrame | None = None
         self._age = 0
         self._count = np.zeros((0, 0), np.int8)
 
-    def push(self, frame: FloatArray) -> Registrable:
+    def push(self, frame: FloatArray) -> PreparedFrame:
         """Take the next frame, float32 (H, W) in [0, 1].
 
         Returns:
@@ -67,7 +67,7 @@ class BadPixels:
             self._count = np.zeros(frame.shape, np.int8)
         elif frame.shape != self._count.shape:
             raise ValueError(f"frame is {frame.shape}; the one before is {self._count.shape}.")
-        cleaned = Registrable.of(replace_pixels(frame, self.indices))
+        cleaned = PreparedFrame.of(replace_pixels(frame, self.indices))
         self._age += 1
         has_moved = self._anchor is None or self._has_moved(cleaned)
         if has_moved or self._age == MAX_AGE:
@@ -76,10 +76,11 @@ class BadPixels:
             self._learn(frame)
         return cleaned
 
-    def _has_moved(self, frame: Registrable) -> bool:
+    def _has_moved(self, frame: PreparedFrame) -> bool:
         """Return whether other parts of the scene lie under the pixels than when last counted."""
         assert self._anchor is not None
-        return bool(np.abs(background_shift(self._anchor, frame)).max() >= MIN_STEP_PX)
+        moved = estimate_transform(self._anchor, frame)
+        return moved.largest_displacement(frame.image.shape) >= MIN_STEP_PX
 
     def _learn(self, frame: FloatArray) -> None:
         """Count a frame."""

@@ -1,4 +1,4 @@
-"""How far the background of a video lies from where it was in an earlier frame: one translation.
+"""How the background of a video moved from one frame to another: estimated as a translation.
 
 Phase correlation finds the displacement to some hundredths of a pixel. It is believed only where
 it explains the frame as a whole better than no motion at all: over a featureless sky the peak is
@@ -9,8 +9,9 @@ on grey-level gradients, of a translation or of an affine map, gained nothing ov
 
 A long displacement is measured again in what both frames show (``docs/decisions/0012``).
 
-Positions are continuous pixels. ``shift_xy`` is the displacement of the background in the frame:
-what was at x in the earlier frame is at x + shift in the later one.
+Callers get a ``Transform`` and rely on no more than that; within this module ``shift_xy`` is the
+translation's displacement in pixels: what was at x in the earlier frame is at x + shift in the
+later one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter
 
+from stdet.registration.transform import Transform
 from stdet.types import FloatArray
 
 NEIGHBOURS = tuple((y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1))
@@ -52,7 +54,7 @@ _MIN_OVERLAP_PX = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Registrable:
+class PreparedFrame:
     """A frame and what is computed once for all frames that it is compared with.
 
     Attributes:
@@ -68,7 +70,7 @@ class Registrable:
     spectrum: NDArray[np.complex64]
 
     @classmethod
-    def of(cls, image: FloatArray) -> Registrable:
+    def of(cls, image: FloatArray) -> PreparedFrame:
         """Prepare a frame, float32 (H, W)."""
         even = np.clip(image, *neighbour_range(image))
         return cls(
@@ -78,31 +80,32 @@ class Registrable:
         )
 
 
-def background_shift(
-    before: Registrable, after: Registrable, *, guess_xy: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
-    """Return the displacement of the background from one frame to another.
+def estimate_transform(
+    before: PreparedFrame, after: PreparedFrame, *, guess: Transform | None = None
+) -> Transform:
+    """Return the transform of the background from one frame to another.
 
     Of the guess and the peak of the phase correlation it is the one that explains more; if that is
-    long, the peak for what both frames show, where that explains still more; and zero where none
-    explains clearly more than no motion. What only one of two frames shows pulls their correlation
-    towards zero.
+    long, the peak for what both frames show, where that explains still more; and the identity
+    where none explains clearly more than no motion. What only one of two frames shows pulls their
+    correlation towards zero.
 
     Args:
         before: The earlier frame.
         after: The later one, of the same size.
-        guess_xy: (2,) pixels; frames far apart may share too little for a correlation.
+        guess: Frames far apart may share too little for a correlation; only its translation
+            counts.
 
     Returns:
-        float64 (2,): x, y, pixels.
+        A translation.
 
     Source:
         Kuglin and Hines 1975 (phase correlation), the peak blurred and a Gaussian put through its
         neighbours. The comparison by tiles is ours.
     """
     candidates = [_correlation_peak(before.spectrum, after.spectrum, after.image.shape)]
-    if guess_xy is not None:
-        candidates.append(guess_xy)
+    if guess is not None:
+        candidates.append(guess.offset_xy)
     gains = [_gain(before.smooth, after.smooth, shift_xy) for shift_xy in candidates]
     best = int(np.argmax(gains))
     gain, shift_xy = gains[best], candidates[best]
@@ -114,7 +117,7 @@ def background_shift(
         again = _gain(before.smooth, after.smooth, again_xy)
         if again > gain:
             gain, shift_xy = again, again_xy
-    return shift_xy if gain > _MIN_GAIN else np.zeros(2)
+    return Transform.translation(shift_xy) if gain > _MIN_GAIN else Transform.identity()
 
 
 def _gain(before: FloatArray, after: FloatArray, shift_xy: NDArray[np.float64]) -> float:
@@ -124,7 +127,7 @@ def _gain(before: FloatArray, after: FloatArray, shift_xy: NDArray[np.float64]) 
     and without the highest. Interpolation blurs the earlier frame and so takes noise from the
     difference; without motion it is blurred as much.
     """
-    moved = translate(before, shift_xy, step=_STEP)
+    moved = Transform.translation(shift_xy).warp(before, step=_STEP).image
     part = shift_xy - np.floor(shift_xy)
     still = _blur(before, (part * (1 - part)).astype(np.float32))
     seen = after[::_STEP, ::_STEP]
@@ -155,27 +158,27 @@ def _tile_means(difference: FloatArray) -> FloatArray:
 
 
 class CameraMotion:
-    """Estimate the background's displacement between successive frames of one size.
+    """Estimate the background's transform between successive frames of one size.
 
     Example:
         >>> frames = np.random.default_rng(0).random((40, 40)).astype(np.float32)
         >>> motion = CameraMotion()
-        >>> motion.push(frames[:32, :32])
+        >>> motion.push(frames[:32, :32]).offset_xy
         array([0., 0.])
-        >>> motion.push(frames[2:34, 5:37]).round(1)
+        >>> motion.push(frames[2:34, 5:37]).offset_xy.round(1)
         array([-5., -2.])
     """
 
     def __init__(self) -> None:
         """Start without a frame."""
-        self._newest: Registrable | None = None
+        self._newest: PreparedFrame | None = None
 
-    def push(self, frame: FloatArray) -> NDArray[np.float64]:
+    def push(self, frame: FloatArray) -> Transform:
         """Take the next frame, float32 (H, W).
 
         Returns:
-            float64 (2,): displacement (x, y) of the background since the frame before, pixels;
-            zeros for the first frame.
+            The transform of the background from the frame before to this one; the identity for
+            the first frame.
 
         Raises:
             ValueError: If the frame's size differs from the one before.
@@ -183,33 +186,10 @@ class CameraMotion:
         previous = self._newest
         if previous is not None and previous.image.shape != frame.shape:
             raise ValueError(f"frame is {frame.shape}; the one before is {previous.image.shape}.")
-        self._newest = Registrable.of(frame)
-        return np.zeros(2) if previous is None else background_shift(previous, self._newest)
-
-
-def translate(image: FloatArray, shift_xy: NDArray[np.float64], *, step: int = 1) -> FloatArray:
-    """Move an image by a fraction of a pixel, bilinearly; edges are repeated.
-
-    Args:
-        image: float32 (H, W).
-        shift_xy: What was at x is at x + shift, pixels.
-        step: Return every so many pixels of both axes, from the first.
-
-    Returns:
-        float32 (ceil(H / step), ceil(W / step)).
-    """
-    height, width = image.shape
-    whole = np.floor(shift_xy)
-    along_x, along_y = (shift_xy - whole).astype(np.float32)
-    columns = np.arange(0, width, step) - int(whole[0])
-    rows = np.arange(0, height, step) - int(whole[1])
-    right, low = np.clip(columns, 0, width - 1), np.clip(rows, 0, height - 1)
-    if not (along_x or along_y):
-        return image[low[:, None], right]
-    left, high = np.clip(columns - 1, 0, width - 1), np.clip(rows - 1, 0, height - 1)
-    patch = image[low] * (1 - along_y) + image[high] * along_y
-    moved: FloatArray = patch[:, right] * (1 - along_x) + patch[:, left] * along_x
-    return moved
+        self._newest = PreparedFrame.of(frame)
+        if previous is None:
+            return Transform.identity()
+        return estimate_transform(previous, self._newest)
 
 
 def neighbour_range(image: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-"""Frames of a stream beside others of it, and how far the background has moved between them.
+"""Frames of a stream with reference frames, and where the background of each lies in them.
 
 Where the past is too short, at the start of a sequence or after a cut, the future stands in for
 it: a target is as much out of place in a later frame as in an earlier one. Without that, detectors
@@ -13,56 +13,50 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
-from stdet.registration.estimation import Registrable, background_shift, translate
+from stdet.registration.estimation import PreparedFrame, estimate_transform
+from stdet.registration.transform import Transform
 from stdet.types import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RegisteredFrame:
-    """A frame and others of its stream.
+    """A frame and its reference frames: frames of other times, registered with it.
 
     Attributes:
         image: Without bad pixels, float32 (H, W).
-        steps: Of each of the others, how many frames it lies after this one; negative: before.
-        others: Unmoved, without bad pixels, float32 (H, W) each.
-        shifts_xy: Displacement (x, y) of the background from each of them to this frame, pixels,
-            float64 (2,) each.
+        steps: Of each reference frame, how many frames it lies after this one; negative: before.
+        references: The reference frames as they are, without bad pixels, float32 (H, W) each. One
+            may occur several times, or be this frame itself, which shows no motion.
+        transforms: Of the background from each reference frame to this frame.
     """
 
     image: FloatArray
     steps: tuple[int, ...]
-    others: tuple[FloatArray, ...]
-    shifts_xy: tuple[NDArray[np.float64], ...]
+    references: tuple[FloatArray, ...]
+    transforms: tuple[Transform, ...]
 
     def overlaid(self, number: int) -> FloatArray:
-        """Return one of the others, translated so that its background lies over this frame's.
+        """Return a reference frame, moved so that its background lies over this frame's.
 
-        What it does not show is taken from this frame itself, in the brightness of the other: of
-        a place that was seen once nobody can say that it changed.
+        What it does not show is taken from this frame itself, in the brightness of the reference
+        frame: of a place that was seen once nobody can say that it changed.
 
         Args:
-            number: Which of the others.
+            number: Which reference frame.
 
         Returns:
             float32 (H, W).
         """
-        other, shift_xy = self.others[number], self.shifts_xy[number]
-        if not shift_xy.any():
-            return other
-        height, width = self.image.shape
-        x, y = np.arange(width) - shift_xy[0], np.arange(height) - shift_xy[1]
-        is_covered = ((y >= 0) & (y <= height - 1))[:, None] & ((x >= 0) & (x <= width - 1))
-        moved = translate(other, shift_xy)
-        brighter = np.median(moved - self.image)
-        registered: FloatArray = np.where(is_covered, moved, self.image + brighter)
+        moved = self.transforms[number].warp(self.references[number])
+        brighter = np.median(moved.image - self.image)
+        registered: FloatArray = np.where(moved.is_covered, moved.image, self.image + brighter)
         return registered
 
 
 class RegisteredStream:
-    """Set each frame of a stream beside others, as ``reference_steps`` has them.
+    """Register each frame of a stream with its reference frames (``reference_steps``).
 
     Frames come out in order. The first ones wait for later frames; from ``steady_from`` on each
     comes out as soon as it comes in. No more frames than that are kept. Bad pixels are replaced:
@@ -70,13 +64,13 @@ class RegisteredStream:
     become known meanwhile, too.
 
     Args:
-        lags: Frames from one to another, increasing.
+        lags: Frames from a frame back to its reference frames, increasing.
     """
 
     def __init__(self, lags: Sequence[int]) -> None:
         """Start without a frame."""
         self._lags = tuple(lags)
-        self._frames: deque[tuple[Registrable, NDArray[np.float64]]] = deque()
+        self._frames: deque[tuple[PreparedFrame, Transform]] = deque()
         self.reset()
 
     def reset(self) -> None:
@@ -84,7 +78,7 @@ class RegisteredStream:
         self._frames.clear()
         self._bad_pixels = BadPixels()
         # Of pairs of frames, measured while frames wait: both frames of a pair may ask for it.
-        self._shifts: dict[tuple[int, int], NDArray[np.float64]] = {}
+        self._transforms: dict[tuple[int, int], Transform] = {}
         self._first = 0
         self._next = 0
 
@@ -92,29 +86,29 @@ class RegisteredStream:
         """Take the next frame, float32 (H, W).
 
         Returns:
-            The frames that have all their others now.
+            The frames that have all their reference frames now.
 
         Raises:
             ValueError: If the frame's size differs from the one before.
         """
         known = self._bad_pixels.indices
         cleaned = self._bad_pixels.push(frame)
-        position_xy = np.zeros(2)
+        moved = Transform.identity()  # Since the first frame of the sequence.
         if self._frames:
-            previous, previous_xy = self._frames[-1]
-            position_xy = previous_xy + background_shift(previous, cleaned)
-        self._frames.append((cleaned, position_xy))
+            previous, moved_before = self._frames[-1]
+            moved = estimate_transform(previous, cleaned) @ moved_before
+        self._frames.append((cleaned, moved))
         if self._next < self._last:
             self._clean(np.setdiff1d(self._bad_pixels.indices, known))
         found = []
         while self._next + _wait(self._next, self._lags) <= self._last:
             found.append(self._decide())
         if self._next > self._last:
-            self._shifts.clear()
+            self._transforms.clear()
         return found
 
     def flush(self) -> list[RegisteredFrame]:
-        """Return the frames that still wait, beside what there is, and forget all."""
+        """Return the frames that still wait, with what reference frames there are; forget all."""
         found = []
         while self._next <= self._last:
             found.append(self._decide())
@@ -128,10 +122,10 @@ class RegisteredStream:
         """
         if not len(indices):
             return
-        for at, (frame, position_xy) in enumerate(self._frames):
+        for at, (frame, moved) in enumerate(self._frames):
             # What is computed of a frame for its registration is without single pixels already.
             cleaned = replace(frame, image=replace_pixels(frame.image, indices))
-            self._frames[at] = (cleaned, position_xy)
+            self._frames[at] = (cleaned, moved)
 
     @property
     def _last(self) -> int:
@@ -139,16 +133,16 @@ class RegisteredStream:
         return self._first + len(self._frames) - 1
 
     def _decide(self) -> RegisteredFrame:
-        """Set the next frame beside others, and forget what no later one needs."""
+        """Register the next frame, and forget what no later one needs."""
         index = self._next
         steps = reference_steps(index, self._last, self._lags)
         # In a sequence of few frames one may stand for several.
-        shifts_xy = {step: self._shift(index + step, index) for step in set(steps)}
+        transforms = {step: self._transform(index + step, index) for step in set(steps)}
         found = RegisteredFrame(
             image=self._frames[index - self._first][0].image,
             steps=tuple(steps),
-            others=tuple(self._frames[index + step - self._first][0].image for step in steps),
-            shifts_xy=tuple(shifts_xy[step] for step in steps),
+            references=tuple(self._frames[index + step - self._first][0].image for step in steps),
+            transforms=tuple(transforms[step] for step in steps),
         )
         self._next += 1
         while self._first < self._next - self._lags[-1]:
@@ -156,17 +150,17 @@ class RegisteredStream:
             self._first += 1
         return found
 
-    def _shift(self, one: int, other: int) -> NDArray[np.float64]:
-        """Return the displacement of the background from one frame to another, (2,) pixels."""
+    def _transform(self, one: int, other: int) -> Transform:
+        """Return the transform of the background from one frame to another."""
         if one > other:
-            return -self._shift(other, one)
-        if (one, other) not in self._shifts:
-            before, before_xy = self._frames[one - self._first]
-            after, after_xy = self._frames[other - self._first]
-            self._shifts[one, other] = background_shift(
-                before, after, guess_xy=after_xy - before_xy
+            return self._transform(other, one).inverse()
+        if (one, other) not in self._transforms:
+            before, moved_before = self._frames[one - self._first]
+            after, moved_after = self._frames[other - self._first]
+            self._transforms[one, other] = estimate_transform(
+                before, after, guess=moved_after @ moved_before.inverse()
             )
-        return self._shifts[one, other]
+        return self._transforms[one, other]
 
 
 def reference_steps(index: int, last: int, lags: Sequence[int]) -> list[int]:

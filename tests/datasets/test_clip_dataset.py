@@ -14,9 +14,9 @@ from stdet.datasets.clip_sampler import ClipShape
 from stdet.datasets.frame_cache import BackgroundMotions, CleanFrames, FrameCache, Measurements
 from stdet.datasets.sequences import load_sequences
 from stdet.errors import ConfigError
-from stdet.registration.background_features import LAGS, STEADY_FROM, background_maps
-from stdet.registration.estimation import translate
+from stdet.registration.background_features import LAGS, STEADY_FROM, background_features
 from stdet.registration.registered_stream import RegisteredStream
+from stdet.registration.transform import Transform
 from stdet.synthesis.injection import inject_targets
 from stdet.types import UNKNOWN_TRACK_ID, Clip, SequenceAnnotation
 
@@ -189,7 +189,7 @@ def test_weighted_sources_share_the_windows_by_weight_and_root_of_length(make):
     assert ratio.item() == pytest.approx((7 / 4) ** 0.5)
 
 
-def test_background_maps_of_a_window_equal_those_of_the_stream(
+def test_background_features_of_a_window_equal_those_of_the_stream(
     tiny_model, tmp_path, write_coco_split
 ):
     config = SyntheticConfig(name="a", num_frames=28, hw=HW, num_targets=2, box_min_px=5)
@@ -206,7 +206,7 @@ def test_background_maps_of_a_window_equal_those_of_the_stream(
     stream = RegisteredStream(LAGS)
     frames = [f for index in range(28) for f in stream.push(sequence.read(index))]
     frames += stream.flush()
-    maps = [background_maps(frame.image, frame.others, frame.shifts_xy) for frame in frames]
+    maps = [background_features(frame) for frame in frames]
     compared = 0
     for key in range(len(dataset)):
         clip = dataset[0, key]
@@ -229,7 +229,11 @@ class _Panning:
         scene = gaussian_filter(np.random.default_rng(0).random((200, 240)), 1.5)
         scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
         self.frames = [
-            translate(scene, np.array([-1.3, -0.4]) * at)[20:68, 20:84].copy() for at in range(40)
+            Transform.translation(np.array([-1.3, -0.4]) * at)
+            .warp(scene)
+            .image[20:68, 20:84]
+            .copy()
+            for at in range(40)
         ]
         for frame in self.frames:
             frame[20, 30] = 1.0
@@ -254,7 +258,8 @@ def test_frames_and_displacements_of_the_loader_are_those_of_the_stream():
         if index >= STEADY_FROM:
             np.testing.assert_array_equal(clean.read(sequence, index), frame.image)
         pairs = np.array([[index + step, index] for step in frame.steps])
-        np.testing.assert_allclose(motions.shifts(sequence, pairs), frame.shifts_xy, atol=1e-5)
+        expected = [transform.offset_xy for transform in frame.transforms]
+        np.testing.assert_allclose(motions.shifts(sequence, pairs), expected, atol=1e-5)
     assert clean.read(sequence, 39)[20, 30] < 0.9
     # Backwards in time the background moves the other way.
     there, back = (motions.shifts(sequence, np.array([pair])) for pair in ([19, 39], [39, 19]))
@@ -321,7 +326,7 @@ def test_injected_targets_leave_repeated_frames_equal(make):
     assert num_changed
 
 
-def test_injected_targets_move_with_the_camera_of_a_model_without_background_maps(
+def test_injected_targets_move_with_the_camera_of_a_model_without_background_features(
     make, monkeypatch
 ):
     given = []

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from stdet.config import AugmentConfig
 from stdet.datasets.transforms import ClipAugmentation, ClipSample, grow_boxes
-from stdet.registration.estimation import translate
+from stdet.registration.transform import Transform
 
 STILL = {"horizontal_flip": 0.0, "target_crop_probability": 0.0}
 """No geometry but what a test asks for; the photometric defaults change nothing."""
@@ -242,7 +242,9 @@ def test_displacements_of_the_background_follow_mirror_transpose_and_zoom():
     scene = gaussian_filter(np.random.default_rng(0).random((64, 64)), 3.0).astype(np.float32)
     scene = (scene - scene.min()) / np.ptp(scene)
     shift_xy = np.array([3.0, -2.0])
-    frames = torch.from_numpy(np.stack([scene, translate(scene, shift_xy)]))[:, None]
+    frames = torch.from_numpy(
+        np.stack([scene, Transform.translation(shift_xy).warp(scene).image])
+    )[:, None]
     sample = dataclasses.replace(
         _sample(frames, []),
         shifts_xy=torch.tensor([[[3.0, -2.0]]]),
@@ -258,7 +260,7 @@ def test_displacements_of_the_background_follow_mirror_transpose_and_zoom():
             moved = ClipAugmentation(config).geometric(sample)
         before, after = moved.frames[:, 0].numpy()
         moved_xy = moved.shifts_xy[0, 0].numpy().astype(np.float64)
-        difference = np.abs(after - translate(before, moved_xy))[8:-8, 8:-8]
+        difference = np.abs(after - Transform.translation(moved_xy).warp(before).image)[8:-8, 8:-8]
         assert difference.max() < 0.03
         torch.testing.assert_close(moved.positions_xy[1], moved.shifts_xy[0, 0])
         seen.add(tuple(np.sign(moved_xy)))

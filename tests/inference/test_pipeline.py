@@ -27,7 +27,7 @@ from stdet.inference.pipeline import (
 from stdet.inference.postprocess import postprocess
 from stdet.io.frame_source import EIGHT_BIT_SCALE, ClosesOnExit, Frame
 from stdet.models.build import build_detector
-from stdet.registration.background_features import LAGS, background_maps
+from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.registered_stream import RegisteredStream
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
@@ -108,7 +108,7 @@ def test_streaming_equals_the_detector_on_every_clip(
 
 @pytest.mark.parametrize("num_frames", [1, 3, 30])
 @pytest.mark.parametrize("num_future_frames", [0, 2])
-def test_streaming_with_background_maps_equals_the_detector_on_every_clip(
+def test_streaming_with_background_features_equals_the_detector_on_every_clip(
     tiny_model, lively, num_frames, num_future_frames
 ):
     temporal = {"num_frames": 4, "num_future_frames": num_future_frames}
@@ -117,13 +117,13 @@ def test_streaming_with_background_maps_equals_the_detector_on_every_clip(
     frames = _frames(num_frames, (24, 32))
     stream = RegisteredStream(LAGS)
     registered = [f for frame in frames for f in stream.push(frame)] + stream.flush()
-    maps = np.stack([background_maps(f.image, f.others, f.shifts_xy) for f in registered])
+    maps = np.stack([background_features(f) for f in registered])
     _assert_equal(
         _run(_streaming(detector, model), frames), _clip_by_clip(detector, model, frames, maps)
     )
 
 
-def test_background_maps_wait_at_the_start_of_a_stream_alone(tiny_model, lively):
+def test_background_features_wait_at_the_start_of_a_stream_alone(tiny_model, lively):
     model = tiny_model(temporal={"num_frames": 3, "num_future_frames": 1}, background=True)
     streaming = _streaming(lively(build_detector(model)), model)
     counts = [len(streaming.push(10 + i, frame)) for i, frame in enumerate(_frames(27, (24, 32)))]

@@ -1,4 +1,4 @@
-"""Tests of the maps that show what moves against the registered background."""
+"""Tests of the features that show what moves against the registered background."""
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -6,12 +6,12 @@ from scipy.ndimage import gaussian_filter
 from stdet.registration.background_features import (
     LAGS,
     _median_of_five,
-    background_maps,
+    background_features,
     local_contrast,
     residual_contrast,
 )
-from stdet.registration.estimation import translate
 from stdet.registration.registered_stream import RegisteredStream
+from stdet.registration.transform import Transform
 
 
 def _scene(side: int = 120) -> np.ndarray:
@@ -22,7 +22,7 @@ def _scene(side: int = 120) -> np.ndarray:
 def _push_all(frames: list[np.ndarray]) -> np.ndarray:
     stream = RegisteredStream(LAGS)
     registered = [found for frame in frames for found in stream.push(frame)] + stream.flush()
-    return np.stack([background_maps(f.image, f.others, f.shifts_xy) for f in registered])
+    return np.stack([background_features(f) for f in registered])
 
 
 def test_still_bright_spot_vanishes_and_a_moving_dim_one_stands_out():
@@ -45,7 +45,9 @@ def test_still_bright_spot_vanishes_and_a_moving_dim_one_stands_out():
 
 def test_panning_camera_leaves_nothing_of_a_still_scene():
     scene = _scene()
-    frames = [translate(scene, np.array([-1.5 * i, -0.5 * i]))[:64, :64] for i in range(24)]
+    frames = [
+        Transform.translation((-1.5 * i, -0.5 * i)).warp(scene).image[:64, :64] for i in range(24)
+    ]
     residual = _push_all(frames)[-1][0]
     plain = np.abs(frames[-1] - frames[-1 - LAGS[0]])
     assert np.median(np.abs(residual)) < 0.2 * np.median(plain)
@@ -95,7 +97,7 @@ def test_edge_out_of_register_stands_out_less_than_as_dim_a_target():
     y, x = np.mgrid[:64, :80].astype(np.float32)
     rng = np.random.default_rng(0)
     roof = 0.2 + 0.5 / (1 + np.exp(-(x - 40) / 0.8)) * (np.abs(y - 32) < 3)
-    residual = roof - translate(roof, np.array([0.08, 0.0]))
+    residual = roof - Transform.translation((0.08, 0.0)).warp(roof).image
     target = residual.max() * np.exp(-((x - 15) ** 2 + (y - 15) ** 2) / 2)
     residual = (residual + target + rng.normal(0, 0.001, x.shape)).astype(np.float32)
     frame = (roof + target).astype(np.float32)

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from stdet.registration.bad_pixels import NUM_TO_CONDEMN, BadPixels, replace_pixels, spike_signs
-from stdet.registration.estimation import translate
+from stdet.registration.transform import Transform
 
 
 def pan(num_frames, step_xy, hw=(64, 80)):
@@ -13,10 +13,10 @@ def pan(num_frames, step_xy, hw=(64, 80)):
     scene = gaussian_filter(np.random.default_rng(0).random((200, 240)), 2.0)
     scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
     height, width = hw
-    return [
-        translate(scene, -np.array(step_xy) * at)[20 : 20 + height, 20 : 20 + width].copy()
-        for at in range(num_frames)
+    moved = [
+        Transform.translation(-np.array(step_xy) * at).warp(scene) for at in range(num_frames)
     ]
+    return [one.image[20 : 20 + height, 20 : 20 + width].copy() for one in moved]
 
 
 def push_all(frames):

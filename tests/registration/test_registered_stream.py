@@ -1,4 +1,4 @@
-"""Tests of frames beside others of their stream: which, when, and where the background lies."""
+"""Tests of the reference frames of a stream: which, when, and where their background lies."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from stdet.registration.estimation import translate
 from stdet.registration.registered_stream import RegisteredStream, reference_steps
+from stdet.registration.transform import Transform
 
 LAGS = (4, 8, 12, 16, 20)
 
@@ -41,12 +41,12 @@ def run(frames, lags=LAGS):
         (0, 0, [0, 0, 0, 0, 0]),
     ],
 )
-def test_others_are_those_before_and_at_the_start_those_after(index, last, expected):
+def test_reference_frames_are_those_before_and_at_the_start_those_after(index, last, expected):
     assert reference_steps(index, last, LAGS) == expected
 
 
 @given(st.integers(1, 60), st.integers(0, 59))
-def test_others_lie_in_the_sequence_and_are_no_nearer_than_they_must_be(num_frames, index):
+def test_reference_frames_lie_in_the_sequence_no_nearer_than_they_must(num_frames, index):
     index %= num_frames
     steps = reference_steps(index, num_frames - 1, LAGS)
     assert len(steps) == len(LAGS)
@@ -58,7 +58,7 @@ def test_others_lie_in_the_sequence_and_are_no_nearer_than_they_must_be(num_fram
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 19, 21, 24, 50])
-def test_every_frame_comes_out_once_in_order_beside_the_right_others(count):
+def test_every_frame_comes_out_once_in_order_with_the_right_references(count):
     frames = numbered(count)
     found = run(frames)
     assert len(found) == count
@@ -66,8 +66,8 @@ def test_every_frame_comes_out_once_in_order_beside_the_right_others(count):
         assert one.image is frames[index]
         assert list(one.steps) == reference_steps(index, count - 1, LAGS)
         assert all(
-            other is frames[index + step]
-            for other, step in zip(one.others, one.steps, strict=True)
+            reference is frames[index + step]
+            for reference, step in zip(one.references, one.steps, strict=True)
         )
 
 
@@ -104,18 +104,21 @@ def test_size_may_change_after_reset_only():
     assert stream.push(np.zeros((8, 9), np.float32)) == []
 
 
-def test_displacements_and_overlaid_frames_are_right_in_both_directions():
+def test_transforms_and_overlaid_frames_are_right_in_both_directions():
     scene = gaussian_filter(np.random.default_rng(0).random((120, 140)), 1.5)
     scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
     step_xy = np.array([-1.3, -0.4])
-    frames = [translate(scene, step_xy * at)[20:84, 20:100].copy() for at in range(12)]
+    moved = [Transform.translation(step_xy * at).warp(scene).image for at in range(12)]
+    frames = [image[20:84, 20:100].copy() for image in moved]
     for found in run(frames, lags=(2, 4)):
-        for number, (step, shift_xy) in enumerate(zip(found.steps, found.shifts_xy, strict=True)):
-            np.testing.assert_allclose(shift_xy, -step * step_xy, atol=0.15)
+        for number, (step, transform) in enumerate(
+            zip(found.steps, found.transforms, strict=True)
+        ):
+            np.testing.assert_allclose(transform.offset_xy, -step * step_xy, atol=0.15)
             error = np.abs(found.overlaid(number) - found.image)
             assert error.max() < 0.05
-            # Beside what the other does not show, nothing is as far off as without registration.
-            assert error.mean() < 0.2 * np.abs(found.others[number] - found.image).mean()
+            # Beside what it does not show, nothing is as far off as without registration.
+            assert error.mean() < 0.2 * np.abs(found.references[number] - found.image).mean()
 
 
 def test_bad_pixel_found_while_frames_wait_is_replaced_in_all_of_them():
@@ -130,5 +133,5 @@ def test_bad_pixel_found_while_frames_wait_is_replaced_in_all_of_them():
         frames.append(frame)
     for found in run(frames):
         assert found.image[30, 40] < 0.9
-        assert all(other[30, 40] < 0.9 for other in found.others)
+        assert all(reference[30, 40] < 0.9 for reference in found.references)
     assert frames[0][30, 40] == 1.0

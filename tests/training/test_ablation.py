@@ -216,7 +216,7 @@ def test_two_processes_share_the_cells_and_find_what_one_finds(grid_path, tmp_pa
     assert _table(tmp_path / "one") == _table(tmp_path / "two")
 
 
-def test_timed_frames_of_a_model_with_background_maps_are_decided_one_by_one(
+def test_timed_frames_of_a_model_with_background_features_are_decided_one_by_one(
     tiny_model, monkeypatch
 ):
     counts = []
