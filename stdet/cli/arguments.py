@@ -38,6 +38,7 @@ def add_config(
     *,
     metavar: str = "CONFIG",
     what: str = "YAML, such as configs/daub.yaml",
+    setting: str = "train.learning_rate=1e-4",
 ) -> None:
     """Add CONFIG and --set."""
     parser.add_argument("config", type=Path, nargs=nargs, metavar=metavar, help=what)
@@ -47,7 +48,7 @@ def add_config(
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override one value, such as train.learning_rate=1e-4; may be repeated",
+        help=f"override one value, such as {setting}; may be repeated",
     )
 
 

@@ -20,7 +20,9 @@ def add_synth(commands: Any) -> None:
         "each from its seed: frames, COCO and MOT truth, masks, and a record of every target. The "
         "same settings give the same data set.",
     )
-    add_config(parser)
+    add_config(
+        parser, what="YAML, such as configs/benchmarks/synth1.yaml", setting="scene.num_frames=100"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the data set"
     )
@@ -28,8 +30,8 @@ def add_synth(commands: Any) -> None:
         "--match",
         type=Path,
         metavar="LABELS",
-        help="COCO .json or text list .txt whose sizes, steps and (where its images are there) "
-        "contrasts the targets shall have; draws DIR/match.svg",
+        help="COCO .json or text list .txt: give targets its sizes, steps and, where its images "
+        "exist, contrasts; draws DIR/match.svg",
     )
     parser.add_argument(
         "--jobs",

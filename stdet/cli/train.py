@@ -23,8 +23,7 @@ def add_train(commands: Any) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="start anew in the folder of an earlier run, which stays until the first checkpoint "
-        "of this one stands",
+        help="replace an earlier run; its files are kept until this run has written a checkpoint",
     )
     parser.set_defaults(run=_run_train)
 
