@@ -5,56 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from stdet.config import PostprocessConfig
 from stdet.datasets.input_geometry import InputGeometry
 from stdet.errors import CheckpointError
+from stdet.models.box_coder import decode_boxes, decode_scores
 from stdet.types import Detections, HeadOutputs
 
 MAX_CANDIDATES = 1000
 """Best cells per frame that enter NMS; 1000 separate targets on one frame are not met."""
-
-MAX_LOG_SIZE = 8.0
-"""Largest log width or height in cells; keeps exp() finite for a network gone astray."""
-
-
-def cell_centres(outputs: HeadOutputs) -> Tensor:
-    """Return the centres of all cells in input pixels, (A, 2) as (x, y), row-major.
-
-    The centre of cell (i, j) at feature stride s is ((j + 0.5) s, (i + 0.5) s).
-    """
-    _, _, height, width = outputs.obj_logits.shape
-    device, stride = outputs.obj_logits.device, outputs.feature_stride
-    y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * stride
-    x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * stride
-    grid_y, grid_x = torch.meshgrid(y, x, indexing="ij")
-    return torch.stack([grid_x, grid_y], dim=-1).reshape(-1, 2)
-
-
-def decode_boxes(outputs: HeadOutputs) -> Tensor:
-    """Decode offsets to boxes in input pixels.
-
-    Returns:
-        float32 (B, A, 4) xyxy, cells row-major.
-
-    Source:
-        YOLOX (arXiv 2107.08430), with cell centres where it has cell corners.
-    """
-    offsets = outputs.box_offsets.float().flatten(2).transpose(1, 2)
-    stride = outputs.feature_stride
-    centres = offsets[..., :2] * stride + cell_centres(outputs)
-    half_size = offsets[..., 2:].clamp(max=MAX_LOG_SIZE).exp() * (stride / 2)
-    return torch.cat([centres - half_size, centres + half_size], dim=-1)
-
-
-def decode_scores(outputs: HeadOutputs) -> Tensor:
-    """Return class scores, float32 (B, A, K) in [0, 1]: sigmoid(class) * sigmoid(objectness)."""
-    cls = outputs.cls_logits.float().sigmoid().flatten(2).transpose(1, 2)
-    obj = outputs.obj_logits.float().sigmoid().flatten(2).transpose(1, 2)
-    return cls * obj
 
 
 def postprocess(

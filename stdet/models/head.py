@@ -1,4 +1,4 @@
-"""YOLOX decoupled head on one level: raw logits and offsets; postprocess.py decodes them."""
+"""YOLOX decoupled head on one level: raw logits and offsets; ``box_coder.py`` decodes them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ class DecoupledHead(nn.Module):
         feature_stride: Pixels per cell of the level.
 
     Source:
-        YOLOX (arXiv 2107.08430), Fig. 2. Offsets count from the cell's centre ((j + 0.5) s); YOLOX
-        counts from its corner (j s).
+        YOLOX (arXiv 2107.08430), Fig. 2.
     """
 
     def __init__(

@@ -4,8 +4,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torchvision.ops import nms
 
 from stdet.config import PostprocessConfig
@@ -13,44 +11,14 @@ from stdet.datasets.input_geometry import InputGeometry
 from stdet.errors import CheckpointError
 from stdet.inference.postprocess import (
     MAX_CANDIDATES,
-    cell_centres,
-    decode_boxes,
-    decode_scores,
     postprocess,
 )
+from stdet.models.box_coder import decode_boxes, decode_scores
 from stdet.types import HeadOutputs
+from tests.head_outputs import head_outputs
 
 SURE = 12.0
 """A logit whose score is 1 to five digits."""
-
-
-def _logit(score):
-    return math.log(score / (1 - score))
-
-
-def _outputs(boxes_scores=(), *, grid_hw=(8, 8), stride=4, num_classes=1):
-    """Outputs of one row that say nothing but ``boxes_scores``: (xyxy in input pixels, score).
-
-    Each box is encoded at the cell that holds its centre; a third entry names the class.
-    """
-    obj = torch.full((1, 1, *grid_hw), -100.0)
-    cls = torch.full((1, num_classes, *grid_hw), -100.0)
-    offsets = torch.zeros(1, 4, *grid_hw)
-    for (x1, y1, x2, y2), score, *class_id in boxes_scores:
-        cx, cy = (x1 + x2) / 2 / stride, (y1 + y2) / 2 / stride
-        row, column = int(cy), int(cx)
-        assert obj[0, 0, row, column] == -100, "two boxes in one cell"
-        obj[0, 0, row, column] = 100.0
-        cls[0, class_id[0] if class_id else 0, row, column] = _logit(score)
-        offsets[0, :, row, column] = torch.tensor(
-            [
-                cx - (column + 0.5),
-                cy - (row + 0.5),
-                math.log((x2 - x1) / stride),
-                math.log((y2 - y1) / stride),
-            ]
-        )
-    return HeadOutputs(cls_logits=cls, obj_logits=obj, box_offsets=offsets, feature_stride=stride)
 
 
 def _native(hw=(32, 32)):
@@ -66,40 +34,6 @@ def _found(outputs, *, geometry=None, **changes):
     )[0]
 
 
-def test_cell_centres_lie_half_a_cell_in_and_run_row_by_row():
-    centres = cell_centres(_outputs(grid_hw=(2, 3), stride=4))
-    assert centres.tolist() == [[2, 2], [6, 2], [10, 2], [2, 6], [6, 6], [10, 6]]
-
-
-def test_zero_offsets_are_one_cell_about_its_centre():
-    boxes = decode_boxes(_outputs(grid_hw=(2, 2), stride=8))
-    assert boxes.shape == (1, 4, 4)
-    assert boxes[0, 3].tolist() == [8, 8, 16, 16]
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    x=st.floats(0.5, 31.5),
-    y=st.floats(0.5, 31.5),
-    width=st.floats(0.5, 20),
-    height=st.floats(0.5, 20),
-    stride=st.sampled_from([4, 8]),
-)
-def test_decoding_undoes_encoding(x, y, width, height, stride):
-    box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    outputs = _outputs([(box, 0.9)], grid_hw=(32 // stride, 32 // stride), stride=stride)
-    best = decode_scores(outputs)[0, :, 0].argmax()
-    np.testing.assert_allclose(decode_boxes(outputs)[0, best].numpy(), box, atol=1e-4)
-
-
-def test_score_is_class_times_objectness():
-    outputs = _outputs([((4, 4, 8, 8), 0.25)])
-    outputs.obj_logits[0, 0, 1, 1] = 0.0
-    scores = decode_scores(outputs)[0, :, 0].reshape(8, 8)
-    assert scores[1, 1].item() == pytest.approx(0.25 * 0.5, rel=1e-5)
-    assert scores.sum().item() == pytest.approx(scores[1, 1].item())
-
-
 @pytest.mark.parametrize("source_hw", [(37, 53), (101, 64), (64, 64), (5, 200)])
 @pytest.mark.parametrize("input_hw", [None, (64, 64), (96, 64)])
 def test_boxes_come_back_to_the_pixels_of_the_original_frame(source_hw, input_hw):
@@ -108,7 +42,7 @@ def test_boxes_come_back_to_the_pixels_of_the_original_frame(source_hw, input_hw
     box = torch.tensor([[0.3 * width, 0.4 * height, 0.3 * width + 3, 0.4 * height + 2]])
     inside = geometry.boxes_to_input(box)[0].tolist()
     grid = (geometry.input_hw[0] // 4, geometry.input_hw[1] // 4)
-    found = _found(_outputs([(inside, 0.9)], grid_hw=grid), geometry=geometry)
+    found = _found(head_outputs([(inside, 0.9)], grid_hw=grid), geometry=geometry)
     np.testing.assert_allclose(found.boxes_xyxy, box.numpy(), atol=1e-3)
     assert found.image_hw == source_hw
 
@@ -128,7 +62,7 @@ def test_target_in_the_pixels_comes_back_where_it_was_drawn():
 def test_nms_keeps_the_strongest_of_overlapping_boxes():
     # IoU of the first two is 6 / 10: 8 x 6 of 8 x 10.
     boxes = [((8, 8, 16, 16), 0.6), ((8, 10, 16, 18), 0.8), ((20, 20, 26, 26), 0.3)]
-    outputs = _outputs(boxes, stride=2, grid_hw=(16, 16))
+    outputs = head_outputs(boxes, stride=2, grid_hw=(16, 16))
     found = _found(outputs, nms_iou=0.5)
     np.testing.assert_allclose(found.scores, [0.8, 0.3], rtol=1e-5)
     np.testing.assert_allclose(found.boxes_xyxy[0], [8, 10, 16, 18], atol=1e-4)
@@ -137,12 +71,12 @@ def test_nms_keeps_the_strongest_of_overlapping_boxes():
 
 def test_nms_leaves_other_classes_alone():
     boxes = [((8, 8, 16, 16), 0.6, 0), ((8, 10, 16, 18), 0.8, 1)]
-    outputs = _outputs(boxes, stride=2, grid_hw=(16, 16), num_classes=2)
+    outputs = head_outputs(boxes, stride=2, grid_hw=(16, 16), num_classes=2)
     assert _found(outputs, nms_iou=0.5).class_ids.tolist() == [1, 0]
 
 
 def test_score_floor_is_inclusive_and_drops_what_lies_below():
-    outputs = _outputs([((4, 4, 8, 8), 0.5), ((20, 20, 24, 24), 0.2)])
+    outputs = head_outputs([((4, 4, 8, 8), 0.5), ((20, 20, 24, 24), 0.2)])
     floor = decode_scores(outputs)[0, :, 0].sort(descending=True).values[1].item()
     assert len(_found(outputs, score_floor=floor)) == 2
     assert len(_found(outputs, score_floor=floor + 1e-4)) == 1
@@ -150,25 +84,25 @@ def test_score_floor_is_inclusive_and_drops_what_lies_below():
 
 
 def test_boxes_are_clipped_to_the_original_frame_and_those_outside_left_out():
-    outputs = _outputs([((-3, -2, 5, 6), 0.9), ((27, 10, 31, 14), 0.8)])
+    outputs = head_outputs([((-3, -2, 5, 6), 0.9), ((27, 10, 31, 14), 0.8)])
     found = _found(outputs, geometry=_native((30, 26)))
     np.testing.assert_allclose(found.boxes_xyxy, [[0, 0, 5, 6]], atol=1e-4)
 
 
 def test_no_more_than_max_detections_and_they_are_the_best():
     boxes = [((4 * i, 4, 4 * i + 2, 6), 0.1 * (i + 1)) for i in range(6)]
-    found = _found(_outputs(boxes), max_detections=2)
+    found = _found(head_outputs(boxes), max_detections=2)
     np.testing.assert_allclose(found.scores, [0.6, 0.5], rtol=1e-5)
 
 
 def test_empty_grid_of_scores_gives_an_honest_nothing():
-    found = _found(_outputs())
+    found = _found(head_outputs())
     assert (len(found), found.frame_index, found.image_hw) == (0, 3, (32, 32))
     assert found.boxes_xyxy.shape == (0, 4)
 
 
 def test_network_gone_astray_gives_finite_boxes():
-    outputs = _outputs([((4, 4, 8, 8), 0.5)])
+    outputs = head_outputs([((4, 4, 8, 8), 0.5)])
     outputs.box_offsets[0, 2:] = 1e6
     outputs.obj_logits[0, 0, 2, 2] = 5.0
     outputs.cls_logits[0, 0, 2, 2] = 5.0
@@ -186,14 +120,14 @@ def test_network_gone_astray_gives_finite_boxes():
     ],
 )
 def test_output_that_is_not_finite_is_an_error_and_not_an_empty_frame(name, value):
-    outputs = _outputs([((4, 4, 8, 8), 0.5)])
+    outputs = head_outputs([((4, 4, 8, 8), 0.5)])
     getattr(outputs, name)[0, 0, 0, 0] = value
     with pytest.raises(CheckpointError, match="frame 3: the network gives values that are not"):
         _found(outputs)
 
 
 def test_rows_of_a_batch_stay_with_their_frames():
-    first, second = _outputs([((4, 4, 8, 8), 0.5)]), _outputs([((20, 20, 24, 24), 0.25)])
+    first, second = head_outputs([((4, 4, 8, 8), 0.5)]), head_outputs([((20, 20, 24, 24), 0.25)])
     both = HeadOutputs(
         **{
             name: torch.cat([getattr(first, name), getattr(second, name)])
