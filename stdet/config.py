@@ -278,8 +278,10 @@ class PyramidConfig:
 
 @dataclass(config=_STRICT, frozen=True, kw_only=True)
 class TemporalConfig:
-    """Motion-coupling module over T per-frame feature maps."""
+    """Fusion of T per-frame feature maps into those of the key frame."""
 
+    type: Literal["motion_coupling"] = "motion_coupling"
+    """Module: the published motion coupling; see ``models/temporal``."""
     num_frames: int = Field(default=5, ge=2, le=64)
     """T."""
     frame_stride: int = Field(default=1, ge=1)
@@ -287,9 +289,11 @@ class TemporalConfig:
     num_future_frames: int = Field(default=0, ge=0)
     """Frames of the clip after the key frame; 0 is causal, with the key frame last."""
     expansion: float = Field(default=2.0, gt=0, le=16)
-    """Hidden channels of each two-convolution block, as a multiple of the channels."""
+    """Hidden channels of each two-convolution block of `motion_coupling`, as a multiple of the
+    channels."""
     residual: bool = False
-    """Add the key frame's own features to the fused ones; not part of the published module."""
+    """Add the key frame's own features to those of `motion_coupling`; not part of the published
+    module."""
 
     def __post_init__(self) -> None:
         """Check that the key frame lies within the clip."""

@@ -38,6 +38,7 @@ from stdet.io.intensity.blank_frames import without_blank
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.models.detector import ClipDetector
+from stdet.models.interfaces import TemporalState
 from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.registered_stream import RegisteredFrame, RegisteredStream
 from stdet.tracking.path_scores import PathScores
@@ -122,6 +123,7 @@ class StreamingDetector:
         """Forget the past: the next frame begins a new sequence."""
         self._ring.clear()
         self._registered = RegisteredStream(LAGS) if self.model.background else None
+        self._state: TemporalState = ()
         self._num_taken = 0
         self._num_emitted = 0
         self._pending: deque[int] = deque()
@@ -191,9 +193,10 @@ class StreamingDetector:
         steps = self.shape.reference_steps * self.shape.frame_stride
         positions = [min(max(key + int(step), 0), last) - oldest for step in steps]
         references = torch.stack([self._ring[position] for position in positions], dim=1)
-        outputs = self.detector.fuse(references, self._ring[key - oldest])
+        found = self.detector.fuse(references, self._ring[key - oldest], self._state)
+        self._state = found.state
         return postprocess(
-            outputs,
+            found.outputs,
             config=self.config,
             geometry=self._geometry,
             frame_indices=[frame_index],

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from stdet.config import ModelConfig, PyramidConfig
+from stdet.config import ModelConfig, PyramidConfig, TemporalConfig
 from stdet.errors import ConfigError
 from stdet.models.backbone import CspDarknet
-from stdet.models.detector import ClipDetector, Pyramid
+from stdet.models.detector import ClipDetector
 from stdet.models.head import DecoupledHead
+from stdet.models.interfaces import Pyramid, Temporal
 from stdet.models.motion import MotionPrior
 from stdet.models.necks.bp_fpn import BpFpn, GradientIsolatedShortcut
 from stdet.models.necks.dgr import GradientRouter, LevelConsistency
 from stdet.models.necks.fpn import Fpn
 from stdet.models.necks.high_resolution_fpn import HighResolutionFpn
 from stdet.models.necks.hourglass_fpn import HourglassFpn
-from stdet.models.temporal import MotionCoupling
+from stdet.models.temporal.motion_coupling import MotionCoupling
 
 BACKGROUND_STD = (0.05, 2.0, 2.0)
 """Divide the background maps: residual in units of full scale, and the two contrasts."""
@@ -55,12 +56,7 @@ def _assemble(config: ModelConfig) -> ClipDetector:
         num_stages=config.backbone.num_stages,
     )
     neck = build_pyramid(config, backbone.channels)
-    temporal = MotionCoupling(
-        neck.out_channels,
-        config.temporal.num_frames,
-        expansion=config.temporal.expansion,
-        is_residual=config.temporal.residual,
-    )
+    temporal = build_temporal(config.temporal, neck.out_channels)
     head = DecoupledHead(
         neck.out_channels,
         channels=config.head.channels,
@@ -77,6 +73,18 @@ def _assemble(config: ModelConfig) -> ClipDetector:
         pixel_mean=(*config.pixel_mean, *([0.0] * len(extra_std))),
         pixel_std=(*config.pixel_std, *extra_std),
     )
+
+
+def build_temporal(config: TemporalConfig, channels: int) -> Temporal:
+    """Build the temporal module for per-frame features of ``channels``."""
+    match config.type:
+        case "motion_coupling":
+            return MotionCoupling(
+                channels,
+                config.num_frames,
+                expansion=config.expansion,
+                is_residual=config.residual,
+            )
 
 
 def build_pyramid(config: ModelConfig, in_channels: tuple[int, ...]) -> Pyramid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
@@ -11,19 +11,21 @@ from torch import Tensor, nn
 
 from stdet.models.backbone import CspDarknet
 from stdet.models.head import DecoupledHead
-from stdet.models.temporal import MotionCoupling
+from stdet.models.interfaces import Pyramid, Temporal, TemporalState
 from stdet.types import HeadOutputs
 
 
-class Pyramid(Protocol):
-    """What every file in ``necks`` offers: one level from the backbone's levels."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predicted:
+    """What the detector says of one key frame per row.
 
-    output_stride: int
-    out_channels: int
+    Attributes:
+        outputs: Raw outputs of the head.
+        state: Of the temporal module, for the next key frame of the same sequence.
+    """
 
-    def __call__(self, features: Sequence[Tensor]) -> Tensor:
-        """Map C1, C2, ... to (N, out_channels, h, w)."""
-        ...
+    outputs: HeadOutputs
+    state: TemporalState
 
 
 class ClipDetector(nn.Module):
@@ -49,7 +51,7 @@ class ClipDetector(nn.Module):
         *,
         backbone: CspDarknet,
         neck: Pyramid,
-        temporal: MotionCoupling,
+        temporal: Temporal,
         head: DecoupledHead,
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
@@ -81,15 +83,16 @@ class ClipDetector(nn.Module):
         """
         return self.neck(self.backbone(self.normalise(frames)))
 
-    def fuse(self, references: Tensor, key: Tensor) -> HeadOutputs:
+    def fuse(self, references: Tensor, key: Tensor, state: TemporalState = ()) -> Predicted:
         """Predict one key frame per row from features already computed.
 
         Args:
             references: (B, T - 1, out_channels, h, w) in order of time.
             key: (B, out_channels, h, w).
+            state: ``Predicted.state`` of the key before in the same sequence, ``()`` at its start.
         """
-        outputs: HeadOutputs = self.head(self.temporal(references, key))
-        return outputs
+        fused = self.temporal(references, key, state)
+        return Predicted(outputs=self.head(fused.features), state=fused.state)
 
     def forward(self, frames: Tensor, references: Tensor, keys: Tensor) -> HeadOutputs:
         """Predict every key frame of a batch of windows.
@@ -113,6 +116,24 @@ class ClipDetector(nn.Module):
 
     def fuse_windows(self, features: Tensor, references: Tensor, keys: Tensor) -> HeadOutputs:
         """Predict from window features; arguments and rows as in ``forward``."""
-        picked = rearrange(features[:, references], "b k r c h w -> (b k) r c h w")
-        key = rearrange(features[:, keys], "b k c h w -> (b k) c h w")
-        return self.fuse(picked, key)
+        picked, key = features[:, references], features[:, keys]  # (B, K, R, ...), (B, K, ...)
+        if self.temporal.is_recurrent:
+            fused = self._fuse_in_order(picked, key)
+        else:
+            fused = self.temporal(
+                rearrange(picked, "b k r c h w -> (b k) r c h w"),
+                rearrange(key, "b k c h w -> (b k) c h w"),
+            ).features
+        outputs: HeadOutputs = self.head(fused)
+        return outputs
+
+    def _fuse_in_order(self, references: Tensor, keys: Tensor) -> Tensor:
+        """Fuse the K keys of each window one after another; returns (B K, C, h, w)."""
+        state: TemporalState = ()
+        fused = []
+        for step in range(keys.shape[1]):
+            found = self.temporal(references[:, step], keys[:, step], state)
+            state = found.state
+            fused.append(found.features)
+        out: Tensor = rearrange(torch.stack(fused, dim=1), "b k c h w -> (b k) c h w")
+        return out

@@ -91,7 +91,7 @@ def profile_detector(
         level = counted("pyramid", lambda: detector.neck(features))  # type: ignore[arg-type]
         assert isinstance(level, Tensor)
         references = level[:, None].expand(-1, num_references, -1, -1, -1)
-        fused = counted("temporal", lambda: detector.temporal(references, level))
+        fused = counted("temporal", lambda: detector.temporal(references, level).features)
         counted("head", lambda: detector.head(fused))
     per_frame = gflop["backbone"] + gflop["pyramid"]
     once = gflop["temporal"] + gflop["head"]

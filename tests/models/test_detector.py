@@ -26,7 +26,7 @@ def test_forward_over_windows_equals_running_clip_by_clip(tiny_model, lively, nu
                 detector.frame_features(frames[clip, first + step][None]) for step in range(3)
             )
             key, other = (two, three) if num_future_frames else (three, two)
-            rows.append(detector.fuse(torch.stack([one, other], dim=1), key))
+            rows.append(detector.fuse(torch.stack([one, other], dim=1), key).outputs)
     for name in ("cls_logits", "obj_logits", "box_offsets"):
         apart = torch.cat([getattr(row, name) for row in rows])
         assert apart.shape[0] == 2 * 3  # Clip-major: clip 0 key 0, clip 0 key 1, ...

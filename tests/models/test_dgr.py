@@ -343,7 +343,7 @@ def _graph(kind, tiny_model):
 
         def forward(self, frames):
             features = self.detector.window_features(frames)
-            return self.detector.temporal(features[:, :2], features[:, 2])
+            return self.detector.temporal(features[:, :2], features[:, 2]).features
 
     return str(torch.export.export(Frames(), arguments).graph)
 

@@ -1,61 +1,104 @@
+"""A recurrent module that is no part of stdet: the ``Temporal`` interface is enough for it."""
+
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import nn
 
-from stdet.models.temporal import MotionCoupling
+from stdet.config import PostprocessConfig
+from stdet.datasets.input_geometry import InputGeometry, detector_input
+from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.postprocess import postprocess
+from stdet.models.build import build_detector
+from stdet.models.interfaces import Fused
+
+NUM_FRAMES = 6
+REFERENCES = torch.tensor([[0, 0], [0, 0], [0, 1], [1, 2], [2, 3], [3, 4]])
+"""Of keys 0 to 5 of a sequence, T = 3: positions before the start repeat the first frame."""
 
 
-def _module(lively, *, num_frames=5, is_residual=False):
+class Remembering(nn.Module):
+    """Mix each frame into a memory; a first key begins with its references."""
+
+    is_recurrent = True
+
+    def __init__(self, channels):
+        super().__init__()
+        self.mix = nn.Conv2d(2 * channels, channels, 3, padding=1)
+
+    def step(self, memory, features):
+        return torch.tanh(self.mix(torch.cat([memory, features], dim=1)))
+
+    def forward(self, references, key, state=()):
+        if state:
+            (memory,) = state
+        else:
+            memory = torch.zeros_like(key)
+            for reference in references.unbind(dim=1):
+                memory = self.step(memory, reference)
+        memory = self.step(memory, key)
+        return Fused(features=memory, state=(memory,))
+
+
+@pytest.fixture
+def detector(tiny_model, lively):
     torch.manual_seed(0)
-    module = MotionCoupling(6, num_frames, expansion=2.0, is_residual=is_residual)
-    torch.nn.init.uniform_(module.pair_weights)
-    return lively(module).double()
+    detector = build_detector(tiny_model())
+    detector.temporal = Remembering(detector.neck.out_channels)
+    return lively(detector).double()
 
 
-def _inputs(num_references=4):
+def _frames(num_windows=1):
     generator = torch.Generator().manual_seed(1)
-    shape = (2, num_references, 6, 5, 7)
-    references = torch.randn(shape, generator=generator, dtype=torch.float64)
-    return references, torch.randn(2, 6, 5, 7, generator=generator, dtype=torch.float64)
+    shape = (num_windows, NUM_FRAMES, 1, 16, 24)
+    return torch.rand(shape, generator=generator).double()
 
 
-def _one_by_one(module: MotionCoupling, references: Tensor, key: Tensor) -> Tensor:
-    """The published equations, one reference after the other."""
-    gate = module.gate(torch.cat([references[:, i] for i in range(references.shape[1])], dim=1))
-    coupled_key = module.key_mix(torch.cat([module.key_conv(gate * key), key], dim=1))
-    motion = torch.zeros_like(key)
-    for i, weight in enumerate(module.pair_weights):
-        motion = motion + weight * module.pair_conv(torch.cat([references[:, i], key], dim=1))
-    return module.fuse(torch.cat([module.pair_mix(motion), coupled_key], dim=1))
+@torch.no_grad()
+def test_a_clip_is_read_from_its_first_frame_to_its_key(detector):
+    features = detector.window_features(_frames(2))
+    found = detector.fuse_windows(features, torch.tensor([[2, 3]]), torch.tensor([4]))
+    memory = torch.zeros_like(features[:, 0])
+    for frame in (2, 3, 4):
+        memory = detector.temporal.step(memory, features[:, frame])
+    assert torch.equal(found.obj_logits, detector.head(memory).obj_logits)
 
 
-@pytest.mark.parametrize("num_frames", [2, 3, 5])
-def test_batched_fusion_equals_the_equations_one_reference_at_a_time(lively, num_frames):
-    module = _module(lively, num_frames=num_frames)
-    references, key = _inputs(num_frames - 1)
-    torch.testing.assert_close(
-        module(references, key), _one_by_one(module, references, key), rtol=1e-12, atol=1e-12
+@torch.no_grad()
+def test_keys_of_a_window_share_their_memory_and_windows_do_not(detector):
+    frames, keys = _frames(2), torch.arange(NUM_FRAMES)
+    joint = detector(frames, REFERENCES, keys)
+    apart = [detector(window[None], REFERENCES, keys).obj_logits for window in frames]
+    torch.testing.assert_close(joint.obj_logits, torch.cat(apart), rtol=1e-10, atol=1e-10)
+    alone = detector(frames[:1], REFERENCES[5:], keys[5:]).obj_logits
+    assert not torch.allclose(alone, apart[0][5:])
+
+
+def test_the_last_key_learns_from_frames_that_are_none_of_its_references(detector):
+    frames = _frames().requires_grad_()
+    detector(frames, REFERENCES, torch.arange(NUM_FRAMES)).obj_logits[-1].sum().backward()
+    assert frames.grad[0, 0].any()
+
+
+def test_a_stream_remembers_as_a_window_over_the_whole_sequence_and_reset_forgets(
+    tiny_model, detector
+):
+    config = PostprocessConfig(score_floor=0.0, nms_iou=1.0, max_detections=1000)
+    streaming = StreamingDetector(
+        detector, model=tiny_model(), config=config, device=torch.device("cpu")
     )
-
-
-def test_residual_adds_the_key_frame(lively):
-    references, key = _inputs()
-    plain = _module(lively)(references, key)
-    assert torch.equal(_module(lively, is_residual=True)(references, key), plain + key)
-
-
-def test_weights_of_the_references_start_equal_and_sum_to_one():
-    weights = MotionCoupling(4, 5).pair_weights
-    assert weights.tolist() == [0.25] * 4  # 1 / 4 at T = 5, as published.
-    assert weights.requires_grad
-
-
-def test_order_of_the_references_matters(lively):
-    module, (references, key) = _module(lively), _inputs()
-    assert not torch.allclose(module(references, key), module(references.flip(1), key))
-
-
-def test_wrong_number_of_references_is_refused(lively):
-    references, key = _inputs(3)
-    with pytest.raises(ValueError, match="references has 3 frames; expected 4"):
-        _module(lively)(references, key)
+    frames = _frames()[0, :, 0].float().numpy()
+    geometry = InputGeometry.fit((16, 24), input_hw=None, size_divisor=detector.size_divisor)
+    window = detector_input(
+        torch.from_numpy(frames)[:, None], None, geometry=geometry, in_channels=1
+    )
+    with torch.no_grad():
+        outputs = detector(window[None], REFERENCES, torch.arange(NUM_FRAMES))
+    wanted = postprocess(
+        outputs, config=config, geometry=geometry, frame_indices=range(NUM_FRAMES)
+    )
+    for _ in range(2):
+        found = [d for index, frame in enumerate(frames) for d in streaming.push(index, frame)]
+        for one, other in zip([*found, *streaming.flush()], wanted, strict=True):
+            np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+            np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-4)

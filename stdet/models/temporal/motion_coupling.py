@@ -1,4 +1,4 @@
-"""Fusion of T per-frame feature maps into the features of the key frame.
+"""Motion coupling: the key frame is gated by its references, then coupled with each.
 
 Tensor letters: B batch, T frames, R = T - 1 references, C channels, h w feature size. Symbols of
 SSTNet's motion-coupling neck: r, the gate computed from all references; c, the gated key frame.
@@ -10,11 +10,12 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from stdet.models.interfaces import Fused, TemporalState
 from stdet.models.layers import ConvBnAct
 
 
 class MotionCoupling(nn.Module):
-    """Motion-coupling module: gate the key frame by its references, then couple each with it.
+    """Motion-coupling module, a ``Temporal`` without memory.
 
         r = gate(cat(references))                      ends in a sigmoid
         c = key_mix(cat(key_conv(r * key), key))
@@ -37,6 +38,8 @@ class MotionCoupling(nn.Module):
         at T = 5, which is the same.
     """
 
+    is_recurrent = False
+
     def __init__(
         self, channels: int, num_frames: int, *, expansion: float = 2.0, is_residual: bool = False
     ) -> None:
@@ -54,15 +57,11 @@ class MotionCoupling(nn.Module):
         self.fuse = _two_convs(2 * channels, hidden, channels)
         self.pair_weights = nn.Parameter(torch.full((num_references,), 1.0 / num_references))
 
-    def forward(self, references: Tensor, key: Tensor) -> Tensor:
-        """Fuse.
+    def forward(self, references: Tensor, key: Tensor, state: TemporalState = ()) -> Fused:
+        """Fuse; arguments as in ``Temporal``, R references.
 
-        Args:
-            references: (B, R, C, h, w) in order of time.
-            key: (B, C, h, w).
-
-        Returns:
-            (B, C, h, w).
+        Raises:
+            ValueError: If there are not R references.
         """
         num_references = self.num_frames - 1
         if references.shape[1] != num_references:
@@ -78,7 +77,7 @@ class MotionCoupling(nn.Module):
         motion = self.pair_mix(torch.einsum("brchw,r->bchw", coupled, self.pair_weights))
 
         out: Tensor = self.fuse(torch.cat([motion, coupled_key], dim=1))
-        return out + key if self.is_residual else out
+        return Fused(features=out + key if self.is_residual else out)
 
 
 def _two_convs(
