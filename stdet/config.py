@@ -26,6 +26,9 @@ _MAX_INPUT_PIXELS = 32_000_000
 BoxKind = Literal["box", "point", "core"]
 """What a label's box says of the target; see ``DataConfig.boxes``."""
 
+MissingReferences = Literal["first_frame", "later_frames"]
+"""What replaces reference frames before a sequence; see ``TrainConfig.missing_references``."""
+
 
 def _check_pattern(pattern: str | None) -> None:
     """Refuse a pattern that is no regular expression or finds neither sequence nor frame."""
@@ -418,6 +421,9 @@ class TrainConfig:
     """Epochs between validations; the last epoch is always validated."""
     diagnostics: bool = False
     """Measure gradients by level and source, and draw features, after every epoch."""
+    missing_references: MissingReferences = "first_frame"
+    """With ``model.background``, what replaces reference frames that would lie before a sequence:
+    its first frame, as for the weights that ship, or later frames, as in every stream."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation."""
 

@@ -17,7 +17,7 @@ def frame_difference(registered: RegisteredFrame) -> FloatArray:
     differences at most, so it is not in their median; where the target is now, it is in all. (In a
     sequence of fewer than six frames one stands for several, and there are ghosts.)
     Bad pixels are replaced (``bad_pixels.py``). At the start of a sequence later frames are the
-    reference frames (``registered_stream.py``).
+    reference frames (``references.py``).
 
     Args:
         registered: With the reference frames of ``LAGS``.

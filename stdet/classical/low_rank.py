@@ -36,7 +36,7 @@ def low_rank_residual(registered: RegisteredFrame) -> FloatArray:
 
     The columns of D are the frames t, t - 4, ..., t - 20, each without bad pixels, moved by the
     transform of the background and less its median; at the start of a sequence later frames are
-    the reference frames (``registered_stream.py``), and a short one gives fewer. With s
+    the reference frames (``references.py``), and a short one gives fewer. With s
     the standard deviation of their noise, taken from successive differences, L and S minimise
 
         1/2 |D - L - S|_F^2 + mu |L|_* + lambda |S|_1,     mu = s sqrt(P) / 2,  lambda = 3 s,

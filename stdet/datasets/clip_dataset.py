@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from stdet.config import AugmentConfig, DataConfig, ModelConfig
+from stdet.config import AugmentConfig, DataConfig, MissingReferences, ModelConfig
 from stdet.datasets.clip_sampler import (
     ClipFrames,
     ClipShape,
@@ -20,8 +20,9 @@ from stdet.datasets.clip_sampler import (
     windows_of_sequence,
 )
 from stdet.datasets.core_box import core_box
-from stdet.datasets.frame_cache import BackgroundMotions, CleanFrames, FrameCache, Measurements
+from stdet.datasets.frame_cache import FrameCache
 from stdet.datasets.input_geometry import InputGeometry, detector_input
+from stdet.datasets.sequence_registration import SequenceRegistration
 from stdet.datasets.sequences import Sequence
 from stdet.datasets.transforms import ClipAugmentation, ClipSample
 from stdet.errors import ConfigError
@@ -51,6 +52,7 @@ class ClipDataset(Dataset[Clip]):
         augment: Augmentation, None for none.
         seed: Of the augmentation.
         cache_megabytes: Memory for decoded frames, in each worker.
+        missing_references: What replaces reference frames before a sequence.
         at_own_size: Leave frames at their own size, for ``to_input`` to bring whole batches to
             the detector's; boxes are those of the detector's size either way.
     """
@@ -66,6 +68,7 @@ class ClipDataset(Dataset[Clip]):
         seed: int,
         cache_megabytes: int,
         sources: AbstractSequence[tuple[float, int]] = (),
+        missing_references: MissingReferences = "first_frame",
         at_own_size: bool = False,
     ) -> None:
         """List the windows; no frame is read yet."""
@@ -75,15 +78,15 @@ class ClipDataset(Dataset[Clip]):
         self.size_divisor = size_divisor
         self.augment = augment
         self.seed = seed
+        self.missing_references = missing_references
         self.at_own_size = at_own_size
-        cache = FrameCache(cache_megabytes)
-        # Of the background; without need of any the tables are empty.
-        is_measured = model.background or (augment is not None and augment.inject_targets_max > 0)
-        self.measured = Measurements(
-            self.sequences if is_measured else [], reach=_reach(model, augment)
+        self.injects = augment is not None and augment.inject_targets_max > 0
+        self.registration = SequenceRegistration(
+            self.sequences if model.background or self.injects else [],
+            FrameCache(cache_megabytes),
+            reach=_reach(model, augment),
+            replaces_bad_pixels=model.background,
         )
-        self.frames = CleanFrames(cache, self.measured) if model.background else cache
-        self.motions = BackgroundMotions(self.frames, self.measured)
         self.windows: list[tuple[int, Window]] = [
             (number, window)
             for number, sequence in enumerate(self.sequences)
@@ -115,6 +118,7 @@ class ClipDataset(Dataset[Clip]):
             window,
             sequence.annotation.num_frames,
             lags=LAGS if self.model.background else (),
+            missing=self.missing_references,
             playback=playback,
         )
         key_rows = clip.window_rows[shape.keys]
@@ -155,7 +159,7 @@ class ClipDataset(Dataset[Clip]):
         return fitted.reshape(*frames.shape[:2], *fitted.shape[1:])
 
     def _fitted(self, frames: torch.Tensor) -> torch.Tensor:
-        """Bring frames (N, 1 + M, H, W), grey and M background maps, to the detector."""
+        """Bring frames (N, 1 + M, H, W), grey and M background features, to the detector."""
         return detector_input(
             frames[:, :1],
             frames[:, 1:] if self.model.background else None,
@@ -186,7 +190,7 @@ class ClipDataset(Dataset[Clip]):
     def _read(self, sequence: Sequence, clip: ClipFrames, key_rows: IntArray) -> ClipSample:
         """Read frames and the targets of the key frames. Ignored targets are left out."""
         indices = clip.frame_indices
-        grey = np.stack([self.frames.read(sequence, int(index)) for index in indices])
+        grey = np.stack([self.registration.read(sequence, int(index)) for index in indices])
         truth = sequence.annotation
         rows, slots = [], []
         for slot, row in enumerate(key_rows):
@@ -200,24 +204,26 @@ class ClipDataset(Dataset[Clip]):
             frames = grey[key_rows[slot_of]]
             cores = [core_box(*pair) for pair in zip(frames, boxes, strict=True)]
             boxes = np.array(cores, np.float32).reshape(-1, 4)
-        positions = np.zeros((len(indices), 2), np.float32)
-        if self.augment and self.augment.inject_targets_max:
-            positions = self.motions.positions(sequence, indices)
-        shifts = np.zeros((*clip.past_rows.shape, 2), np.float32)
-        if self.model.background:
-            pairs = np.stack(
-                np.broadcast_arrays(indices[clip.past_rows], indices[clip.window_rows, None]), -1
-            )
-            shifts = self.motions.shifts(sequence, pairs)
         return ClipSample(
             frames=torch.from_numpy(grey)[:, None],
-            positions_xy=torch.from_numpy(positions),
-            shifts_xy=torch.from_numpy(shifts),
+            motion=self.registration.motion(sequence, indices) if self.injects else (),
+            transforms=self._transforms(sequence, clip) if self.model.background else (),
             boxes_xyxy=torch.from_numpy(boxes),
             key_slots=torch.from_numpy(slot_of),
             class_ids=torch.from_numpy(truth.class_ids[picked]),
             track_ids=torch.from_numpy(truth.track_ids[picked]),
         )
+
+    def _transforms(
+        self, sequence: Sequence, clip: ClipFrames
+    ) -> tuple[tuple[Transform, ...], ...]:
+        """Return the transforms from its reference frames to each position of the window."""
+        ends = clip.frame_indices[clip.window_rows]
+        starts = clip.frame_indices[clip.reference_rows]  # (W, L)
+        num_lags = starts.shape[1]
+        pairs = np.stack([starts.ravel(), ends.repeat(num_lags)], axis=-1)
+        found = self.registration.transforms(sequence, pairs)
+        return tuple(found[at : at + num_lags] for at in range(0, len(found), num_lags))
 
     def _inject(
         self, sample: ClipSample, times: NDArray[np.float64], key_rows: IntArray
@@ -236,9 +242,10 @@ class ClipDataset(Dataset[Clip]):
         seed = int(torch.randint(1 << 62, ()).item())
         # A frame that is repeated as padding stays one frame, as it does in a stream.
         clock, rows, copies = np.unique(times, return_index=True, return_inverse=True)
+        since_keys = _since_middle([sample.motion[row] for row in rows], copies[key_rows])
         injected = inject_targets(
             sample.frames.numpy()[rows],
-            sample.positions_xy.numpy()[rows].astype(np.float64),
+            lambda place_xy: np.stack([one.apply(place_xy) for one in since_keys]),
             copies[key_rows],
             num_targets=int(torch.randint(0, most + 1, ()).item()),
             num_negatives=int(torch.randint(0, self.augment.inject_negatives_max + 1, ()).item()),
@@ -258,26 +265,33 @@ class ClipDataset(Dataset[Clip]):
         )
 
 
+def _since_middle(motion: list[Transform], key_rows: IntArray) -> list[Transform]:
+    """Return the background's transforms since the mean over the key frames."""
+    mean = np.mean([motion[row].matrix for row in key_rows], axis=0)
+    back = Transform(mean).inverse()
+    return [one @ back for one in motion]
+
+
 def _reach(model: ModelConfig, augment: AugmentConfig | None) -> int:
-    """Return how far apart frames lie whose displacement is needed, at most."""
+    """Return how far apart frames lie whose transform is needed, at most."""
     if not model.background:
         return 0
-    # A lost frame sets them one farther apart.
-    return (LAGS[-1] + 1) * max(augment.frame_strides) if augment else LAGS[-1]
+    # A lost frame sets them one step farther apart, and skipped frames at an end less than one.
+    return (LAGS[-1] + 2) * max(augment.frame_strides) if augment else LAGS[-1]
 
 
 def _background_features(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
     """Compute the background features of every frame of the window, (W, 3, H, W)."""
     images = sample.frames[:, 0].numpy()
     features = []
-    for row, past, shifts_xy in zip(
-        clip.window_rows, clip.past_rows, sample.shifts_xy.numpy(), strict=True
+    for row, rows, transforms in zip(
+        clip.window_rows, clip.reference_rows, sample.transforms, strict=True
     ):
         registered = RegisteredFrame(
             image=images[row],
-            steps=tuple((clip.times[past] - clip.times[row]).tolist()),
-            references=tuple(images[past]),
-            transforms=tuple(map(Transform.translation, shifts_xy)),
+            steps=tuple((clip.times[rows] - clip.times[row]).tolist()),
+            references=tuple(images[at] for at in rows),
+            transforms=transforms,
         )
         features.append(background_features(registered))
     return torch.from_numpy(np.stack(features))

@@ -7,6 +7,9 @@ its sequence, and a sequence never spans a gap (``sequences.py``).
 Padding rule: a position before the first frame repeats the first frame, and a position after the
 last repeats the last (SSTNet pads the start the same way). A sequence with fewer than K frames
 repeats its last key frame.
+
+Where the frames of a window have reference frames for background features, ``references.py`` says
+which; those that lie outside of the sequence are padded by the same rule.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stdet.config import MissingReferences
+from stdet.registration.references import reference_steps
 from stdet.types import BoolArray, IntArray
 
 
@@ -145,21 +150,21 @@ class Playback:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClipFrames:
-    """The frames that a window needs, those before it included.
+    """The frames that a window needs, reference frames for background features included.
 
     Attributes:
         times: int64 (M,), increasing, relative to the first key frame, in frames of the clip.
         frame_indices: int64 (M,), frame within the sequence; repeats where padded.
         is_padding: bool (M,), true where the padding rule repeats a frame.
         window_rows: int64 (W,), row of each position of the window.
-        past_rows: int64 (W, L), row of the frame each lag before each position.
+        reference_rows: int64 (W, L), rows of the reference frames of each position.
     """
 
     times: IntArray
     frame_indices: IntArray
     is_padding: BoolArray
     window_rows: IntArray
-    past_rows: IntArray
+    reference_rows: IntArray
 
 
 def frames_of_clip(
@@ -168,9 +173,10 @@ def frames_of_clip(
     num_frames: int,
     *,
     lags: tuple[int, ...] = (),
+    missing: MissingReferences = "first_frame",
     playback: Playback = Playback(),
 ) -> ClipFrames:
-    """List the frames of a window and those that lie ``lags`` frames before each of them.
+    """List the frames of a window and the reference frames of each of them.
 
     Reversed, the key frames are the same frames in opposite order.
 
@@ -178,7 +184,8 @@ def frames_of_clip(
         shape: Shape of the window.
         window: One of ``windows_of_sequence``.
         num_frames: Length of the sequence.
-        lags: Earlier frames that each position needs, in frames of the clip.
+        lags: Of the reference frames, in frames of the clip; none for no reference frames.
+        missing: What replaces reference frames before the sequence; see ``reference_steps``.
         playback: How it is read.
 
     Example:
@@ -186,21 +193,38 @@ def frames_of_clip(
         >>> frames_of_clip(shape, window_at(shape, 3, 10), 10, lags=(2,)).frame_indices
         array([0, 1, 2, 3])
     """
+
+    def wanted_at(times: IntArray) -> IntArray:
+        """Return the frames at these times as if the sequence had no ends."""
+        steps = times.copy()
+        if playback.lost_before is not None:
+            steps -= times < playback.lost_before
+        if playback.is_reversed:
+            wanted: IntArray = window.frame_indices[shape.keys[-1]] - steps * playback.frame_step
+        else:
+            wanted = window.frame_indices[shape.keys[0]] + steps * playback.frame_step
+        return wanted
+
     in_window = (np.arange(shape.window_length) - shape.num_past_frames) * shape.frame_stride
-    past = in_window[:, None] - np.array(lags, np.int64)
-    times = np.unique(np.concatenate([in_window, past.ravel()]))
-    steps = times.copy()
-    if playback.lost_before is not None:
-        steps -= times < playback.lost_before
-    if playback.is_reversed:
-        wanted = window.frame_indices[shape.keys[-1]] - steps * playback.frame_step
-    else:
-        wanted = window.frame_indices[shape.keys[0]] + steps * playback.frame_step
+    reach = max(lags, default=0)
+    around = np.arange(in_window[0] - reach, in_window[-1] + reach + 1)
+    is_inside = (wanted_at(around) >= 0) & (wanted_at(around) < num_frames)
+    # Where several frames are skipped at a time a sequence may lie between two of them.
+    inside = around[is_inside] if is_inside.any() else in_window[:1]
+    references = in_window[:, None] + np.array(
+        [
+            reference_steps(index, int(inside[-1] - inside[0]), lags, missing=missing)
+            for index in (in_window - inside[0]).tolist()
+        ],
+        np.int64,
+    )
+    times = np.unique(np.concatenate([in_window, references.ravel()]))
+    wanted = wanted_at(times)
     indices = np.clip(wanted, 0, num_frames - 1)
     return ClipFrames(
         times=times,
         frame_indices=indices,
         is_padding=indices != wanted,
         window_rows=np.searchsorted(times, in_window),
-        past_rows=np.searchsorted(times, past),
+        reference_rows=np.searchsorted(times, references),
     )

@@ -1,6 +1,6 @@
 """Augmentation drawn once per clip and applied to all its frames and boxes.
 
-One draw moves frames, boxes and displacements of the background together. Every random number
+One draw changes frames, boxes and transforms of the background together. Every random number
 comes from torch's global generator; the dataset seeds it per sample, so that a sample depends on
 its key and the seed and not on the loader's workers.
 """
@@ -8,14 +8,15 @@ its key and the seed and not on the loader's workers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stdet.config import AugmentConfig
+from stdet.registration.transform import Transform
 
 MIN_VISIBLE_PX = 1.0
 """A target whose box keeps less than this of either side after a crop is no longer a target."""
@@ -26,11 +27,11 @@ class ClipSample:
     """Frames and the boxes of all key frames, while they are being augmented.
 
     Attributes:
-        frames: float32 (M, C, H, W) in [0, 1], the window's frames and those before them that
-            background maps need.
-        positions_xy: float32 (M, 2), displacement of the background since a common origin, pixels.
-        shifts_xy: float32 (W, L, 2), displacement of the background from the frame each lag before
-            a position of the window to that position, pixels; for background maps.
+        frames: float32 (M, C, H, W) in [0, 1], the window's frames and their reference frames.
+        motion: Transform of the background from a common origin to each of the M frames; empty
+            where nobody asks for it.
+        transforms: Of the background, from each reference frame of a position of the window to
+            that position, W times L; empty without background features.
         boxes_xyxy: float32 (M, 4), boxes of all key frames one after the other.
         key_slots: int64 (M,), which key frame (0..K-1) each box belongs to.
         class_ids: int64 (M,).
@@ -38,17 +39,22 @@ class ClipSample:
     """
 
     frames: Tensor
-    positions_xy: Tensor
-    shifts_xy: Tensor
+    motion: tuple[Transform, ...]
+    transforms: tuple[tuple[Transform, ...], ...]
     boxes_xyxy: Tensor
     key_slots: Tensor
     class_ids: Tensor
     track_ids: Tensor
 
-    def with_motion(self, change: Callable[[Tensor], Tensor]) -> ClipSample:
-        """Change all displacements (..., 2) of the background alike."""
+    def conjugated(self, by: Transform) -> ClipSample:
+        """Bring the transforms of the background to the coordinates to which ``by`` leads."""
         return replace(
-            self, positions_xy=change(self.positions_xy), shifts_xy=change(self.shifts_xy)
+            self,
+            motion=tuple(one.conjugate(by).rounded() for one in self.motion),
+            transforms=tuple(
+                tuple(one.conjugate(by).rounded() for one in of_position)
+                for of_position in self.transforms
+            ),
         )
 
     def select(self, rows: Tensor, boxes_xyxy: Tensor) -> ClipSample:
@@ -116,6 +122,7 @@ class ClipAugmentation:
         size = moved.new_tensor([width, height])
         is_inside = ((centres >= 0) & (centres < size)).all(dim=1)
         sample = replace(sample, frames=cropped)
+        sample = sample.conjugated(Transform.translation((-left, -top)))
         if self.fixed_box_size:
             # A point has no extent: its centre decides, and its box is not cut.
             return sample.select(is_inside, moved)
@@ -129,20 +136,20 @@ class ClipAugmentation:
         if _uniform(0, 1) < self.config.horizontal_flip:
             x1, y1, x2, y2 = sample.boxes_xyxy.unbind(dim=1)
             sample = replace(
-                sample.with_motion(lambda xy: xy * xy.new_tensor([-1, 1])),
+                sample.conjugated(Transform.affine([[-1, 0], [0, 1]], (width, 0))),
                 frames=sample.frames.flip(-1),
                 boxes_xyxy=torch.stack([width - x2, y1, width - x1, y2], dim=1),
             )
         if _uniform(0, 1) < self.config.vertical_flip:
             x1, y1, x2, y2 = sample.boxes_xyxy.unbind(dim=1)
             sample = replace(
-                sample.with_motion(lambda xy: xy * xy.new_tensor([1, -1])),
+                sample.conjugated(Transform.affine([[1, 0], [0, -1]], (0, height))),
                 frames=sample.frames.flip(-2),
                 boxes_xyxy=torch.stack([x1, height - y2, x2, height - y1], dim=1),
             )
         if height == width and _uniform(0, 1) < self.config.transpose:
             sample = replace(
-                sample.with_motion(lambda xy: xy[..., [1, 0]]),
+                sample.conjugated(Transform.affine([[0, 1], [1, 0]], (0, 0))),
                 frames=sample.frames.transpose(-1, -2),
                 boxes_xyxy=sample.boxes_xyxy[:, [1, 0, 3, 2]],
             )
@@ -187,7 +194,7 @@ def _zoom(sample: ClipSample, factor: float, crop_hw: tuple[int, int] | None) ->
     )
     scale = sample.boxes_xyxy.new_tensor([size[1] / width, size[0] / height])
     return replace(
-        sample.with_motion(lambda xy: xy * scale),
+        sample.conjugated(Transform.affine(np.diag(scale.numpy()), (0, 0))),
         frames=frames,
         boxes_xyxy=sample.boxes_xyxy * scale.repeat(2),
     )

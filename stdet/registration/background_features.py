@@ -9,7 +9,7 @@ stands out depends on what is around. Three features per frame, images of its si
 residual
     median over five reference frames s of  I_t - warp(I_s, transform from s to t) - offset_s,
     offset_s being the spatial median of that difference (a gain step of the camera). They are
-    the frames ``LAGS`` before t; ``registered_stream.py`` says which at the start of a sequence.
+    the frames ``LAGS`` before t; ``references.py`` says which at the start of a sequence.
 contrast
     the residual smoothed, minus its local mean, over the root of its local mean square and of what
     an error of registration leaves, (0.1 px)^2 times the local mean square of the gradient of
@@ -22,9 +22,6 @@ The median over five frames needs a spot to be absent from three of them at its 
 that a target leaves no ghosts where it has been, and a spot that blinks for one frame does not
 spoil five. (In a sequence of fewer than six frames one stands for several, and there are ghosts.)
 All depend on a frame and on these alone: in a stream each frame's are computed once.
-
-In training the frames before a sequence are its first frame, as they were for the weights that
-ship; features without a past are part of what they have seen.
 """
 
 from __future__ import annotations
@@ -34,7 +31,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from stdet.registration.registered_stream import RegisteredFrame, steady_from
+from stdet.registration.references import steady_from
+from stdet.registration.registered_stream import RegisteredFrame
 from stdet.types import FloatArray
 
 LAGS = (4, 8, 12, 16, 20)

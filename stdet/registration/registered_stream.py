@@ -1,13 +1,10 @@
 """Frames of a stream with reference frames, and where the background of each lies in them.
 
-Where the past is too short, at the start of a sequence or after a cut, the future stands in for
-it: a target is as much out of place in a later frame as in an earlier one. Without that, detectors
-that look at motion are blind there, for up to twenty frames (``docs/decisions/0018``).
+Which frames are the reference frames of a frame is said in ``references.py``.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +13,7 @@ import numpy as np
 
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
 from stdet.registration.estimation import PreparedFrame, estimate_transform
+from stdet.registration.references import num_awaited, reference_steps
 from stdet.registration.transform import Transform
 from stdet.types import FloatArray, IntArray
 
@@ -101,7 +99,7 @@ class RegisteredStream:
         if self._next < self._last:
             self._clean(np.setdiff1d(self._bad_pixels.indices, known))
         found = []
-        while self._next + _wait(self._next, self._lags) <= self._last:
+        while self._next + num_awaited(self._next, self._lags) <= self._last:
             found.append(self._decide())
         if self._next > self._last:
             self._transforms.clear()
@@ -161,52 +159,3 @@ class RegisteredStream:
                 before, after, guess=moved_after @ moved_before.inverse()
             )
         return self._transforms[one, other]
-
-
-def reference_steps(index: int, last: int, lags: Sequence[int]) -> list[int]:
-    """Return which frames stand beside a frame.
-
-    Those ``lags`` before it; for those that would lie before the sequence, as many after it, by
-    the shortest lags; and where that is beyond the end, too, the farthest frames that there are,
-    so that none stands for several while there are others.
-
-    Args:
-        index: The frame, counted from the start of the sequence.
-        last: The last frame of the sequence, or the newest.
-        lags: Frames from one to another, increasing.
-
-    Returns:
-        For each lag, how many frames it lies after the frame; negative: before.
-
-    Example:
-        >>> reference_steps(30, 99, (4, 8, 12))
-        [-4, -8, -12]
-        >>> reference_steps(5, 99, (4, 8, 12))
-        [-4, 4, 8]
-        >>> reference_steps(5, 11, (4, 8, 12))
-        [-4, 4, 6]
-    """
-    chosen = [-lag for lag in lags if lag <= index]
-    chosen += [lag for lag in lags[: len(lags) - len(chosen)] if index + lag <= last]
-    if len(chosen) < len(lags):
-        others = set(range(-index, last - index + 1)) - {0, *chosen}
-        chosen += sorted(others, key=lambda step: (-abs(step), step))
-    # A sequence may have fewer other frames than lags, or none.
-    repeated = itertools.cycle(chosen or [0])
-    return list(itertools.islice(repeated, len(lags)))
-
-
-def steady_from(lags: Sequence[int]) -> int:
-    """Return the first frame before which none waits for it or a later one.
-
-    Example:
-        >>> steady_from((4, 8, 12, 16, 20))
-        24
-    """
-    return 1 + max(index + _wait(index, lags) for index in range(lags[-1]))
-
-
-def _wait(index: int, lags: Sequence[int]) -> int:
-    """Return how many later frames a frame needs."""
-    num_missing = sum(lag > index for lag in lags)
-    return lags[num_missing - 1] if num_missing else 0

@@ -127,6 +127,10 @@ class Transform:
         turn = by.linear @ (self.linear - _IDENTITY) @ np.linalg.inv(by.linear)
         return Transform.affine(_IDENTITY + turn, by.linear @ self.offset_xy - turn @ by.offset_xy)
 
+    def rounded(self) -> Transform:
+        """Return this map with the numbers of single precision, as tables and clips hold them."""
+        return Transform(self.matrix.astype(np.float32))
+
     def apply(self, points_xy: Float) -> Float:
         """Return where points (..., 2) go, float64 (..., 2), pixels."""
         return points_xy + self.displacements(points_xy)

@@ -1,6 +1,6 @@
 """Draw moving targets into real clips, with labels, for training.
 
-Targets move with the background, whose displacement in each frame is given, plus their own motion;
+Targets move with the background, whose motion is given, plus their own motion;
 they flicker slowly and are blurred by their motion during the exposure. Hard negatives can be
 drawn beside them, without labels: still hot spots fixed to the camera or to the scene, dead and
 blinking pixels, and burnt-in text.
@@ -22,6 +22,9 @@ from stdet.synthesis.settings import DistractorConfig, Range, draw
 from stdet.synthesis.spots import Float, point_shape, render
 from stdet.synthesis.targets import motion_blur
 from stdet.types import FloatArray, IntArray
+
+Path = Callable[[Float], Float]
+"""From a point (2,) to its positions (W, 2) in W frames, float64, pixels."""
 
 SIZE_RANGE_PX: Range = (0.5, 1.5, 2.2, 3.0, 6.0)
 """Extent before the blur of the lens; half of the targets are 1.5 to 3 px."""
@@ -61,7 +64,7 @@ class Injected:
 
 def inject_targets(
     frames: FloatArray,
-    shifts_xy: Float,
+    background_path: Path,
     key_rows: IntArray,
     *,
     num_targets: int,
@@ -74,8 +77,8 @@ def inject_targets(
 
     Args:
         frames: float32 (W, 1, H, W') in [0, 1].
-        shifts_xy: float64 (W, 2), displacement of the background in each frame since a common
-            origin, pixels (``stdet.registration.estimation``); zeros for a camera at rest.
+        background_path: Where a point of the background lies in each frame, given where it lies
+            about the time of the key frames; the point itself, repeated, for a camera at rest.
         key_rows: int64 (K,), rows of ``frames`` whose boxes are wanted.
         num_targets: Targets to draw.
         rng: Source of chance.
@@ -87,14 +90,15 @@ def inject_targets(
         New frames and the boxes. A target that has left the frame has no box.
 
     Raises:
-        ValueError: If ``shifts_xy`` has not one row per frame.
+        ValueError: If ``background_path`` gives another number of points than one per frame.
     """
-    if shifts_xy.shape != (len(frames), 2):
-        raise ValueError(f"shifts_xy has shape {shifts_xy.shape}; expected ({len(frames)}, 2).")
+    path_shape = background_path(np.zeros(2)).shape
+    if path_shape != (len(frames), 2):
+        raise ValueError(f"background_path gives {path_shape}; expected ({len(frames)}, 2).")
     clock = np.arange(len(frames), dtype=np.float64) if times is None else times
     clip = _Clip(
         frames=frames[:, 0].copy(),
-        shifts_xy=shifts_xy - shifts_xy[key_rows].mean(axis=0),
+        background_path=background_path,
         times=clock - clock[key_rows].mean(),
         exposure=draw(EXPOSURE_RANGE, rng),
     )
@@ -122,7 +126,7 @@ class _Clip:
     """The clip that is drawn into: frames (W, H, W') and the motion of their background."""
 
     frames: FloatArray
-    shifts_xy: Float
+    background_path: Path
     times: Float
     exposure: float
 
@@ -156,7 +160,7 @@ def _path(clip: _Clip, rng: np.random.Generator) -> Float:
     headings = heading + turn * clip.times
     distance = draw(SPEED_RANGE_PX, rng) * clip.times * np.clip(1 + growth * clip.times, 0.2, 2)
     along = np.stack([np.cos(headings), np.sin(headings)], axis=1)
-    path: Float = place + clip.shifts_xy + distance[:, None] * along
+    path: Float = clip.background_path(place) + distance[:, None] * along
     return path
 
 
@@ -203,7 +207,7 @@ def _camera_spot(clip: _Clip, rng: np.random.Generator) -> None:
 def _scene_spot(clip: _Clip, rng: np.random.Generator) -> None:
     """Add a hot spot that moves with the background."""
     place = rng.uniform(0, 1, 2) * (clip.frames.shape[2], clip.frames.shape[1])
-    _add_spot(clip, rng, path_xy=place + clip.shifts_xy, can_be_dark=False)
+    _add_spot(clip, rng, path_xy=clip.background_path(place), can_be_dark=False)
 
 
 def _bad_pixel(clip: _Clip, rng: np.random.Generator) -> None:

@@ -98,6 +98,7 @@ class Trainer:
             seed=config.train.seed,
             cache_megabytes=config.data.cache_megabytes,
             sources=sources,
+            missing_references=config.train.missing_references,
             at_own_size=config.train.letterbox_on_device,
         )
         self.step_module = TrainingStep(
@@ -133,12 +134,12 @@ class Trainer:
             self.device.type, enabled=self.autocast_dtype is torch.float16
         )
         if train.num_workers:
-            self.dataset.measured.share()
+            self.dataset.registration.share()
         self.loader: DataLoader[Any] = DataLoader(
             self.dataset,
             batch_sampler=self.batches,
             num_workers=train.num_workers,
-            # Decoded frames and their displacements stay with the workers.
+            # Decoded frames stay with the workers.
             persistent_workers=train.num_workers > 0,
             collate_fn=collate,
             pin_memory=self.device.type == "cuda",

@@ -5,20 +5,19 @@ import numpy as np
 import pytest
 import torch
 from scenes import SyntheticConfig
-from scipy.ndimage import gaussian_filter
 from torch.utils.data import DataLoader
 
 from stdet.config import AugmentConfig, DataConfig
 from stdet.datasets.clip_dataset import ClipDataset, clip_shape, collate
 from stdet.datasets.clip_sampler import ClipShape
-from stdet.datasets.frame_cache import BackgroundMotions, CleanFrames, FrameCache, Measurements
+from stdet.datasets.frame_cache import FrameCache
 from stdet.datasets.sequences import load_sequences
 from stdet.errors import ConfigError
-from stdet.registration.background_features import LAGS, STEADY_FROM, background_features
+from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.registered_stream import RegisteredStream
 from stdet.registration.transform import Transform
 from stdet.synthesis.injection import inject_targets
-from stdet.types import UNKNOWN_TRACK_ID, Clip, SequenceAnnotation
+from stdet.types import UNKNOWN_TRACK_ID, Clip
 
 HW = (24, 32)
 SHAPE = ClipShape(num_frames=3, window_extra=1)
@@ -189,8 +188,13 @@ def test_weighted_sources_share_the_windows_by_weight_and_root_of_length(make):
     assert ratio.item() == pytest.approx((7 / 4) ** 0.5)
 
 
+@pytest.mark.parametrize(
+    ("missing", "first_equal"),
+    # By default the first frame stands where a stream has later ones.
+    [("first_frame", LAGS[-1]), ("later_frames", 0)],
+)
 def test_background_features_of_a_window_equal_those_of_the_stream(
-    tiny_model, tmp_path, write_coco_split
+    tiny_model, tmp_path, write_coco_split, missing, first_equal
 ):
     config = SyntheticConfig(name="a", num_frames=28, hw=HW, num_targets=2, box_min_px=5)
     (sequence,) = load_sequences(write_coco_split(tmp_path, [config]), "train")
@@ -202,72 +206,21 @@ def test_background_features_of_a_window_equal_those_of_the_stream(
         augment=None,
         seed=3,
         cache_megabytes=8,
+        missing_references=missing,
     )
     stream = RegisteredStream(LAGS)
     frames = [f for index in range(28) for f in stream.push(sequence.read(index))]
     frames += stream.flush()
-    maps = [background_features(frame) for frame in frames]
+    features = [background_features(frame) for frame in frames]
     compared = 0
     for key in range(len(dataset)):
         clip = dataset[0, key]
         assert clip.frames.shape[1] == 4
         for frame, index in zip(clip.frames, clip.frame_indices.tolist(), strict=True):
-            # Before, training knows no later frames.
-            if index >= LAGS[-1]:
-                np.testing.assert_allclose(frame[1:, : HW[0], : HW[1]], maps[index], atol=1e-5)
+            if index >= first_equal:
+                np.testing.assert_allclose(frame[1:, : HW[0], : HW[1]], features[index], atol=1e-5)
                 compared += 1
     assert compared >= 8
-
-
-class _Panning:
-    """Stands for a sequence of a panning camera with a hot pixel."""
-
-    name, files = "panning", (Path("panning"),)
-    annotation = SequenceAnnotation.empty(name="panning", num_frames=40, image_hw=(48, 64))
-
-    def __init__(self):
-        scene = gaussian_filter(np.random.default_rng(0).random((200, 240)), 1.5)
-        scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
-        self.frames = [
-            Transform.translation(np.array([-1.3, -0.4]) * at)
-            .warp(scene)
-            .image[20:68, 20:84]
-            .copy()
-            for at in range(40)
-        ]
-        for frame in self.frames:
-            frame[20, 30] = 1.0
-
-    def read_raw(self, index):
-        return self.frames[index]
-
-    def to_float(self, raw):
-        return raw
-
-
-def test_frames_and_displacements_of_the_loader_are_those_of_the_stream():
-    sequence, stream = _Panning(), RegisteredStream(LAGS)
-    measured = Measurements([sequence], reach=LAGS[-1])
-    clean = CleanFrames(FrameCache(8), measured)
-    motions = BackgroundMotions(clean, measured)
-    frames = [f for index in range(40) for f in stream.push(sequence.read_raw(index))]
-    assert len(frames) == 40
-    assert frames[0].image[20, 30] < 0.9 < clean.read(sequence, 0)[20, 30]
-    for index, frame in enumerate(frames):
-        # Frames that wait are rid of what is found to be bad meanwhile.
-        if index >= STEADY_FROM:
-            np.testing.assert_array_equal(clean.read(sequence, index), frame.image)
-        pairs = np.array([[index + step, index] for step in frame.steps])
-        expected = [transform.offset_xy for transform in frame.transforms]
-        np.testing.assert_allclose(motions.shifts(sequence, pairs), expected, atol=1e-5)
-    assert clean.read(sequence, 39)[20, 30] < 0.9
-    # Backwards in time the background moves the other way.
-    there, back = (motions.shifts(sequence, np.array([pair])) for pair in ([19, 39], [39, 19]))
-    np.testing.assert_array_equal(back, -there)
-    assert np.abs(there - [[-26.0, -8.0]]).max() < 0.5
-    stream.reset()
-    stream.push(sequence.read_raw(39))
-    assert stream.flush()[0].image[20, 30] == 1.0
 
 
 def test_ignored_targets_are_no_targets(make):
@@ -331,17 +284,19 @@ def test_injected_targets_move_with_the_camera_of_a_model_without_background_fea
 ):
     given = []
 
-    def spy(frames, shifts_xy, key_rows, **options):
-        given.append(shifts_xy)
-        return inject_targets(frames, shifts_xy, key_rows, **options)
+    def spy(frames, background_path, key_rows, **options):
+        given.append(background_path(np.array([7.0, 5.0])))
+        return inject_targets(frames, background_path, key_rows, **options)
 
     monkeypatch.setattr("stdet.datasets.clip_dataset.inject_targets", spy)
     dataset = make(AugmentConfig(horizontal_flip=0.0, inject_targets_max=1))
-    dataset.motions.positions = lambda sequence, indices: np.stack(
-        [3 * indices, -indices], axis=1
-    ).astype(np.float32)
-    _ = dataset[0, 1]  # Frames 0 to 3.
-    assert given[0].tolist() == [[0, 0], [3, -1], [6, -2], [9, -3]]
+    dataset.registration.motion = lambda sequence, indices: tuple(
+        Transform.translation((3 * index, -index)) for index in indices
+    )
+    _ = dataset[0, 1]  # Frames 0 to 3, of which the last two are key frames.
+    assert (given[0] - given[0][0]).tolist() == [[0, 0], [3, -1], [6, -2], [9, -3]]
+    # The point is given as it lies between the key frames.
+    assert given[0][2:].mean(axis=0).tolist() == [7, 5]
 
 
 def test_batch_stacks_clips_and_lists_targets_clip_by_clip(make):
@@ -413,7 +368,7 @@ def test_data_root_in_the_home_folder_is_found(data_config, monkeypatch):
 
 def test_loader_processes_share_what_they_measure(make, tiny_model):
     dataset = make(AugmentConfig(frame_strides=(1, 2)), model=tiny_model(background=True))
-    dataset.measured.share()
+    dataset.registration.share()
     keys = [(draw, index) for draw in range(4) for index in range(len(dataset))]
     alone = make(AugmentConfig(frame_strides=(1, 2)), model=tiny_model(background=True))
     expected = [alone[key].frames for key in keys]
@@ -421,34 +376,25 @@ def test_loader_processes_share_what_they_measure(make, tiny_model):
         DataLoader(dataset, sampler=keys, batch_size=None, num_workers=2), expected, strict=True
     ):
         torch.testing.assert_close(found.frames, clip, atol=0, rtol=0)
-    for name in ("steps", "shifts"):
-        for sequence in dataset.sequences:
-            shared, own = (getattr(d.measured, name)(sequence) for d in (dataset, alone))
-            assert np.isfinite(shared).any()
-            np.testing.assert_array_equal(shared, own)
-    # What is known is not measured again.
-    dataset.measured.shifts(dataset.sequences[0])[:] = 7
-    pairs = np.array([[0, 1], [1, 0]])
-    assert dataset.motions.shifts(dataset.sequences[0], pairs).tolist() == [[7, 7], [-7, -7]]
+    for name in ("_steps", "_pairs", "_bad"):
+        shared, own = (getattr(d.registration, name) for d in (dataset, alone))
+        assert torch.isfinite(shared).any()
+        torch.testing.assert_close(shared, own, equal_nan=True, atol=0, rtol=0)
 
 
-def test_bad_pixels_are_kept_unless_they_are_too_many():
-    sequence = _Panning()
-    measured = Measurements([sequence], reach=0)
-    assert measured.bad_pixels(sequence) is None
-    most = Measurements.MOST_BAD
-    known = [np.arange(most + 1) for _ in range(40)]
-    measured.keep_bad_pixels(sequence, known)
-    assert measured.bad_pixels(sequence) is None
-    known = [np.arange(index % (most + 1)) for index in range(40)]
-    measured.keep_bad_pixels(sequence, known)
-    for found, wanted in zip(measured.bad_pixels(sequence), known, strict=True):
-        np.testing.assert_array_equal(found, wanted)
-
-
-def test_frames_too_far_apart_are_refused():
-    sequence = _Panning()
-    measured = Measurements([sequence], reach=3)
-    motions = BackgroundMotions(FrameCache(8), measured)
-    with pytest.raises(ValueError, match="frames 4 apart; 3 at most"):
-        motions.shifts(sequence, np.array([[9, 5]]))
+def test_training_asks_for_no_transform_beyond_the_tables(tiny_model, tmp_path, write_coco_split):
+    config = SyntheticConfig(name="a", num_frames=60, hw=HW, num_targets=2, box_min_px=5)
+    (sequence,) = load_sequences(write_coco_split(tmp_path, [config]), "train")
+    dataset = ClipDataset(
+        [sequence],
+        shape=SHAPE,
+        model=dataclasses.replace(tiny_model(), background=True),
+        size_divisor=8,
+        augment=AugmentConfig(frame_strides=(1, 3), time_reversal=0.5, frame_drop=1.0),
+        seed=3,
+        cache_megabytes=8,
+        missing_references="later_frames",
+    )
+    for draw in range(3):
+        for key in range(0, len(dataset), 5):
+            assert torch.isfinite(dataset[draw, key].frames).all()

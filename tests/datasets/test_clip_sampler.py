@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stdet.datasets.clip_sampler import ClipShape, window_at, windows_of_sequence
+from stdet.datasets.clip_sampler import (
+    ClipShape,
+    Playback,
+    frames_of_clip,
+    window_at,
+    windows_of_sequence,
+)
+from stdet.registration.references import reference_steps
 
 
 @st.composite
@@ -151,3 +158,70 @@ def test_impossible_shape_is_refused(wrong):
 def test_key_outside_the_sequence_is_refused(first_key):
     with pytest.raises(ValueError, match=r"outside 0\.\.9"):
         window_at(ClipShape(num_frames=3), first_key, 10)
+
+
+LAGS = (2, 4, 7)
+
+
+def _references(clip) -> np.ndarray:
+    """Return the frame at each position (W,), and its reference frames (W, L)."""
+    return clip.frame_indices[clip.window_rows], clip.frame_indices[clip.reference_rows]
+
+
+def test_reference_frames_before_the_sequence_are_its_first_frame_by_default():
+    shape = ClipShape(num_frames=3)
+    clip = frames_of_clip(shape, window_at(shape, 4, 20), 20, lags=LAGS)
+    frames, references = _references(clip)
+    assert frames.tolist() == [2, 3, 4]
+    assert references.tolist() == [[0, 0, 0], [1, 0, 0], [2, 0, 0]]
+    assert clip.is_padding[clip.reference_rows].tolist() == [
+        [False, True, True],
+        [False, True, True],
+        [False, False, True],
+    ]
+
+
+def test_reference_frames_before_the_sequence_can_be_later_frames():
+    shape = ClipShape(num_frames=3)
+    clip = frames_of_clip(shape, window_at(shape, 1, 20), 20, lags=LAGS, missing="later_frames")
+    frames, references = _references(clip)
+    # Position -1 is padded by frame 0, and has its reference frames.
+    assert frames.tolist() == [0, 0, 1]
+    assert references.tolist() == [[2, 4, 7], [2, 4, 7], [3, 5, 8]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(_shapes(), st.integers(1, 40), st.booleans())
+def test_clips_and_streams_have_one_rule_for_reference_frames(shape, num_frames, is_reversed):
+    playback = Playback(is_reversed=is_reversed)
+    for window in windows_of_sequence(shape, num_frames):
+        clip = frames_of_clip(
+            shape, window, num_frames, lags=LAGS, missing="later_frames", playback=playback
+        )
+        for frame, references in zip(*map(np.ndarray.tolist, _references(clip)), strict=True):
+            # Reversed, the last frame of the sequence is the first of the stream.
+            index = num_frames - 1 - frame if is_reversed else frame
+            steps = reference_steps(index, num_frames - 1, LAGS)
+            assert references == [frame - step if is_reversed else frame + step for step in steps]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    _shapes(),
+    st.integers(1, 40),
+    st.integers(1, 3),
+    st.booleans(),
+    st.none() | st.integers(-9, 4),
+    st.sampled_from(["first_frame", "later_frames"]),
+)
+def test_reference_frames_are_no_farther_than_lags_a_lost_and_a_padded_frame(
+    shape, num_frames, frame_step, is_reversed, lost_before, missing
+):
+    playback = Playback(frame_step=frame_step, is_reversed=is_reversed, lost_before=lost_before)
+    for window in windows_of_sequence(shape, num_frames):
+        clip = frames_of_clip(
+            shape, window, num_frames, lags=LAGS, missing=missing, playback=playback
+        )
+        frames, references = _references(clip)
+        assert ((references >= 0) & (references < num_frames)).all()
+        assert np.abs(references - frames[:, None]).max() < (LAGS[-1] + 2) * frame_step

@@ -27,8 +27,8 @@ GEOMETRY = AugmentConfig(
 def _sample(frames: torch.Tensor, boxes: list, slots: list | None = None) -> ClipSample:
     num = len(boxes)
     return ClipSample(
-        positions_xy=torch.zeros(len(frames), 2),
-        shifts_xy=torch.zeros(0, 0, 2),
+        motion=(),
+        transforms=(),
         frames=frames,
         boxes_xyxy=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         key_slots=torch.tensor([0] * num if slots is None else slots, dtype=torch.int64),
@@ -238,30 +238,39 @@ def test_augmentation_leaves_its_input_alone():
     assert sample.boxes_xyxy.tolist() == boxes
 
 
-def test_displacements_of_the_background_follow_mirror_transpose_and_zoom():
-    scene = gaussian_filter(np.random.default_rng(0).random((64, 64)), 3.0).astype(np.float32)
+@pytest.mark.parametrize(
+    "motion",
+    [
+        Transform.translation((3.0, -2.0)),
+        Transform.affine([[0.99, -0.05], [0.05, 0.99]], (2.0, -3.0)),
+    ],
+)
+def test_transforms_of_the_background_follow_crop_mirror_transpose_and_zoom(motion):
+    scene = gaussian_filter(np.random.default_rng(0).random((80, 80)), 3.0).astype(np.float32)
     scene = (scene - scene.min()) / np.ptp(scene)
-    shift_xy = np.array([3.0, -2.0])
-    frames = torch.from_numpy(
-        np.stack([scene, Transform.translation(shift_xy).warp(scene).image])
-    )[:, None]
+    frames = torch.from_numpy(np.stack([scene, motion.warp(scene).image]))[:, None]
     sample = dataclasses.replace(
-        _sample(frames, []),
-        shifts_xy=torch.tensor([[[3.0, -2.0]]]),
-        positions_xy=torch.tensor([[0.0, 0.0], [3.0, -2.0]]),
-    )
-    config = AugmentConfig(
-        horizontal_flip=0.5, vertical_flip=0.5, transpose=0.5, scale_range=(0.8, 1.25)
+        _sample(frames, []), transforms=((motion,),), motion=(Transform.identity(), motion)
     )
     seen = set()
-    for seed in range(12):
+    for seed in range(16):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            moved = ClipAugmentation(config).geometric(sample)
+            moved = ClipAugmentation(GEOMETRY).geometric(sample)
         before, after = moved.frames[:, 0].numpy()
-        moved_xy = moved.shifts_xy[0, 0].numpy().astype(np.float64)
-        difference = np.abs(after - Transform.translation(moved_xy).warp(before).image)[8:-8, 8:-8]
+        ((transform,),) = moved.transforms
+        difference = np.abs(after - transform.warp(before).image)[8:-8, 8:-8]
         assert difference.max() < 0.03
-        torch.testing.assert_close(moved.positions_xy[1], moved.shifts_xy[0, 0])
-        seen.add(tuple(np.sign(moved_xy)))
-    assert len(seen) == 4
+        np.testing.assert_array_equal(moved.motion[0].matrix, np.eye(3))
+        np.testing.assert_array_equal(moved.motion[1].matrix, transform.matrix)
+        seen.add(tuple(np.sign(transform.displacements(np.full(2, 20.0)))))
+    assert len(seen) >= 3
+
+
+def test_transforms_are_held_in_single_precision():
+    zoom = AugmentConfig(**STILL, scale_range=(0.8, 0.8))
+    motion = Transform.translation(np.float32([3.3, -2.7]))
+    sample = dataclasses.replace(_sample(torch.rand(2, 1, 20, 30), []), transforms=((motion,),))
+    ((found,),) = ClipAugmentation(zoom).geometric(sample).transforms
+    np.testing.assert_array_equal(found.matrix, found.matrix.astype(np.float32))
+    np.testing.assert_allclose(found.offset_xy, 0.8 * motion.offset_xy, rtol=1e-6)

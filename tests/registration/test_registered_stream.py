@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from stdet.registration.registered_stream import RegisteredStream, reference_steps
+from stdet.registration.references import reference_steps
+from stdet.registration.registered_stream import RegisteredStream
 from stdet.registration.transform import Transform
 
 LAGS = (4, 8, 12, 16, 20)
@@ -20,41 +19,6 @@ def numbered(count, hw=(8, 8)):
 def run(frames, lags=LAGS):
     stream = RegisteredStream(lags)
     return [found for frame in frames for found in stream.push(frame)] + stream.flush()
-
-
-@pytest.mark.parametrize(
-    ("index", "last", "expected"),
-    [
-        (20, 20, [-4, -8, -12, -16, -20]),
-        (19, 99, [-4, -8, -12, -16, 4]),
-        (4, 99, [-4, 4, 8, 12, 16]),
-        (3, 99, [4, 8, 12, 16, 20]),
-        (0, 99, [4, 8, 12, 16, 20]),
-        # Too short: the farthest there are.
-        (0, 9, [4, 8, 9, 7, 6]),
-        (9, 9, [-4, -8, -9, -7, -6]),
-        (5, 9, [-4, 4, -5, -3, 3]),
-        (12, 19, [-4, -8, -12, 4, -11]),
-        # Still fewer: one stands for several.
-        (1, 3, [2, -1, 1, 2, -1]),
-        (1, 1, [-1, -1, -1, -1, -1]),
-        (0, 0, [0, 0, 0, 0, 0]),
-    ],
-)
-def test_reference_frames_are_those_before_and_at_the_start_those_after(index, last, expected):
-    assert reference_steps(index, last, LAGS) == expected
-
-
-@given(st.integers(1, 60), st.integers(0, 59))
-def test_reference_frames_lie_in_the_sequence_no_nearer_than_they_must(num_frames, index):
-    index %= num_frames
-    steps = reference_steps(index, num_frames - 1, LAGS)
-    assert len(steps) == len(LAGS)
-    assert all(0 <= index + step < num_frames for step in steps)
-    assert len(set(steps)) == min(len(LAGS), max(num_frames - 1, 1))
-    assert (0 in steps) == (num_frames == 1)
-    if num_frames > 24:
-        assert min(abs(step) for step in steps) == LAGS[0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 19, 21, 24, 50])

@@ -18,7 +18,8 @@ def inject(seed, frames=None, shifts=None, **changes):
     frames = clip() if frames is None else frames
     shifts = np.zeros((len(frames), 2)) if shifts is None else shifts
     options = {"num_targets": 1, "rng": np.random.default_rng(seed)} | changes
-    return inject_targets(frames, shifts, KEYS, **options)
+    since_keys = shifts - shifts[KEYS].mean(axis=0)
+    return inject_targets(frames, lambda place_xy: place_xy + since_keys, KEYS, **options)
 
 
 @settings(max_examples=40, deadline=None)
