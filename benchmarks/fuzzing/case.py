@@ -96,9 +96,13 @@ def _change_content(rng: random.Random, path: Path, *, takes_time: bool) -> tupl
     if suffix in _TREES and BOMB_MARK not in data and rng.random() < 0.6:
         try:
             tree = json.loads(data) if suffix == ".json" else yaml.safe_load(data)
+        # Changed before: a parser may raise anything on that, as PyYAML does on odd tags.
+        except Exception:
+            return change_text(rng, data, is_yaml=suffix == ".yaml")
+        try:
             tree, note = change_tree(rng, tree, takes_time=takes_time)
             return to_text(tree).encode("utf-8", "surrogatepass"), note
-        except (ValueError, yaml.YAMLError, RecursionError):  # Changed before.
+        except (ValueError, RecursionError):  # Nested too deep to be written again.
             return change_text(rng, data, is_yaml=suffix == ".yaml")
     if suffix in (*_TREES, *_LINES) and rng.random() < 0.9:
         return change_text(rng, data, is_yaml=suffix == ".yaml")
