@@ -8,7 +8,7 @@ its key and the seed and not on the loader's workers.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ class ClipSample:
             where nobody asks for it.
         transforms: Of the background, from each reference frame of a position of the window to
             that position, W times L; empty without background features.
+        pending: Change of coordinates that frames and boxes have had and the transforms have not.
         boxes_xyxy: float32 (M, 4), boxes of all key frames one after the other.
         key_slots: int64 (M,), which key frame (0..K-1) each box belongs to.
         class_ids: int64 (M,).
@@ -41,20 +42,26 @@ class ClipSample:
     frames: Tensor
     motion: tuple[Transform, ...]
     transforms: tuple[tuple[Transform, ...], ...]
+    pending: Transform = field(default_factory=Transform.identity)
     boxes_xyxy: Tensor
     key_slots: Tensor
     class_ids: Tensor
     track_ids: Tensor
 
-    def conjugated(self, by: Transform) -> ClipSample:
-        """Bring the transforms of the background to the coordinates to which ``by`` leads."""
+    def after(self, change: Transform) -> ClipSample:
+        """Note a change of the coordinates of frames and boxes."""
+        return replace(self, pending=change @ self.pending)
+
+    def settled(self) -> ClipSample:
+        """Bring the transforms of the background to the coordinates of the frames."""
         return replace(
             self,
-            motion=tuple(one.conjugate(by).rounded() for one in self.motion),
+            motion=tuple(one.conjugate(self.pending).rounded() for one in self.motion),
             transforms=tuple(
-                tuple(one.conjugate(by).rounded() for one in of_position)
+                tuple(one.conjugate(self.pending).rounded() for one in of_position)
                 for of_position in self.transforms
             ),
+            pending=Transform.identity(),
         )
 
     def select(self, rows: Tensor, boxes_xyxy: Tensor) -> ClipSample:
@@ -91,6 +98,7 @@ class ClipAugmentation:
         """Crop, zoom, mirror, and size the boxes."""
         factor = _log_uniform(self.config.scale_range)
         sample = self._flip(_zoom(self._crop(sample, factor), factor, self.config.crop_hw))
+        sample = sample.settled()
         boxes = sample.boxes_xyxy
         if self.fixed_box_size and self.config.min_box_px > 0:
             boxes = torch.cat([_centres(boxes), _centres(boxes)], dim=1)
@@ -122,7 +130,7 @@ class ClipAugmentation:
         size = moved.new_tensor([width, height])
         is_inside = ((centres >= 0) & (centres < size)).all(dim=1)
         sample = replace(sample, frames=cropped)
-        sample = sample.conjugated(Transform.translation((-left, -top)))
+        sample = sample.after(Transform.translation((-left, -top)))
         if self.fixed_box_size:
             # A point has no extent: its centre decides, and its box is not cut.
             return sample.select(is_inside, moved)
@@ -136,20 +144,20 @@ class ClipAugmentation:
         if _uniform(0, 1) < self.config.horizontal_flip:
             x1, y1, x2, y2 = sample.boxes_xyxy.unbind(dim=1)
             sample = replace(
-                sample.conjugated(Transform.affine([[-1, 0], [0, 1]], (width, 0))),
+                sample.after(Transform.affine([[-1, 0], [0, 1]], (width, 0))),
                 frames=sample.frames.flip(-1),
                 boxes_xyxy=torch.stack([width - x2, y1, width - x1, y2], dim=1),
             )
         if _uniform(0, 1) < self.config.vertical_flip:
             x1, y1, x2, y2 = sample.boxes_xyxy.unbind(dim=1)
             sample = replace(
-                sample.conjugated(Transform.affine([[1, 0], [0, -1]], (0, height))),
+                sample.after(Transform.affine([[1, 0], [0, -1]], (0, height))),
                 frames=sample.frames.flip(-2),
                 boxes_xyxy=torch.stack([x1, height - y2, x2, height - y1], dim=1),
             )
         if height == width and _uniform(0, 1) < self.config.transpose:
             sample = replace(
-                sample.conjugated(Transform.affine([[0, 1], [1, 0]], (0, 0))),
+                sample.after(Transform.affine([[0, 1], [1, 0]], (0, 0))),
                 frames=sample.frames.transpose(-1, -2),
                 boxes_xyxy=sample.boxes_xyxy[:, [1, 0, 3, 2]],
             )
@@ -194,7 +202,7 @@ def _zoom(sample: ClipSample, factor: float, crop_hw: tuple[int, int] | None) ->
     )
     scale = sample.boxes_xyxy.new_tensor([size[1] / width, size[0] / height])
     return replace(
-        sample.conjugated(Transform.affine(np.diag(scale.numpy()), (0, 0))),
+        sample.after(Transform.affine(np.diag(scale.numpy()), (0, 0))),
         frames=frames,
         boxes_xyxy=sample.boxes_xyxy * scale.repeat(2),
     )

@@ -293,3 +293,17 @@ def test_run_of_an_older_version_that_knew_fewer_values_goes_on(tiny_run, tmp_pa
     assert train(config, run_dir=run_dir) == first
     with pytest.raises(ConfigError, match=r"other values of train\.diagnostics"):
         train(tiny_run(epochs=1, diagnostics=True), run_dir=run_dir)
+
+
+def test_reference_frames_of_streams_can_be_trained_with(tiny_run, tmp_path, tiny_model):
+    model = tiny_model(background=True)
+    weights = {}
+    for missing in ("first_frame", "later_frames"):
+        config = tiny_run(model=model, epochs=1, missing_references=missing)
+        result = train(config, run_dir=tmp_path / missing)
+        weights[missing] = load_weights(result.last_weights).state
+    # All sequences are shorter than the lags, so that every clip differs.
+    assert any(
+        not torch.equal(value, weights["later_frames"][name])
+        for name, value in weights["first_frame"].items()
+    )
