@@ -36,7 +36,7 @@ DENSITY = 0.001
 AREA_PX = 640 * 512
 NUM_WARM_UP = 10
 NUM_WAITING = 21
-"""Frames until the first comes out of a detector with background maps, which waits for later."""
+"""Frames until the first comes out of a detector with background features, which waits."""
 
 
 def main() -> None:

@@ -130,7 +130,7 @@ def inference_job(model: ModelConfig) -> Callable[[], None]:
     def run() -> None:
         streaming.push(next(count), frame)
 
-    # The first frames of a stream wait for later ones where there are background maps.
+    # The first frames of a stream wait for later ones where there are background features.
     for _ in range(STEADY_FROM):
         run()
     return run

@@ -3,8 +3,8 @@
     python benchmarks/streaming.py [CONFIG ...] [--frames N] [--threads N]
 
 Both contenders run the same untrained network on the same frames, in turns (that their outputs
-are equal is a test). Background maps belong to single frames, so that recomputing a clip does not
-compute them again; only the stream's time holds them. Wall and CPU time of each
+are equal is a test). Background features belong to single frames, so that recomputing a clip does
+not compute them again; only the stream's time holds them. Wall and CPU time of each
 and their ratio are printed; only the ratio carries over to another machine.
 """
 

@@ -328,7 +328,7 @@ class ModelConfig:
     in_channels: Literal[1, 3] = 3
     """1 for grey input, 3 to repeat grey three times as published."""
     background: bool = False
-    """Give the network three more maps per frame: what moves against the registered background,
+    """Give the network three more channels: what moves against the registered background,
     how far it stands out there, and how far in the frame itself
     (``background_features.py``). Not part of the published method."""
     input_hw: tuple[int, int] | None = None

@@ -89,8 +89,8 @@ class Clip:
     """One training sample: a window of T + k frames with K = k + 1 key frames (torch).
 
     Attributes:
-        frames: float32 (W, C, H, W): grey in [0, 1], repeated or not, then the background maps of
-            a detector that takes them.
+        frames: float32 (W, C, H, W): grey in [0, 1], repeated or not, then the background features
+            of a detector that takes them.
         frame_indices: int64 (W,), source frame of each position; repeats only where padded.
         is_padding: bool (W,), true where a position repeats the first frame of its sequence.
         key_indices: int64 (K,), positions whose targets are predicted, increasing.

@@ -104,13 +104,13 @@ class InputGeometry:
 
 
 def detector_input(
-    frames: Tensor, maps: Tensor | None, *, geometry: InputGeometry, in_channels: int
+    frames: Tensor, features: Tensor | None, *, geometry: InputGeometry, in_channels: int
 ) -> Tensor:
-    """Bring grey frames and their background maps to the detector.
+    """Bring grey frames and their background features to the detector.
 
     Args:
         frames: float32 (N, 1, H, W) in [0, 1].
-        maps: float32 (N, M, H, W) of ``background_features.py``, or None.
+        features: float32 (N, M, H, W) of ``background_features.py``, or None.
         geometry: Fitted to (H, W).
         in_channels: The grey channel is repeated so often.
 
@@ -118,6 +118,6 @@ def detector_input(
         float32 (N, in_channels + M, *geometry.input_hw).
     """
     grey = geometry.apply(frames).expand(-1, in_channels, -1, -1)
-    if maps is None:
+    if features is None:
         return grey
-    return torch.cat([grey, geometry.apply(maps, letterbox_value=0.0)], dim=1)
+    return torch.cat([grey, geometry.apply(features, letterbox_value=0.0)], dim=1)

@@ -19,7 +19,7 @@ from stdet.models.necks.hourglass_fpn import HourglassFpn
 from stdet.models.temporal.motion_coupling import MotionCoupling
 
 BACKGROUND_STD = (0.05, 2.0, 2.0)
-"""Divide the background maps: residual in units of full scale, and the two contrasts."""
+"""Divide the background features: residual in units of full scale, and the two contrasts."""
 
 
 MAX_PARAMETERS = 250_000_000
@@ -27,7 +27,7 @@ MAX_PARAMETERS = 250_000_000
 
 
 def num_input_channels(config: ModelConfig) -> int:
-    """Return the channels of a frame as the network sees it, background maps included."""
+    """Return the channels of a frame as the network sees it, background features included."""
     return config.in_channels + len(BACKGROUND_STD) * config.background
 
 

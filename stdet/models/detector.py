@@ -69,7 +69,7 @@ class ClipDetector(nn.Module):
         self.register_buffer("pixel_std", std.reshape(shape), persistent=False)
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """Map frames (N, C, H, W), grey in [0, 1] and background maps, to the network's range."""
+        """Map frames (N, C, H, W), grey and background features, to the network's range."""
         return (frames - self.pixel_mean) / self.pixel_std
 
     def frame_features(self, frames: Tensor) -> Tensor:

@@ -293,7 +293,7 @@ def draw_features(step_module: TrainingStep, frame: Tensor) -> np.ndarray:
             "difference": _strength(with_it - without),
         }
     most = max(float(image.max()) for image in maps.values()) or 1.0
-    grey = frame[0, 0]  # Further channels repeat it or are background maps.
+    grey = frame[0, 0]  # Further channels repeat it or are background features.
     height = len(grey) * math.ceil(_TILE_PX / max(grey.shape))
     tiles = [_tile("frame", grey / max(float(grey.max()), 1e-6), height)]
     tiles += [_tile(name, image / most, height) for name, image in maps.items()]
