@@ -120,7 +120,8 @@ def match_labels(config: SynthConfig, labels: Path) -> Match:
 
     Raises:
         ConfigError: If a group sets sizes, speeds or SCR itself.
-        DataError: If the file cannot be read or holds no target that moves.
+        DataError: If the file cannot be read, or holds no target that moves or one that is larger
+            than a generated frame.
     """
     _require_free(config)
     found = find_label_files([labels])
@@ -130,6 +131,12 @@ def match_labels(config: SynthConfig, labels: Path) -> Match:
     wanted = _measure_labels(split)
     if not len(wanted.steps):
         raise DataError(f"{labels}: no target is seen in two frames in a row; nothing to match.")
+    if wanted.sizes.max() >= min(config.scene.hw):
+        raise DataError(
+            f"{labels}: has targets of up to {wanted.sizes.max():g} px, which do not fit into "
+            f"frames of {config.scene.hw[1]}x{config.scene.hw[0]}; raise scene.hw, or correct the "
+            "file."
+        )
     scene = _start(config.scene, wanted)
     for _ in range(_ROUNDS):
         sizes, steps = _planned(config, scene, wanted, _NUM_PLANNED)

@@ -1,10 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
 from stdet.dataset_synthesis.match import match_chart, match_labels
 from stdet.dataset_synthesis.settings import SynthConfig
 from stdet.dataset_synthesis.writer import write_dataset
-from stdet.errors import ConfigError
+from stdet.errors import ConfigError, DataError
 from stdet.files.settings_file import check_settings
 
 
@@ -57,3 +59,13 @@ def test_group_that_sets_what_is_matched_is_refused(labels):
     groups = [{"scene": {"targets": {"scr_range": [1, 2]}}}]
     with pytest.raises(ConfigError, match=r"groups\[0\] sets targets.scr_range"):
         match_labels(synth(1, {}, groups), labels)
+
+
+def test_labels_that_do_not_fit_into_generated_frames_are_refused(labels, tmp_path):
+    content = json.loads(labels.read_text())
+    for annotation in content["annotations"]:
+        annotation["bbox"] = [0, 0, 63, 63]
+    (tmp_path / "large.json").write_text(json.dumps(content))
+    start = check_settings(SynthConfig, {"seed": 1, "scene": {"hw": [48, 56]}}, where="here")
+    with pytest.raises(DataError, match=r"up to 63 px.* frames of 56x48; raise scene\.hw"):
+        match_labels(start, tmp_path / "large.json")
