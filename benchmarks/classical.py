@@ -27,24 +27,25 @@ import numpy as np
 import torch
 
 from stdet.boxes import centres_xy
-from stdet.classical.methods import METHODS, build_classical
+from stdet.classical.methods import METHODS
 from stdet.config import (
     EvaluationConfig,
-    PostprocessConfig,
     SourceConfig,
     TrackerConfig,
     load_config,
 )
 from stdet.datasets.sequences import load_sequences, load_source
+from stdet.evaluation.from_model import rescore_results
 from stdet.evaluation.report import best_confidence
 from stdet.formats.video_boxes import read_video_boxes
-from stdet.inference.pipeline import FrameDetector, score_paths
+from stdet.inference.detector import Detector
+from stdet.inference.stages.frames import StreamFrame
 from stdet.metrics.detection.average_precision import average_precision, class_hits
 from stdet.metrics.detection.pairs import flatten
 from stdet.metrics.detection.pd_fa import HitGrowth, join_growth
 from stdet.metrics.detection.roc import pd_at
 from stdet.metrics.sequence_result import SequenceResult
-from stdet.types import Detections, FloatArray, SequenceAnnotation, Tracks
+from stdet.types import FloatArray, SequenceAnnotation, Tracks
 
 RATES = (0.05, 0.2, 1.0)
 CENTROID_BOX_PX = 8.0
@@ -94,7 +95,7 @@ def main() -> None:
         footage = read_footage(args.data, args.overrides)
     rule = Rule(is_loose=loose, radius_px=args.radius_px)
     for name in args.detectors:
-        compare(name, build_classical(name, PostprocessConfig()), footage, rule)
+        compare(name, Detector.from_classical(name), footage, rule)
     for name in args.weights:
         compare(name, drone_ir.network(name), footage, rule)
 
@@ -127,17 +128,14 @@ def read_centroids(path: Path) -> list[Footage]:
     return found
 
 
-def compare(name: str, detector: FrameDetector, footage: list[Footage], rule: Rule) -> None:
+def compare(name: str, detector: Detector, footage: list[Footage], rule: Rule) -> None:
     """Detect, match and print a line per sequence and one for all, by either score."""
     results, seconds = [], 0.0
     for clip in footage:
         frames = [clip.read(index) for index in range(clip.annotation.num_frames)]
-        detector.reset()
+        given = [StreamFrame.of_scaled(index, frame) for index, frame in enumerate(frames)]
         started = time.process_time()
-        found: list[Detections] = []
-        for index, frame in enumerate(frames):
-            found += detector.push(index, frame)
-        found += detector.flush()
+        found = [frame.detections for frame in detector.start().run(given)]
         seconds += time.process_time() - started
         results.append(
             SequenceResult(
@@ -147,7 +145,7 @@ def compare(name: str, detector: FrameDetector, footage: list[Footage], rule: Ru
     num_frames = sum(result.annotation.num_frames for result in results)
     print(f"\n{name}: {num_frames / seconds:.1f} frames/s of CPU time")
     print_table("scores of frames", results, rule)
-    print_table("scores of paths", score_paths(results, TrackerConfig()), rule)
+    print_table("scores of paths", rescore_results(results, TrackerConfig()), rule)
 
 
 def print_table(title: str, results: list[SequenceResult], rule: Rule) -> None:

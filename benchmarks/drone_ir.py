@@ -20,10 +20,10 @@ import numpy as np
 
 from stdet.boxes import centre_distance
 from stdet.config import TrackerConfig
+from stdet.evaluation.from_model import rescore_results
 from stdet.formats.video_boxes import LabelledVideo, read_video_boxes
-from stdet.inference.checkpoint import load_detector
-from stdet.inference.device import choose_device
-from stdet.inference.pipeline import StreamingDetector, score_paths
+from stdet.inference.detector import Detector
+from stdet.inference.stages.frames import StreamFrame
 from stdet.metrics.detection.pd_fa import HitGrowth, hit_growth, join_growth
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import SequenceAnnotation, Tracks
@@ -60,15 +60,9 @@ def first_frames(truth: SequenceAnnotation) -> SequenceAnnotation:
     return truth.cut(0, min(truth.num_frames, NUM_FRAMES))
 
 
-def network(weights: str, device: str = "cpu") -> StreamingDetector:
+def network(weights: str, device: str = "cpu") -> Detector:
     """Build the detector of a weights file."""
-    detector, loaded = load_detector(weights)
-    return StreamingDetector(
-        detector,
-        model=loaded.config.model,
-        config=loaded.config.postprocess,
-        device=choose_device(device),
-    )
+    return Detector.from_weights(weights, device=device)
 
 
 def loose_growth(result: SequenceResult) -> HitGrowth:
@@ -100,18 +94,19 @@ def growth_rule(*, is_loose: bool, radius_px: float) -> Callable[[SequenceResult
 
 def report(weights: str, videos: list[LabelledVideo]) -> None:
     """Detect, match and print."""
-    streaming = network(weights)
+    detector = network(weights)
     results = []
     for video in videos:
-        found = []
-        for frame in video.source.frames(0, NUM_FRAMES):
-            found += streaming.push(frame.index, video.source.scale.apply(frame.pixels))
-        found += streaming.flush()
+        given = (
+            StreamFrame.of_scaled(frame.index, video.source.scale.apply(frame.pixels))
+            for frame in video.source.frames(0, NUM_FRAMES)
+        )
+        found = [frame.detections for frame in detector.start().run(given)]
         truth = first_frames(video.annotation)
         results.append(
             SequenceResult(annotation=truth, detections=tuple(found), tracks=Tracks.empty())
         )
-    scored = score_paths(results, TrackerConfig())
+    scored = rescore_results(results, TrackerConfig())
     curve = join_growth([loose_growth(result) for result in scored])
     for rate in FALSE_ALARMS_PER_FRAME:
         last = int(np.searchsorted(curve.num_false_alarms, rate * curve.num_frames, side="right"))

@@ -33,8 +33,8 @@ from drone_ir import CLASSES, growth_rule, network
 
 from stdet.config import EvaluationConfig, SourceConfig, StdetConfig, TrackerConfig, load_config
 from stdet.datasets.sequences import Sequence, load_sequences, load_source
+from stdet.evaluation.from_model import detect_sequence, rescore_results, track_results
 from stdet.evaluation.report import evaluate_sequences
-from stdet.inference.pipeline import detect_sequence, score_paths, track_results
 from stdet.metrics.detection.average_precision import average_precision, class_hits
 from stdet.metrics.detection.pairs import flatten
 from stdet.metrics.detection.pd_fa import HitGrowth, ScoreCurve, join_growth
@@ -80,7 +80,7 @@ def main() -> None:
         found = [held_out(config, fold, seed, args.run_dir) for fold in folds]
         report(folds, found, f"seed {seed}, scores of frames", config, args.radius_px)
         scored = [
-            {kind: score_paths(results, config.tracker) for kind, results in part.items()}
+            {kind: rescore_results(results, config.tracker) for kind, results in part.items()}
             for part in found
         ]
         report(folds, scored, f"seed {seed}, scores of paths", config, args.radius_px)

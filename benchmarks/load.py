@@ -26,8 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.config import PostprocessConfig, TrackerConfig
-from stdet.tracking.path_scores import PathScores
+from stdet.config import TrackerConfig
+from stdet.inference.stages.frames import DetectedFrame, StreamFrame
+from stdet.inference.stages.rescore import Rescore
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections
 
@@ -91,11 +92,13 @@ def measure(checkout: Path, measured: str, value: int, num_frames: int) -> dict[
 
 def time_tracking(num: int, density: float, num_frames: int) -> dict[str, float]:
     """Return median CPU milliseconds per frame of scores and tracker."""
-    scores, tracker = PathScores(5), Tracker(TrackerConfig())
+    scores, tracker = Rescore(5), Tracker(TrackerConfig())
+    blank = np.zeros((1, 1), np.float32)
     milliseconds: dict[str, list[float]] = {"scores": [], "tracker": []}
     for found in frames_of(num, density, NUM_WARM_UP + num_frames):
+        frame = StreamFrame.of_scaled(found.frame_index, blank)
         begin = time.process_time()
-        scores.push(found)
+        list(scores.push(DetectedFrame.of(frame, found)))
         between = time.process_time()
         tracker.update(found, confidence=0.5)
         milliseconds["scores"].append(1e3 * (between - begin))
@@ -125,25 +128,18 @@ def time_detector(name: str, side: int) -> dict[str, float]:
     """Return CPU seconds of the first frame that comes out, and the peak memory until then."""
     import torch
 
-    from stdet.classical.methods import METHODS, build_classical
-    from stdet.inference.checkpoint import load_detector
-    from stdet.inference.pipeline import StreamingDetector
+    from stdet.classical.methods import METHODS
+    from stdet.inference.detector import Detector
 
     torch.set_num_threads(1)
     if name in METHODS:
-        detector = build_classical(name, PostprocessConfig())
+        stages = Detector.from_classical(name).start()
     else:
-        network, loaded = load_detector(name)
-        detector = StreamingDetector(
-            network,
-            model=loaded.config.model,
-            config=loaded.config.postprocess,
-            device=torch.device("cpu"),
-        )
+        stages = Detector.from_weights(name, device="cpu").start()
     frame = np.random.default_rng(0).normal(0.4, 0.02, (side, side)).astype(np.float32)
     for index in range(NUM_WAITING):
         begin = time.process_time()
-        if detector.push(index, frame):
+        if list(stages.push(StreamFrame.of_scaled(index, frame))):
             break
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {"seconds": time.process_time() - begin, "gigabytes": peak}

@@ -17,7 +17,8 @@ from paper_model_runs import PaperRun, start, stop
 from stdet.config import StdetConfig
 from stdet.datasets.sequences import load_sequences
 from stdet.evaluation.from_model import score_sequences
-from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.detector import Detector
+from stdet.inference.network import Network
 from stdet.training.trainer import Trainer
 from stdet.types import ClipBatch
 
@@ -85,14 +86,14 @@ def _time_steps(config: StdetConfig, barrier: Any, folder: Path) -> dict[str, An
     losses = [float(trainer._train_batch(next(batches))[0]) for _ in range(NUM_TIMED)]
     step_s = (time.monotonic() - began) / NUM_TIMED
     barrier.wait(WAIT_S)
-    streaming = StreamingDetector(
+    network = Network(
         trainer.average.module,
         model=config.model,
         config=config.postprocess,
         device=trainer.device,
     )
     began = time.monotonic()
-    score_sequences(streaming, config, validation, title="scoring")
+    score_sequences(Detector.from_network(network), config, validation, title="scoring")
     score_s = time.monotonic() - began
     began = time.monotonic()
     trainer._save()

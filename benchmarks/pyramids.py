@@ -22,8 +22,10 @@ import torch
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, load_config
 from stdet.datasets.clip_dataset import clip_shape
+from stdet.inference.detector import Detector
 from stdet.inference.model_info import PYRAMIDS, describe_model
-from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.network import Network
+from stdet.inference.stages.frames import StreamFrame
 from stdet.models.build import build_consistency, build_detector, num_input_channels
 from stdet.registration.background_features import STEADY_FROM
 from stdet.training.step import TrainingStep
@@ -121,14 +123,15 @@ def training_job(model: ModelConfig) -> Callable[[], None]:
 def inference_job(model: ModelConfig) -> Callable[[], None]:
     """Return one step of a stream."""
     torch.manual_seed(0)
-    streaming = StreamingDetector(
+    network = Network(
         build_detector(model), model=model, config=PostprocessConfig(), device=torch.device("cpu")
     )
+    streaming = Detector.from_network(network).start()
     frame = np.random.default_rng(0).random(model.input_hw or NATIVE_HW, np.float32)
     count = iter(range(1 << 30))
 
     def run() -> None:
-        streaming.push(next(count), frame)
+        list(streaming.push(StreamFrame.of_scaled(next(count), frame)))
 
     # The first frames of a stream wait for later ones where there are background features.
     for _ in range(STEADY_FROM):

@@ -20,7 +20,9 @@ import torch
 from stdet.config import ModelConfig, PostprocessConfig, load_config
 from stdet.datasets.clip_sampler import window_at
 from stdet.datasets.input_geometry import InputGeometry, detector_input
-from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.detector import Detector
+from stdet.inference.network import Network
+from stdet.inference.stages.frames import StreamFrame
 from stdet.models.build import build_detector
 from stdet.registration.background_features import LAGS, STEADY_FROM, background_features
 from stdet.registration.registered_stream import RegisteredStream
@@ -53,10 +55,10 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
     detector = build_detector(model).eval()
     raw = generate(SceneConfig(num_frames=num_frames + NUM_WARM_UP), seed=0).frames
     frames = [frame.astype("float32") / 255 for frame in raw]
-    streaming = StreamingDetector(
+    network = Network(
         detector, model=model, config=PostprocessConfig(), device=torch.device("cpu")
     )
-    shape = streaming.shape
+    streaming, shape = Detector.from_network(network).start(), network.shape
     maps = background_of(frames) if model.background else [None] * len(frames)
     geometry = InputGeometry.fit(
         (frames[0].shape[0], frames[0].shape[1]),
@@ -81,7 +83,7 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
 
     for index in range(len(frames)):
         ways: dict[str, Callable[[], object]] = {
-            "streamed": lambda i=index: streaming.push(i, frames[i]),
+            "streamed": lambda i=index: list(streaming.push(StreamFrame.of_scaled(i, frames[i]))),
             "recomputed": lambda i=index: recompute(i),
         }
         for name, run in ways.items():

@@ -20,8 +20,8 @@ import numpy as np
 from stdet.boxes import centres_xy
 from stdet.config import DataConfig, EvaluationConfig, TrackerConfig
 from stdet.datasets.sequences import load_sequences
+from stdet.evaluation.from_model import track_results
 from stdet.evaluation.report import evaluate_sequences
-from stdet.inference.pipeline import track_results
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import Detections, SequenceAnnotation, Tracks
 

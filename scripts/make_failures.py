@@ -64,9 +64,7 @@ def picture(made: Synthesised) -> Image.Image:
     tracker = StreamingTracker.from_weights(DEFAULT_WEIGHTS, confidence=None, device="cpu")
     source = MemorySource("scene", made.frames.astype(np.uint8), fps=None)
     shown = list(tracker.run(source))[SHOWN]
-    image = Image.fromarray(
-        draw_frame(shown.frame.pixels.astype(np.uint8), None, shown.tracks, {})
-    )
+    image = Image.fromarray(draw_frame(shown.image.astype(np.uint8), None, shown.tracks, {}))
     scale = render_scale(made.truth.image_hw)
     draw = ImageDraw.Draw(image)
     for x, y in centres_xy(made.truth.boxes_xyxy[made.truth.rows_at(SHOWN)]) * scale:

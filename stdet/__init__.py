@@ -2,7 +2,7 @@
 
 import stdet
 for frame in stdet.track("video.mp4"):
-    print(frame.frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
+    print(frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
 """
 
 from __future__ import annotations

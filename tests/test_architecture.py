@@ -146,9 +146,8 @@ def test_models_know_no_files():
 def test_reports_tracking_and_classical_detectors_load_no_torch():
     loaded = modules_after(
         "import stdet.tracking.tracker, stdet.evaluation.report, stdet.report.html_report\n"
-        "from stdet.classical.methods import METHODS, build_classical\n"
-        "from stdet.config import PostprocessConfig\n"
-        "for method in METHODS: build_classical(method, PostprocessConfig())"
+        "from stdet.classical.methods import METHODS, build_method\n"
+        "for method in METHODS: build_method(method)"
     )
     assert "numpy" in loaded
     assert loaded.isdisjoint({"torch", "torchvision"})

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
-    from stdet.classical.detector import ClassicalDetector, ResponseMap
-    from stdet.config import PostprocessConfig
+    from stdet.classical.detector import RegisteredMethod, SingleFrameMethod
 
 Method = Literal["tophat", "lcm", "framediff", "rpca"]
 """Morphological top-hat, local contrast, registered differences, low rank plus sparse."""
@@ -27,20 +26,9 @@ prints them), by scores of paths. Registration and bad pixels of the last two we
 development footage (`docs/decisions/0011-registration-and-bad-pixels.md`)."""
 
 
-def build_classical(method: Method, config: PostprocessConfig) -> ClassicalDetector:
-    """Build a detector.
-
-    Args:
-        method: One of ``METHODS``.
-        config: See ``ClassicalDetector``.
-    """
-    from stdet.classical.detector import ClassicalDetector
-
-    return ClassicalDetector(_response_map(method), config)
-
-
-def _response_map(method: Method) -> ResponseMap:
-    from stdet.classical.detector import RegisteredFrames, SingleFrames
+def build_method(method: Method) -> SingleFrameMethod | RegisteredMethod:
+    """Return a method, loaded when it is asked for."""
+    from stdet.classical.detector import RegisteredMethod, SingleFrameMethod
     from stdet.classical.frame_difference import frame_difference
     from stdet.classical.local_contrast import patch_contrast
     from stdet.classical.low_rank import low_rank_residual
@@ -48,9 +36,9 @@ def _response_map(method: Method) -> ResponseMap:
     from stdet.registration.background_features import LAGS
 
     if method == "tophat":
-        return SingleFrames(top_hat)
+        return SingleFrameMethod(respond=top_hat)
     if method == "lcm":
-        return SingleFrames(patch_contrast)
+        return SingleFrameMethod(respond=patch_contrast)
     if method == "framediff":
-        return RegisteredFrames(frame_difference, LAGS)
-    return RegisteredFrames(low_rank_residual, LAGS)
+        return RegisteredMethod(respond=frame_difference, lags=LAGS)
+    return RegisteredMethod(respond=low_rank_residual, lags=LAGS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, replace
 
-from stdet.classical.methods import OPERATING_POINTS, Method, build_classical
-from stdet.config import StdetConfig
+from stdet.classical.methods import OPERATING_POINTS, Method
+from stdet.config import StdetConfig, TrackerConfig
 from stdet.datasets.sequences import Sequence, Split, load_sequences
 from stdet.errors import ConfigError
 from stdet.evaluation.report import (
@@ -17,18 +18,17 @@ from stdet.evaluation.report import (
     named_subsets,
 )
 from stdet.inference.checkpoint import find_weights, load_state, load_weights, operating_point
+from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
-from stdet.inference.pipeline import (
-    FrameDetector,
-    StreamingDetector,
-    detect_sequence,
-    score_paths,
-    track_results,
-)
+from stdet.inference.network import Network
+from stdet.inference.stages.frames import StreamFrame
+from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.models.build import build_detector
 from stdet.processes.progress import ProgressBar
-from stdet.types import FloatArray, Tracks
+from stdet.tracking.path_scores import score_paths
+from stdet.tracking.tracker import Tracker
+from stdet.types import Detections, FloatArray, Tracks
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,58 @@ class Scored:
         }
 
 
+def detect_sequence(detector: Detector, sequence: Sequence) -> Iterator[Detections]:
+    """Detect on every frame of a data set's sequence, in order."""
+    watch = SceneWatch(sequence.source.path, sequence.source.scale)
+    for found in detector.start().run(_frames_of(sequence, watch)):
+        yield found.detections
+    watch.log()
+
+
+def _frames_of(sequence: Sequence, watch: SceneWatch) -> Iterator[StreamFrame]:
+    fps = sequence.annotation.fps
+    for index in range(sequence.annotation.num_frames):
+        raw = sequence.read_raw(index)
+        scaled = sequence.to_float(raw)
+        watch.add(index, raw, scaled)
+        time = None if fps is None else index / fps
+        yield StreamFrame(index=index, time=time, image=raw, scaled=scaled)
+
+
+def rescore_results(
+    results: AbstractSequence[SequenceResult], config: TrackerConfig
+) -> list[SequenceResult]:
+    """Return the results with track-before-detect scores, as the tracker would see them."""
+    if config.lookahead is None:
+        return list(results)
+    return [
+        replace(result, detections=tuple(score_paths(result.detections, config.lookahead)))
+        for result in results
+    ]
+
+
+def track_detections(
+    detections: Iterable[Detections], config: TrackerConfig, *, confidence: float
+) -> Tracks:
+    """Track one sequence's detections at an operating point."""
+    tracker = Tracker(config)
+    return Tracks.concatenate(
+        [tracker.update(found, confidence=confidence) for found in detections]
+    )
+
+
+def track_results(
+    results: AbstractSequence[SequenceResult], config: TrackerConfig, *, confidence: float
+) -> list[SequenceResult]:
+    """Return the results with the tracks that their detections give at an operating point."""
+    return [
+        replace(result, tracks=track_detections(result.detections, config, confidence=confidence))
+        for result in results
+    ]
+
+
 def score_sequences(
-    detector: FrameDetector,
+    detector: Detector,
     config: StdetConfig,
     sequences: AbstractSequence[Sequence],
     *,
@@ -84,7 +134,7 @@ def score_sequences(
     """Run detector and tracker over sequences as `stdet track` does, and score them.
 
     Args:
-        detector: The network or a classical one; it is reset before each sequence.
+        detector: The network or a classical one.
         config: ``postprocess.confidence`` None chooses the score with the best F1 here.
         sequences: The split.
         title: Of the progress bar.
@@ -104,7 +154,7 @@ def score_sequences(
         )
         for sequence, detections in zip(sequences, found, strict=True)
     ]
-    results = score_paths(as_detected, config.tracker)
+    results = rescore_results(as_detected, config.tracker)
     confidence = config.postprocess.confidence
     if confidence is None:
         confidence = best_confidence(results, config.evaluation)
@@ -148,14 +198,16 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
     config = _operating_at(config, operating_point(loaded))
     sequences = load_sequences(config.data, split)
     _warn_of_unknown_classes(sequences, config.model.head.num_classes)
-    streaming = StreamingDetector(
+    network = Network(
         detector,
         model=config.model,
         config=config.postprocess,
         device=choose_device(device),
         weights=loaded.path,
     )
-    return score_sequences(streaming, config, sequences, title=f"evaluating {split}")
+    return score_sequences(
+        Detector.from_network(network), config, sequences, title=f"evaluating {split}"
+    )
 
 
 def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> Scored:
@@ -172,7 +224,7 @@ def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> 
     """
     config = _operating_at(config, OPERATING_POINTS[method])
     return score_sequences(
-        build_classical(method, config.postprocess),
+        Detector.from_classical(method, config.postprocess),
         config,
         load_sequences(config.data, split),
         title=f"evaluating {split}",

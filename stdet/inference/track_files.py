@@ -17,7 +17,8 @@ from stdet.files.atomic_file import explain_os_errors
 from stdet.files.locks import lock_output
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
-from stdet.inference.pipeline import StreamingTracker, TrackedFrame
+from stdet.inference.pipeline import StreamingTracker
+from stdet.inference.stages.frames import TrackedFrame
 from stdet.inference.track_outputs import TrackOutputs
 from stdet.io.drawing import Trails, draw_frame, render_scale
 from stdet.io.frame_area import MAX_MEGAPIXELS
@@ -216,7 +217,7 @@ def _header(
 
 
 def _draw(source: FrameSource, tracked: TrackedFrame, trails: Trails) -> NDArray[np.uint8]:
-    pixels = source.scale.to_uint8(tracked.frame.pixels)
+    pixels = source.scale.to_uint8(tracked.image)
     return draw_frame(pixels, tracked.detections, tracked.tracks, trails.points)
 
 

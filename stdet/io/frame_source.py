@@ -28,7 +28,7 @@ from stdet.io.intensity.scene_levels import SceneLevels, measure_scene
 from stdet.io.intensity.spoilt_pixels import SpoiltPixels
 from stdet.types import FloatArray
 
-RawImage = NDArray[np.uint8] | NDArray[np.uint16]
+RawImage = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 WideImage = NDArray[np.int32] | NDArray[np.uint32] | NDArray[np.float32]
 """Levels that fit no 16 bits, as image files may hold them; see ``wide_levels.py``."""
 

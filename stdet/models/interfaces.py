@@ -52,7 +52,7 @@ class Temporal(Protocol):
       follow in the order of ``keys``. Gradients flow through the state over the whole window. Set
       ``data.window_extra`` to train on more than one key at a time.
     - In a stream, the first frame of a sequence has state ``()``, and the state goes on without
-      end. ``StreamingDetector.reset`` forgets it.
+      end; the next sequence begins with ``()`` again.
 
     With state ``()`` a recurrent module may read ``references``, which are in order of time, to
     begin with a past; at the start of a sequence they repeat the first frame.

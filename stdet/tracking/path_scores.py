@@ -26,7 +26,9 @@ Source:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,18 +170,34 @@ def _best_partner(
     return np.where(best == none, -1, best)
 
 
+class HasDetections(Protocol):
+    """A frozen dataclass that holds the detections of a frame, whatever else it holds."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def detections(self) -> Detections:
+        """Of the frame."""
+        ...
+
+
+Frame = TypeVar("Frame", bound=HasDetections)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Waiting:
+class _Waiting(Generic[Frame]):
     """A frame whose future has not come yet."""
 
-    detections: Detections
+    frame: Frame
     xy: Float64Array
     log_odds: Float64Array
     past: Float64Array
 
 
-class PathScores:
-    """Score the detections of successive frames by the paths they lie on.
+class PathScores(Generic[Frame]):
+    """Score the detections of one sequence by the paths they lie on.
+
+    Frames go in and come out in order, with all that they hold besides.
 
     Args:
         lookahead: Frames after a frame that its scores wait for; 0 looks at the past alone, and
@@ -189,50 +207,58 @@ class PathScores:
     def __init__(self, lookahead: int) -> None:
         """Start before the first frame."""
         self._lookahead = lookahead
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all frames: the next one begins a new sequence."""
         self._past = PathEvidence()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Waiting[Frame]] = deque()
 
-    def push(self, detections: Detections) -> list[Detections]:
+    def push(self, frame: Frame) -> list[Frame]:
         """Take the next frame.
 
         Returns:
             The frame that can be scored now, if any, as a list: the same boxes, with their new
             scores.
         """
+        detections = frame.detections
         xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
         scores = np.clip(detections.scores.astype(np.float64), EDGE, 1 - EDGE)
         log_odds = np.log(scores / (1 - scores))
-        self._waiting.append(
-            _Waiting(
-                detections=detections,
-                xy=xy,
-                log_odds=log_odds,
-                past=self._past.push(xy, log_odds),
-            )
-        )
+        past = self._past.push(xy, log_odds)
+        self._waiting.append(_Waiting(frame=frame, xy=xy, log_odds=log_odds, past=past))
         return [self._score_oldest()] if len(self._waiting) > self._lookahead else []
 
-    def flush(self) -> list[Detections]:
-        """Return the frames that still wait, scored with what came after them, and forget all."""
-        found = [self._score_oldest() for _ in range(len(self._waiting))]
-        self.reset()
-        return found
+    def flush(self) -> list[Frame]:
+        """Return the frames that still wait, scored with what came after them."""
+        return [self._score_oldest() for _ in range(len(self._waiting))]
 
-    def _score_oldest(self) -> Detections:
+    def _score_oldest(self) -> Frame:
         """Score the oldest frame that waits, and let it go."""
         future = PathEvidence()
-        for frame in reversed(self._waiting):
-            evidence = future.push(frame.xy, frame.log_odds)
+        for later in reversed(self._waiting):
+            evidence = future.push(later.xy, later.log_odds)
         oldest = self._waiting.popleft()
         odds = np.exp(-(oldest.past + evidence) / 2)
-        return Detections.from_unsorted(
-            oldest.detections.boxes_xyxy,
+        detections = oldest.frame.detections
+        scored = Detections.from_unsorted(
+            detections.boxes_xyxy,
             (1 / (1 + odds)).astype(np.float32),
-            frame_index=oldest.detections.frame_index,
-            image_hw=oldest.detections.image_hw,
-            class_ids=oldest.detections.class_ids,
+            frame_index=detections.frame_index,
+            image_hw=detections.image_hw,
+            class_ids=detections.class_ids,
         )
+        return replace(oldest.frame, detections=scored)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _DetectionsAlone:
+    """A frame of which nothing but its detections is known."""
+
+    detections: Detections
+
+
+def score_paths(detections: Iterable[Detections], lookahead: int) -> Iterator[Detections]:
+    """Yield the detections of one sequence, frame by frame, with their new scores."""
+    scores: PathScores[_DetectionsAlone] = PathScores(lookahead)
+    for found in detections:
+        for scored in scores.push(_DetectionsAlone(detections=found)):
+            yield scored.detections
+    for scored in scores.flush():
+        yield scored.detections

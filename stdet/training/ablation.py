@@ -28,8 +28,10 @@ from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
 from stdet.datasets.sequences import load_sequences
 from stdet.evaluation.from_model import evaluate_split
 from stdet.evaluation.report import write_report
+from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
-from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.network import Network
+from stdet.inference.stages.frames import StreamFrame
 from stdet.metrics.counts import without_nan
 from stdet.models.build import build_detector
 from stdet.models.profile import profile_detector
@@ -302,21 +304,23 @@ def measure_speed(
         frame_hw: Size of the frames, pixels.
     """
     streams = {
-        name: StreamingDetector(
-            build_detector(config.model),
-            model=config.model,
-            config=PostprocessConfig(),
-            device=choose_device(config.train.device),
-        )
+        name: Detector.from_network(
+            Network(
+                build_detector(config.model),
+                model=config.model,
+                config=PostprocessConfig(),
+                device=choose_device(config.train.device),
+            )
+        ).start()
         for name, config in variants.items()
     }
     rng = np.random.default_rng(0)
     seconds: dict[str, list[float]] = {name: [] for name in streams}
     for index in range(NUM_WARM_UP + NUM_TIMED_FRAMES):
-        frame = rng.random(frame_hw, np.float32)
+        frame = StreamFrame.of_scaled(index, rng.random(frame_hw, np.float32))
         for name, stream in streams.items():
             started = time.perf_counter()
-            stream.push(index, frame)  # Ends on the CPU, so it waits for a GPU.
+            list(stream.push(frame))  # Ends on the CPU, so it waits for a GPU.
             if index >= NUM_WARM_UP:
                 seconds[name].append(time.perf_counter() - started)
     return {name: 1 / statistics.median(times) for name, times in seconds.items()}

@@ -22,8 +22,9 @@ from stdet.datasets.sequences import Sequence
 from stdet.errors import CheckpointError, TrainingError
 from stdet.evaluation.from_model import Scored, score_sequences
 from stdet.inference.checkpoint import DEFAULT_CONFIDENCE, git_commit, save_weights
+from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
-from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.network import Network
 from stdet.models.build import build_consistency, build_detector, build_motion_prior
 from stdet.processes.progress import ProgressBar
 from stdet.processes.workers import explain_worker_death, start_worker
@@ -287,7 +288,7 @@ class Trainer:
 
     def _validate(self) -> Scored:
         """Score the averaged weights on the validation split."""
-        streaming = StreamingDetector(
+        network = Network(
             self.average.module,
             model=self.config.model,
             config=self.config.postprocess,
@@ -295,7 +296,7 @@ class Trainer:
         )
         try:
             return score_sequences(
-                streaming,
+                Detector.from_network(network),
                 self.config,
                 self.validation_sequences,
                 title=f"validating epoch {self.epoch}",

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from stdet.boxes import centres_xy
-from stdet.classical.methods import METHODS, OPERATING_POINTS, build_classical
+from stdet.classical.methods import METHODS, OPERATING_POINTS
 from stdet.config import PostprocessConfig
+from stdet.inference.detector import Detector
+from stdet.inference.stages.frames import StreamFrame
 
 SINGLE_FRAME = ("tophat", "lcm")
 TEMPORAL = ("framediff", "rpca")
@@ -14,17 +16,16 @@ FLAT = np.full(HW, 0.4, np.float32)
 
 
 def detector(method, **config):
-    return build_classical(method, PostprocessConfig(**config))
+    return Detector.from_classical(method, PostprocessConfig(**config))
 
 
 def run(method, frames, **config):
-    stream = detector(method, **config)
-    return run_in(stream, frames)
+    return run_in(detector(method, **config), frames)
 
 
-def run_in(stream, frames):
-    found = [d for i, frame in enumerate(frames) for d in stream.push(i, frame)]
-    return found + stream.flush()
+def run_in(one, frames):
+    given = (StreamFrame.of_scaled(index, frame) for index, frame in enumerate(frames))
+    return [frame.detections for frame in one.start().run(given)]
 
 
 def with_pixel(row, column, value):
@@ -61,7 +62,8 @@ def moving(num_frames, *, step=1, value=0.2, seed=0):
 @pytest.mark.parametrize("value", [1.0, 0.45, 0.0], ids=["saturated", "dim", "dark"])
 @pytest.mark.parametrize("method", SINGLE_FRAME)
 def test_one_pixel_on_flat_ground_is_found_at_its_place(method, value):
-    (found,) = detector(method).push(7, with_pixel(20, 33, value))
+    (frame,) = detector(method).start().push(StreamFrame.of_scaled(7, with_pixel(20, 33, value)))
+    found = frame.detections
     assert (found.frame_index, found.image_hw) == (7, HW)
     assert found.scores[0] > OPERATING_POINTS[method]
     # The pixel in column 33 of row 20 has its middle at (33.5, 20.5); the box is 8 px wide.
@@ -151,13 +153,11 @@ def test_a_spot_that_moves_is_found_in_a_short_sequence(method, num_frames):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_flush_and_reset_forget_everything(method):
+def test_every_start_forgets_everything(method):
     frames = moving(24)
     once = detector(method)
     first = run_in(once, frames)
-    for index, frame in enumerate(frames[::-1]):
-        once.push(index, frame)
-    once.reset()
+    run_in(once, frames[::-1])
     again = run_in(once, frames)
     assert any(len(found) for found in first)
     for one, other in zip(first, again, strict=True):
@@ -177,13 +177,10 @@ def test_a_frame_depends_on_at_most_twenty_frames_before_it(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_size_may_change_after_reset_only(method):
-    stream = detector(method)
-    stream.push(0, np.zeros((8, 8), np.float32))
-    with pytest.raises(ValueError, match="Call reset"):
-        stream.push(1, np.zeros((8, 9), np.float32))
-    stream.reset()
-    assert len(stream.push(1, np.zeros((8, 9), np.float32)) + stream.flush()) == 1
+def test_frames_of_one_stream_have_one_size(method):
+    frames = [np.zeros((8, 8), np.float32), np.zeros((8, 9), np.float32)]
+    with pytest.raises(ValueError, match=r"frame 1 is \(8, 9\); the stream began with \(8, 8\)"):
+        run(method, frames)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -122,7 +122,7 @@ def test_three_lines_of_python_find_the_same_tracks(track, clip, weights, tmp_pa
     expected = read_track_json(tmp_path / "o" / "clip.json").tracks
     rows = []
     for frame in stdet.track(str(clip), weights=str(weights)):
-        rows += [(frame.frame.index, int(track_id)) for track_id in frame.tracks.track_ids]
+        rows += [(frame.index, int(track_id)) for track_id in frame.tracks.track_ids]
     assert rows == list(
         zip(expected.frame_indices.tolist(), expected.track_ids.tolist(), strict=True)
     )

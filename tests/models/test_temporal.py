@@ -7,8 +7,10 @@ from torch import nn
 
 from stdet.config import PostprocessConfig
 from stdet.datasets.input_geometry import InputGeometry, detector_input
-from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.detector import Detector
+from stdet.inference.network import Network
 from stdet.inference.postprocess import postprocess
+from stdet.inference.stages.frames import StreamFrame
 from stdet.models.build import build_detector
 from stdet.models.interfaces import Fused
 
@@ -80,13 +82,12 @@ def test_the_last_key_learns_from_frames_that_are_none_of_its_references(detecto
     assert frames.grad[0, 0].any()
 
 
-def test_a_stream_remembers_as_a_window_over_the_whole_sequence_and_reset_forgets(
+def test_a_stream_remembers_as_a_window_over_the_whole_sequence_and_a_new_one_forgets(
     tiny_model, detector
 ):
     config = PostprocessConfig(score_floor=0.0, nms_iou=1.0, max_detections=1000)
-    streaming = StreamingDetector(
-        detector, model=tiny_model(), config=config, device=torch.device("cpu")
-    )
+    network = Network(detector, model=tiny_model(), config=config, device=torch.device("cpu"))
+    streaming = Detector.from_network(network)
     frames = _frames()[0, :, 0].float().numpy()
     geometry = InputGeometry.fit((16, 24), input_hw=None, size_divisor=detector.size_divisor)
     window = detector_input(
@@ -98,7 +99,8 @@ def test_a_stream_remembers_as_a_window_over_the_whole_sequence_and_reset_forget
         outputs, config=config, geometry=geometry, frame_indices=range(NUM_FRAMES)
     )
     for _ in range(2):
-        found = [d for index, frame in enumerate(frames) for d in streaming.push(index, frame)]
-        for one, other in zip([*found, *streaming.flush()], wanted, strict=True):
+        given = (StreamFrame.of_scaled(index, frame) for index, frame in enumerate(frames))
+        found = [frame.detections for frame in streaming.start().run(given)]
+        for one, other in zip(found, wanted, strict=True):
             np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
             np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=1e-4)

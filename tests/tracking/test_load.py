@@ -1,5 +1,7 @@
 """Thousands of detections: the same results as over all pairs, linear work, bounded memory."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from dense_tracking import all_pairs
@@ -9,11 +11,20 @@ from hypothesis import strategies as st
 from stdet.config import TrackerConfig
 from stdet.tracking.association import possible_pairs
 from stdet.tracking.neighbours import near_pairs
-from stdet.tracking.path_scores import FORGET, KEEP, NEW, PathScores
+from stdet.tracking.path_scores import FORGET, KEEP, NEW, PathScores, score_paths
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections
 
 CONFIDENCE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """A frame of which nothing but its detections is known."""
+
+    detections: Detections
+
+
 SLOW = TrackerConfig(confirm_hits=3, confirm_window=5)
 
 
@@ -61,8 +72,7 @@ def tracked(frames, config):
 
 def scored(frames, lookahead):
     """Return the bytes of the scored detections of each frame."""
-    scores = PathScores(lookahead)
-    found = [out for frame in frames for out in scores.push(frame)] + scores.flush()
+    found = score_paths(frames, lookahead)
     return [(one.boxes_xyxy.tobytes(), one.scores.tobytes()) for one in found]
 
 
@@ -147,11 +157,11 @@ def test_ten_thousand_detections_give_ten_thousand_tracks():
     place = np.stack(np.meshgrid(np.arange(100.0), np.arange(100.0)), axis=-1).reshape(-1, 2) * 40
     for index in range(3):
         found = detections_at(place + rng.normal(0, 0.3, place.shape), np.full(10_000, 0.9), index)
-        scores.push(found)
+        scores.push(Frame(detections=found))
         tracks = tracker.update(found, confidence=CONFIDENCE)
     assert tracks.track_ids.tolist() == list(range(1, 10_001))
     assert (tracks.detection_indices >= 0).all()
-    assert [len(found) for found in scores.flush()] == [10_000]
+    assert [len(frame.detections) for frame in scores.flush()] == [10_000]
 
 
 def test_clutter_for_ever_leaves_bounded_memory():
@@ -161,7 +171,7 @@ def test_clutter_for_ever_leaves_bounded_memory():
     rng = np.random.default_rng(0)
     for index in range(200):
         clutter = detections_at(rng.uniform(0, 600, (num, 2)), np.full(num, 0.9), index)
-        scores.push(clutter)
+        scores.push(Frame(detections=clutter))
         tracker.update(clutter, confidence=CONFIDENCE)
         sizes.append((len(tracker._records), len(scores._past._paths.xy)))
     assert len(tracker._states) == len(tracker._records)

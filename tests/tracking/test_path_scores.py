@@ -1,12 +1,22 @@
 """Scores by paths: the equations by hand, what persists above what flashes, symmetry in time."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stdet.tracking.path_scores import KEEP, NEW, PathScores
+from stdet.tracking.path_scores import KEEP, NEW, PathScores, score_paths
 from stdet.types import Detections
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A frame with its time."""
+
+    seconds: float
+    detections: Detections
 
 
 def frame(index, *rows):
@@ -20,9 +30,7 @@ def frame(index, *rows):
 
 def scored(frames, lookahead=100):
     """Score a whole sequence."""
-    scores = PathScores(lookahead)
-    found = [out for detections in frames for out in scores.push(detections)]
-    return found + scores.flush()
+    return list(score_paths(frames, lookahead))
 
 
 def log_odds(score):
@@ -108,13 +116,11 @@ def test_dim_target_on_a_path_outranks_brighter_flashes(speed):
 
 def test_scores_wait_for_the_lookahead_and_no_longer():
     scores = PathScores(3)
-    counts = [len(scores.push(frame(t, (10, 10, 0.7)))) for t in range(6)]
+    counts = [len(scores.push(Timed(t, frame(t, (10, 10, 0.7))))) for t in range(6)]
     assert counts == [0, 0, 0, 1, 1, 1]
-    assert [f.frame_index for f in scores.flush()] == [3, 4, 5]
+    # What a frame holds besides its detections goes along.
+    assert [f.seconds for f in scores.flush()] == [3, 4, 5]
     assert scores.flush() == []
-    # A new sequence knows nothing of the old one: on its first frame the score stays.
-    scores.push(frame(0, (10, 10, 0.4)))
-    assert scores.flush()[0].scores == pytest.approx([0.4], abs=1e-6)
 
 
 def test_without_lookahead_the_past_counts_half():

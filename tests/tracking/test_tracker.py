@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stdet.boxes import box_iou, centres_xy
 from stdet.config import TrackerConfig
-from stdet.tracking.path_scores import PathScores
+from stdet.tracking.path_scores import score_paths
 from stdet.tracking.tracker import MIN_SIZE_PX, Tracker
 from stdet.types import Detections, Tracks
 
@@ -234,13 +234,11 @@ def test_score_of_a_path_has_confirmed_already() -> None:
     assert lookahead is not None
 
     def best(num_hits: int, score: float) -> float:
-        scores = PathScores(lookahead)
         frames = [[[50, 50]] if 10 <= frame < 10 + num_hits else [] for frame in range(25)]
-        found = [
-            scored
-            for frame, centres in enumerate(frames)
-            for scored in scores.push(detections_at(frame, centres, score=score))
+        detections = [
+            detections_at(frame, centres, score=score) for frame, centres in enumerate(frames)
         ]
+        found = score_paths(detections, lookahead)
         return float(max(scored.scores.max() for scored in found if len(scored)))
 
     assert best(3, 0.999) < 0.5 < best(4, 0.999)

@@ -11,7 +11,7 @@ from scenes import SyntheticConfig
 from stdet.cli import main
 from stdet.config import PostprocessConfig, StdetConfig, TrainConfig, save_config
 from stdet.errors import ConfigError
-from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.detector import Detector
 from stdet.training import ablation
 from stdet.training.ablation import NUM_TIMED_FRAMES, measure_speed, run_ablation
 from stdet.training.grid import read_grid
@@ -220,14 +220,21 @@ def test_timed_frames_of_a_model_with_background_features_are_decided_one_by_one
     tiny_model, monkeypatch
 ):
     counts = []
-    push = StreamingDetector.push
+    start = Detector.start
 
-    def counted(self, frame_index, frame):
-        found = push(self, frame_index, frame)
-        counts.append(len(found))
-        return found
+    def counted(detector):
+        stage = start(detector)
+        stage_push = stage.push
 
-    monkeypatch.setattr(StreamingDetector, "push", counted)
+        def counted_push(frame):
+            found = list(stage_push(frame))
+            counts.append(len(found))
+            return iter(found)
+
+        stage.push = counted_push
+        return stage
+
+    monkeypatch.setattr(Detector, "start", counted)
     measure_speed(
         {"a": StdetConfig(model=tiny_model(background=True), train=TrainConfig(device="cpu"))},
         frame_hw=(32, 32),

@@ -5,8 +5,8 @@ from stdet.config import AugmentConfig, StdetConfig, TrainConfig
 from stdet.datasets.sequences import load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.inference.checkpoint import load_detector
-from stdet.inference.device import choose_device
-from stdet.inference.pipeline import StreamingDetector
+from stdet.inference.detector import Detector
+from stdet.inference.network import Network
 from stdet.training.trainer import Trainer
 
 
@@ -41,13 +41,8 @@ def test_tiny_model_learns_one_sequence_by_heart(tmp_path, tiny_model, write_coc
     result = trainer.run()
 
     detector, weights = load_detector(str(result.last_weights))
-    streaming = StreamingDetector(
-        detector,
-        model=weights.config.model,
-        config=weights.config.postprocess,
-        device=choose_device("cpu"),
-    )
-    scored = score_sequences(streaming, weights.config, sequences, title="by heart")
+    trained = Detector.from_network(Network.of_weights(detector, weights, device="cpu"))
+    scored = score_sequences(trained, weights.config, sequences, title="by heart")
     assert scored.summary()["pd"] == 1.0
     assert scored.summary()["false_alarms_per_frame"] == 0.0
     assert scored.map50 > 0.9

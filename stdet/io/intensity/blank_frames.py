@@ -8,11 +8,10 @@ seems to have appeared. Footage that is flat by itself (points on black) is left
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
-from stdet.errors import IncompleteInputError
 from stdet.io.frame_source import Frame, RawImage
 
 _BLANK_SHARE = 0.99
@@ -26,47 +25,52 @@ _MAX_PIXELS = 1 << 14
 """Pixels of a frame that are looked at first, on an even grid."""
 
 
-def without_blank(frames: Iterable[Frame], left_out: Callable[[int], None]) -> Iterator[Frame]:
-    """Yield the frames that are not blank; those at the start come with the first of these.
+class BlankFrames:
+    """Lets the frames of one stream pass that are not blank.
+
+    Those at the start wait for the first frame that shows a scene.
 
     Args:
-        frames: In order.
         left_out: Called with the index of each blank frame.
-
-    Raises:
-        IncompleteInputError: After the last frame, where ``frames`` does.
     """
-    leading: list[Frame] = []
-    incomplete: IncompleteInputError | None = None
-    has_begun = has_scene = False
-    num_flat = 0
-    try:
-        for frame in frames:
-            share = _share_of_one_level(frame.pixels)
-            if share < _BLANK_SHARE:
-                has_scene, num_flat = share < _SCENE_SHARE, 0
-            elif not has_begun and len(leading) < _MAX_IN_A_ROW:
-                leading.append(frame)
-                continue
-            elif has_scene:
-                num_flat += share < 1
-                has_scene = num_flat <= _MAX_IN_A_ROW
-            if share >= _BLANK_SHARE and has_scene:
-                left_out(frame.index)
-                continue
-            has_begun = True
-            if has_scene:
-                for blank in leading:
-                    left_out(blank.index)
-            else:
-                yield from leading
-            leading.clear()
-            yield frame
-    except IncompleteInputError as error:
-        incomplete = error
-    yield from leading
-    if incomplete is not None:
-        raise incomplete
+
+    def __init__(self, left_out: Callable[[int], None]) -> None:
+        """Start before the first frame."""
+        self._left_out = left_out
+        self._leading: list[Frame] = []
+        self._has_begun = self._has_scene = False
+        self._num_flat = 0
+
+    def push(self, frame: Frame) -> list[Frame]:
+        """Take the next frame.
+
+        Returns:
+            The frames that pass now, in order.
+        """
+        share = _share_of_one_level(frame.pixels)
+        if share < _BLANK_SHARE:
+            self._has_scene, self._num_flat = share < _SCENE_SHARE, 0
+        elif not self._has_begun and len(self._leading) < _MAX_IN_A_ROW:
+            self._leading.append(frame)
+            return []
+        elif self._has_scene:
+            self._num_flat += share < 1
+            self._has_scene = self._num_flat <= _MAX_IN_A_ROW
+        if share >= _BLANK_SHARE and self._has_scene:
+            self._left_out(frame.index)
+            return []
+        self._has_begun = True
+        leading = self.flush()
+        if self._has_scene:
+            for blank in leading:
+                self._left_out(blank.index)
+            leading = []
+        return [*leading, frame]
+
+    def flush(self) -> list[Frame]:
+        """Return the frames that wait: the stream has shown nothing else."""
+        leading, self._leading = self._leading, []
+        return leading
 
 
 def _share_of_one_level(pixels: RawImage) -> float:

@@ -13,8 +13,8 @@ from PIL import Image
 
 from stdet.cli import main
 from stdet.errors import IncompleteInputError
+from stdet.inference.stages.read import LeaveOutBlank
 from stdet.io.frame_source import Frame
-from stdet.io.intensity.blank_frames import without_blank
 
 _HW = (40, 50)
 
@@ -33,7 +33,7 @@ def _kept(images: list[np.ndarray]) -> tuple[list[int], list[int]]:
     """Indices of the frames that come through, and of those left out."""
     left_out: list[int] = []
     frames = (Frame(index=i, pixels=pixels) for i, pixels in enumerate(images))
-    kept = [frame.index for frame in without_blank(frames, left_out.append)]
+    kept = [frame.index for frame in LeaveOutBlank(left_out.append).run(frames)]
     return kept, left_out
 
 
@@ -85,7 +85,7 @@ def test_incomplete_source_is_told_after_the_last_frame():
         yield Frame(index=0, pixels=_blank(3))
         raise IncompleteInputError("cut off")
 
-    found = without_blank(frames(), lambda _: None)
+    found = LeaveOutBlank(lambda _: None).run(frames())
     assert next(found).index == 0
     with pytest.raises(IncompleteInputError, match="cut off"):
         next(found)

@@ -1,0 +1,104 @@
+"""A detector on streams of frames: the network, or a classical method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stdet.classical.detector import RegisteredMethod, SingleFrameMethod
+from stdet.classical.methods import Method, build_method
+from stdet.config import PostprocessConfig
+from stdet.inference.checkpoint import DEFAULT_WEIGHTS, load_detector
+from stdet.inference.network import Network, NetworkInput
+from stdet.inference.stages.detect import DetectPeaks, DetectWithNetwork, SameSize
+from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
+from stdet.inference.stages.register import Register
+from stdet.inference.stages.stage import Stage
+from stdet.inference.stages.times import StageTimes, timed
+from stdet.registration.background_features import LAGS, background_features
+from stdet.types import FloatArray
+
+DetectorStage = Stage[StreamFrame, DetectedFrame]
+"""The stages of a detector, joined: frames in, detections out, for one sequence."""
+
+
+class Detector:
+    """Find small targets in the frames of a stream.
+
+    Args:
+        start: Returns fresh stages for one sequence, timed where it is given times.
+    """
+
+    def __init__(self, start: Callable[[StageTimes | None], DetectorStage]) -> None:
+        """Keep how a sequence is begun."""
+        self._start = start
+
+    def start(self, times: StageTimes | None = None) -> DetectorStage:
+        """Return fresh stages for one sequence of frames of one size.
+
+        Args:
+            times: Times them; None for no times.
+        """
+        return self._start(times)
+
+    @classmethod
+    def from_network(cls, network: Network) -> Detector:
+        """Build a detector of a network that is in memory."""
+
+        def start(times: StageTimes | None) -> DetectorStage:
+            if not network.model.background:
+                return SameSize().then(timed(DetectWithNetwork(network, _alone), times))
+            detect = DetectWithNetwork(network, _with_background)
+            return SameSize().then(timed(Register(LAGS), times)).then(timed(detect, times))
+
+        return cls(start)
+
+    @classmethod
+    def from_weights(cls, weights: str = DEFAULT_WEIGHTS, *, device: str = "auto") -> Detector:
+        """Build a detector of a weights file.
+
+        Args:
+            weights: Name of shipped weights, or a file of `stdet train`.
+            device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+        Raises:
+            CheckpointError: If the weights cannot be used.
+        """
+        return cls.from_network(Network.of_weights(*load_detector(weights), device=device))
+
+    @classmethod
+    def from_classical(cls, name: Method, config: PostprocessConfig | None = None) -> Detector:
+        """Build a classical detector, which needs no weights.
+
+        Args:
+            name: One of ``METHODS``.
+            config: See ``DetectPeaks``; None for the defaults.
+        """
+        config = PostprocessConfig() if config is None else config
+        method = build_method(name)
+
+        def start(times: StageTimes | None) -> DetectorStage:
+            if isinstance(method, SingleFrameMethod):
+                alone = DetectPeaks(_of_frame(method), config)
+                return SameSize().then(timed(alone, times))
+            compared = DetectPeaks(_of_references(method), config)
+            register = timed(Register(method.lags), times)
+            return SameSize().then(register).then(timed(compared, times))
+
+        return cls(start)
+
+
+def _alone(frame: StreamFrame) -> NetworkInput:
+    return NetworkInput(image=frame.scaled, background=None)
+
+
+def _with_background(frame: FrameWithReferences) -> NetworkInput:
+    registered = frame.registered
+    return NetworkInput(image=registered.image, background=background_features(registered))
+
+
+def _of_frame(method: SingleFrameMethod) -> Callable[[StreamFrame], FloatArray]:
+    return lambda frame: method.respond(frame.scaled)
+
+
+def _of_references(method: RegisteredMethod) -> Callable[[FrameWithReferences], FloatArray]:
+    return lambda frame: method.respond(frame.registered)

@@ -1,0 +1,135 @@
+"""Detect on every frame of one sequence, with a network or with a classical method."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from stdet.classical.peaks import find_peaks
+from stdet.config import PostprocessConfig
+from stdet.inference.network import FrameFeatures, Network, NetworkInput
+from stdet.inference.stages.frames import DetectedFrame, StreamFrame
+from stdet.inference.stages.stage import Stage
+from stdet.models.interfaces import TemporalState
+from stdet.types import FloatArray
+
+Seen = TypeVar("Seen", bound=StreamFrame, contravariant=True)
+"""What a detector looks at: a frame alone, or one with its reference frames."""
+
+
+class SameSize(Stage[StreamFrame, StreamFrame]):
+    """Let frames of one size pass alone."""
+
+    name = "size"
+
+    def __init__(self) -> None:
+        """Start before the first frame."""
+        self._hw: tuple[int, ...] | None = None
+
+    def push(self, frame: StreamFrame, /) -> Iterator[StreamFrame]:
+        """Return the frame.
+
+        Raises:
+            ValueError: If its size is not that of the first one.
+        """
+        hw = frame.scaled.shape
+        if self._hw not in (None, hw):
+            raise ValueError(
+                f"frame {frame.index} is {hw}; the stream began with {self._hw}. Begin another "
+                "stream for frames of another size."
+            )
+        self._hw = hw
+        yield frame
+
+
+class DetectPeaks(Stage[Seen, DetectedFrame], Generic[Seen]):
+    """Take the peaks of a response map.
+
+    Args:
+        respond: Response map of a frame, float32 (H, W), high where a target may be, in units of
+            its local RMS.
+        config: ``score_floor`` and ``max_detections`` are used; detections are kept apart by
+            centre distance, so ``nms_iou`` is not.
+    """
+
+    name = "detect"
+
+    def __init__(self, respond: Callable[[Seen], FloatArray], config: PostprocessConfig) -> None:
+        """Keep the method."""
+        self._respond = respond
+        self._config = config
+
+    def push(self, frame: Seen, /) -> Iterator[DetectedFrame]:
+        """Detect on a frame."""
+        found = find_peaks(
+            self._respond(frame),
+            max_detections=self._config.max_detections,
+            frame_index=frame.index,
+        )
+        yield DetectedFrame.of(frame, found[found.scores >= self._config.score_floor])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Taken:
+    """A frame and its features."""
+
+    frame: StreamFrame
+    features: FrameFeatures
+
+
+class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
+    """Run the network on the clip around each frame, each frame's features computed once.
+
+    Equal to running the detector on every clip of T frames, with the sampler's padding rule at the
+    start and at the end; tested.
+
+    Args:
+        network: Gives the features of a frame, and the detections of a clip.
+        look: What the network sees of a frame.
+    """
+
+    name = "detect"
+
+    def __init__(self, network: Network, look: Callable[[Seen], NetworkInput]) -> None:
+        """Start before the first frame."""
+        self._network = network
+        self._look = look
+        self.delay = network.num_later_frames
+        self._ring: deque[_Taken] = deque(maxlen=network.num_kept_frames)
+        self._state: TemporalState = ()
+        self._num_taken = 0
+        self._num_decided = 0
+
+    def push(self, frame: Seen, /) -> Iterator[DetectedFrame]:
+        """Take the next frame."""
+        features = self._network.features(self._look(frame))
+        self._ring.append(_Taken(frame=frame, features=features))
+        self._num_taken += 1
+        yield from self._decide_up_to(self._num_taken - self.delay)
+
+    def flush(self) -> Iterator[DetectedFrame]:
+        """Decide the frames that wait for later ones."""
+        yield from self._decide_up_to(self._num_taken)
+
+    def _decide_up_to(self, stop: int) -> Iterator[DetectedFrame]:
+        """Decide the frames before a position, counted from the start of the sequence."""
+        while self._num_decided < stop:
+            self._num_decided += 1
+            yield self._decide(self._num_decided - 1)
+
+    def _decide(self, key: int) -> DetectedFrame:
+        """Detect on the frame at a position of the sequence."""
+        last, oldest = self._num_taken - 1, self._num_taken - len(self._ring)
+        shape = self._network.shape
+        steps = (shape.reference_steps * shape.frame_stride).tolist()
+        taken = self._ring[key - oldest]
+        found = self._network.detect(
+            [self._ring[min(max(key + step, 0), last) - oldest].features for step in steps],
+            taken.features,
+            self._state,
+            frame_index=taken.frame.index,
+        )
+        self._state = found.state
+        return DetectedFrame.of(taken.frame, found.detections)

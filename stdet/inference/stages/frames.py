@@ -1,0 +1,100 @@
+"""What goes from one stage to the next: a frame, its index, its time and what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stdet.io.frame_source import RawImage
+from stdet.registration.registered_stream import RegisteredFrame
+from stdet.types import Detections, FloatArray, Tracks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StreamFrame:
+    """A frame of a stream.
+
+    Attributes:
+        index: Counted from 0; jumps where frames are missing.
+        time: Seconds from frame 0, None where the frame rate is not known.
+        image: Grey levels as stored (H, W).
+        scaled: The same in [0, 1], float32 (H, W).
+        follows_gap: Whether an unknown number of frames is missing before it.
+    """
+
+    index: int
+    time: float | None
+    image: RawImage
+    scaled: FloatArray
+    follows_gap: bool = False
+
+    @classmethod
+    def of_scaled(cls, index: int, scaled: FloatArray) -> StreamFrame:
+        """Return a frame of which nothing but its levels in [0, 1] is known."""
+        return cls(index=index, time=None, image=scaled, scaled=scaled)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrameWithReferences(StreamFrame):
+    """A frame and the frames of other times that it is registered with.
+
+    Attributes:
+        registered: Image without bad pixels, reference frames and their transforms.
+    """
+
+    registered: RegisteredFrame
+
+    @classmethod
+    def of(cls, frame: StreamFrame, registered: RegisteredFrame) -> FrameWithReferences:
+        """Return a frame with its reference frames."""
+        return cls(
+            index=frame.index,
+            time=frame.time,
+            image=frame.image,
+            scaled=frame.scaled,
+            follows_gap=frame.follows_gap,
+            registered=registered,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DetectedFrame:
+    """A frame and its detections.
+
+    Attributes:
+        index: Counted from 0; jumps where frames are missing.
+        time: Seconds from frame 0, None where the frame rate is not known.
+        image: Grey levels as stored (H, W).
+        follows_gap: Whether an unknown number of frames is missing before it.
+        detections: Of the frame.
+    """
+
+    index: int
+    time: float | None
+    image: RawImage
+    follows_gap: bool
+    detections: Detections
+
+    @classmethod
+    def of(cls, frame: StreamFrame, detections: Detections) -> DetectedFrame:
+        """Return a frame with its detections, without what only a detector needs."""
+        return cls(
+            index=frame.index,
+            time=frame.time,
+            image=frame.image,
+            follows_gap=frame.follows_gap,
+            detections=detections,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackedFrame(DetectedFrame):
+    """One frame of a tracked stream.
+
+    Its detections are those at or above the operating point, and weaker ones that belong to a
+    track; their scores are track-before-detect scores where ``tracker.lookahead`` is not None.
+
+    Attributes:
+        tracks: Confirmed tracks on this frame.
+    """
+
+    tracks: Tracks

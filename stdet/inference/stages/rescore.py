@@ -1,0 +1,32 @@
+"""Score detections by the paths they lie on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stdet.inference.stages.frames import DetectedFrame
+from stdet.inference.stages.stage import Stage
+from stdet.tracking.path_scores import PathScores
+
+
+class Rescore(Stage[DetectedFrame, DetectedFrame]):
+    """Give detections their track-before-detect scores; see ``path_scores.py``.
+
+    Args:
+        lookahead: Frames after a frame that its scores wait for.
+    """
+
+    name = "rescore"
+
+    def __init__(self, lookahead: int) -> None:
+        """Start before the first frame."""
+        self._scores: PathScores[DetectedFrame] = PathScores(lookahead)
+        self.delay = lookahead
+
+    def push(self, frame: DetectedFrame, /) -> Iterator[DetectedFrame]:
+        """Take the next frame."""
+        yield from self._scores.push(frame)
+
+    def flush(self) -> Iterator[DetectedFrame]:
+        """Score the frames that wait with what came after them."""
+        yield from self._scores.flush()

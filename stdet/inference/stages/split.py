@@ -1,0 +1,51 @@
+"""Start a detector anew where frames are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from stdet.inference.stages.frames import DetectedFrame, StreamFrame
+from stdet.inference.stages.stage import Stage
+
+MAX_BRIDGED = 4
+"""Frames that may be missing without a new start of the detector (``docs/decisions/0019``)."""
+
+
+class SplitAtGaps(Stage[StreamFrame, DetectedFrame]):
+    """Run the stages of one sequence, and new ones from each gap on.
+
+    A gap is a hole of unknown length in the numbering of the frames; its first frame is marked
+    with ``follows_gap``. More than ``MAX_BRIDGED`` missing frames in a row start the stages anew,
+    too; over fewer the stages go on with the frames that they have.
+
+    Args:
+        start: Returns fresh stages of a sequence.
+        gaps: Indices of frames that follow a hole in the numbering.
+    """
+
+    def __init__(
+        self, start: Callable[[], Stage[StreamFrame, DetectedFrame]], *, gaps: frozenset[int]
+    ) -> None:
+        """Begin the first sequence."""
+        self._start = start
+        self._gaps = gaps
+        self._stages = start()
+        self._previous: int | None = None
+        self.delay = self._stages.delay
+
+    def push(self, frame: StreamFrame, /) -> Iterator[DetectedFrame]:
+        """Take the next frame; at a gap all that waits comes out before it."""
+        if self._previous is not None:
+            passed = range(self._previous + 1, frame.index + 1)
+            follows_gap = not self._gaps.isdisjoint(passed)
+            if follows_gap or len(passed) > 1 + MAX_BRIDGED:
+                yield from self._stages.flush()
+                self._stages = self._start()
+            frame = replace(frame, follows_gap=follows_gap)
+        self._previous = frame.index
+        yield from self._stages.push(frame)
+
+    def flush(self) -> Iterator[DetectedFrame]:
+        """End the last sequence."""
+        yield from self._stages.flush()

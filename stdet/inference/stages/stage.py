@@ -1,0 +1,81 @@
+"""What a stage of a stream is, and how stages are joined."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Generic, TypeVar
+
+from stdet.errors import IncompleteInputError
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+Between = TypeVar("Between")
+Next = TypeVar("Next")
+
+
+class Stage(ABC, Generic[In, Out]):
+    """One step of a stream: values in, values out, in order.
+
+    A stage serves one stream from its first value to ``flush`` and is then thrown away, so that
+    nothing has to be reset. What comes out carries all that later stages need of the frame.
+
+    Attributes:
+        name: In the table of ``stdet track --profile``.
+        delay: Frames that come in before a frame comes out, once the stream has gone on for a
+            while.
+    """
+
+    name: ClassVar[str] = ""
+    delay: int = 0
+
+    @abstractmethod
+    def push(self, item: In, /) -> Iterator[Out]:
+        """Take the next value.
+
+        Returns:
+            What can be decided now. The stage works while this is iterated over: iterate to the
+            end before the next call.
+        """
+
+    def flush(self) -> Iterator[Out]:
+        """Return what still waits for later values: the stream has ended."""
+        return iter(())
+
+    def run(self, items: Iterable[In]) -> Iterator[Out]:
+        """Run a whole stream through the stage; its end is the flush.
+
+        Raises:
+            IncompleteInputError: After the last value, where ``items`` does.
+        """
+        incomplete: IncompleteInputError | None = None
+        try:
+            for item in items:
+                yield from self.push(item)
+        except IncompleteInputError as error:
+            incomplete = error
+        yield from self.flush()
+        if incomplete is not None:
+            raise incomplete
+
+    def then(self, after: Stage[Out, Next]) -> Stage[In, Next]:
+        """Return this stage and another one after it as one stage."""
+        return _Chain(self, after)
+
+
+class _Chain(Stage[In, Next], Generic[In, Between, Next]):
+    """Two stages, the second of which takes what the first gives."""
+
+    def __init__(self, first: Stage[In, Between], second: Stage[Between, Next]) -> None:
+        self._first = first
+        self._second = second
+        self.delay = first.delay + second.delay
+
+    def push(self, item: In, /) -> Iterator[Next]:
+        for between in self._first.push(item):
+            yield from self._second.push(between)
+
+    def flush(self) -> Iterator[Next]:
+        for between in self._first.flush():
+            yield from self._second.push(between)
+        yield from self._second.flush()
