@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stdet.cli.arguments import (
     add_detector_options,
@@ -14,6 +16,9 @@ from stdet.cli.arguments import (
     positive,
 )
 from stdet.cli.terminal import complain, say
+
+if TYPE_CHECKING:
+    from stdet.inference.stages.times import StageTime
 
 
 def add_track(commands: Any) -> None:
@@ -46,6 +51,12 @@ def add_track(commands: Any) -> None:
     parser.add_argument("--no-video", action="store_true", help="write no annotated video")
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     add_max_megapixels(parser)
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="print what each stage takes per frame and how many frames late it is, and add it to "
+        "the JSON",
+    )
     parser.set_defaults(run=_run_track)
 
 
@@ -64,6 +75,7 @@ def _run_track(args: argparse.Namespace) -> int:
         with_video=not args.no_video,
         overwrite=args.overwrite,
         max_megapixels=args.max_megapixels,
+        with_profile=args.profile,
     )
     summary = track_to_files(args.source, options)
     say(
@@ -72,7 +84,21 @@ def _run_track(args: argparse.Namespace) -> int:
     )
     for path in summary.outputs:
         say(path)
+    if summary.profile:
+        print(_profile_table(summary.profile), file=sys.stderr)
     problems = [text for text in (summary.shortfall, summary.missing_output) if text is not None]
     for problem in problems:
         complain(problem)
     return 3 if problems else 0
+
+
+def _profile_table(rows: Sequence[StageTime]) -> str:
+    """Return a line for each stage, and one for all: frames late add up, medians do not."""
+    lines = [f"{'stage':<10}{'frames':>8}{'median ms':>11}{'95 % ms':>10}{'frames late':>13}"]
+    lines += [
+        f"{row.name:<10}{row.num_frames:>8}{row.median_ms:>11.2f}{row.percentile_95_ms:>10.2f}"
+        f"{row.num_frames_late:>13}"
+        for row in rows
+    ]
+    lines.append(f"{'all':<39}{sum(row.num_frames_late for row in rows):>13}")
+    return "\n".join(lines)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from stdet.inference.checkpoint import DEFAULT_WEIGHTS
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.frames import TrackedFrame
+from stdet.inference.stages.times import StageTime, StageTimes
 from stdet.inference.track_outputs import TrackOutputs
 from stdet.io.drawing import Trails, draw_frame, render_scale
 from stdet.io.frame_area import MAX_MEGAPIXELS
@@ -50,6 +52,7 @@ class TrackOptions:
         with_video: Write the annotated video.
         overwrite: Replace existing outputs.
         max_megapixels: Largest area of a frame, 10^6 pixels.
+        with_profile: Time the stages; in the summary, and as ``profile`` in the JSON.
     """
 
     weights: str = DEFAULT_WEIGHTS
@@ -63,6 +66,7 @@ class TrackOptions:
     with_video: bool = True
     overwrite: bool = False
     max_megapixels: float = MAX_MEGAPIXELS
+    with_profile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,7 @@ class TrackSummary:
         frames_per_second: Frames divided by the wall time of reading, tracking and writing.
         shortfall: What was missing of the input, None if nothing was.
         missing_output: Why the annotated video could not be written, None if nothing is missing.
+        profile: What each stage took, in order; empty where it was not asked for.
     """
 
     outputs: tuple[Path, ...]
@@ -84,6 +89,7 @@ class TrackSummary:
     frames_per_second: float
     shortfall: str | None
     missing_output: str | None
+    profile: tuple[StageTime, ...]
 
 
 def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSummary:
@@ -162,6 +168,7 @@ def _track(
         frames_per_second=outputs.num_frames / (time.monotonic() - started),
         shortfall=shortfall,
         missing_output=_missing_output(outputs),
+        profile=run.profile,
     )
 
 
@@ -171,6 +178,7 @@ class _Run:
 
     track_ids: set[int] = field(default_factory=set)
     shortfall: str | None = None
+    profile: tuple[StageTime, ...] = ()
 
 
 def _run(
@@ -180,16 +188,18 @@ def _run(
     run = _Run()
     stop = None if options.num_frames is None else options.start + options.num_frames
     trails = Trails()
+    times = StageTimes() if options.with_profile else None
     started = time.monotonic()
     with ProgressBar(source.name, _num_expected(source, options)) as bar:
         try:
-            for tracked in tracker.run(source, start=options.start, stop=stop):
+            for tracked in tracker.run(source, start=options.start, stop=stop, times=times):
                 trails.update(tracked.tracks)
-                outputs.write(
-                    tracked.detections,
-                    tracked.tracks,
-                    functools.partial(_draw, source, tracked, trails),
-                )
+                with contextlib.nullcontext() if times is None else times.clock("write").once():
+                    outputs.write(
+                        tracked.detections,
+                        tracked.tracks,
+                        functools.partial(_draw, source, tracked, trails),
+                    )
                 # The number of ids is that of confirmed tracks, the one thing that grows.
                 run.track_ids.update(tracked.tracks.track_ids.tolist())
                 bar.advance(f"{outputs.num_frames / (time.monotonic() - started):.1f} frames/s")
@@ -198,6 +208,9 @@ def _run(
         finally:
             if tracker.warnings:
                 outputs.footer["warnings"] = tracker.warnings
+            if times is not None:
+                run.profile = tuple(times.rows())
+                outputs.footer["profile"] = [asdict(row) for row in run.profile]
     return run
 
 

@@ -177,6 +177,24 @@ def test_confidence_decides_what_reaches_the_tracker(track, clip, tmp_path):
     assert (tmp_path / "o" / "clip.mot.txt").read_text() == ""
 
 
+def test_profile_names_every_stage_on_stderr_and_in_the_json(track, clip, tmp_path):
+    outcome = track(clip, "--profile")
+    title, *lines = outcome.err
+    assert title.split() == ["stage", "frames", "median", "ms", "95", "%", "ms", "frames", "late"]
+    names = ["read", "blank", "scale", "detect", "rescore", "track", "write"]
+    assert [line.split()[0] for line in lines] == [*names, "all"]
+    assert [int(line.split()[1]) for line in lines[:-1]] == [NUM_FRAMES] * len(names)
+    assert lines[-1].split() == ["all", str(TrackerConfig().lookahead)]
+    written = json.loads((tmp_path / "o" / "clip.json").read_text())
+    assert [row["name"] for row in written["profile"]] == names
+    assert all(row["median_ms"] <= row["percentile_95_ms"] for row in written["profile"])
+
+
+def test_json_has_no_profile_where_none_was_asked_for(track, clip, tmp_path):
+    assert track(clip).err == []
+    assert "profile" not in json.loads((tmp_path / "o" / "clip.json").read_text())
+
+
 def test_start_beyond_the_end_leaves_no_file(refused, clip, weights, tmp_path):
     line = refused(
         "track", clip, "--weights", weights, "--out", tmp_path / "o", "--start", NUM_FRAMES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -57,6 +58,13 @@ class StageClock:
             self.seconds.append(self._since_frame)
             self._since_frame = 0.0
             yield item  # type: ignore[misc]
+
+    @contextlib.contextmanager
+    def once(self) -> Iterator[None]:
+        """Note what the block takes as the time of one frame."""
+        started = time.perf_counter()
+        yield
+        self.seconds.append(time.perf_counter() - started)
 
 
 _END = object()
