@@ -1,4 +1,4 @@
-"""Markdown names files that there are."""
+"""Markdown names files that there are, and decisions stay short and in the field's words."""
 
 import re
 import subprocess
@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+MAX_DECISION_LINES = 30
+MAX_LINE_LENGTH = 100
 NAMED_PATH = re.compile(
     r"(?<![\w./~{-])(?:docs|stdet|configs|scripts|benchmarks)/[\w/.*-]*[\w*](?![\w{<>-])"
 )
 LINK_TARGET = re.compile(r"\]\(\s*<?([^)\s>]+)")
+PRIVATE_WORDS = re.compile(
+    r"\b(?:[Mm]aps?|(?i:rooms?|houses?|doors?|stands?\s+in(?:\s+for)?|others|lives"
+    r"|what\s+is\s+left\s+of|scores?\s+of\s+(?:a\s+)?(?:paths?|frames)|before\s+decision\s+\d+))\b"
+)
+"""Words of one project that a reader of the field has to learn first."""
 
 
 def _markdown_pages() -> list[Path]:
@@ -25,6 +32,7 @@ def _markdown_pages() -> list[Path]:
     return [page for page in pages if page.exists() and "experiments" not in page.parts]
 
 
+DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
 PAGES = _markdown_pages()
 
 
@@ -44,6 +52,18 @@ def test_every_relative_link_of_a_page_leads_to_a_file(page):
     targets = LINK_TARGET.findall(page.read_text(encoding="utf-8"))
     files = {target.split("#")[0] for target in targets if not re.match(r"\w+:|#", target)}
     assert sorted(file for file in files if not (page.parent / file).exists()) == []
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=_name)
+def test_decision_is_short_enough_to_be_read(page):
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MAX_DECISION_LINES
+    assert [line for line in lines if len(line) > MAX_LINE_LENGTH and line[0] != "|"] == []
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=_name)
+def test_decision_uses_the_words_of_the_field(page):
+    assert PRIVATE_WORDS.findall(page.read_text(encoding="utf-8")) == []
 
 
 def test_decisions_and_experiments_are_numbered_once():
