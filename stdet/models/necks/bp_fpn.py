@@ -72,9 +72,9 @@ class GradientIsolatedShortcut(nn.Module):
             shows what isolation does.
 
     What is added begins at zero (weight of Down's BatchNorm), so that training starts from the
-    plain pyramid: begun at random, the shortcut is loud and lowers mAP50 (experiment 17). Ours,
-    after Goyal et al. 2017, "Accurate, Large Minibatch SGD", arXiv 1706.02677, section 5.1. With
-    ``concat`` there is no such start.
+    plain pyramid: begun at random, the shortcut is loud and lowers mAP50
+    (docs/experiments/0017). Ours, after Goyal et al. 2017, "Accurate, Large Minibatch SGD", arXiv
+    1706.02677, section 5.1. With ``concat`` there is no such start.
     """
 
     def __init__(
