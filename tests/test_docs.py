@@ -1,7 +1,6 @@
 """Markdown names files that there are, and decisions stay short and in the field's words."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,21 +18,18 @@ PRIVATE_WORDS = re.compile(
 )
 """Words of one project that a reader of the field has to learn first."""
 
-
-def _markdown_pages() -> list[Path]:
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    pages = [ROOT / name for name in names]
-    return [page for page in pages if page.exists() and "experiments" not in page.parts]
-
-
-DECISIONS = sorted((ROOT / "docs/decisions").glob("*.md"))
-PAGES = _markdown_pages()
+FOLDERS = ("docs", "stdet", "configs", "scripts", "benchmarks")
+PAGES = sorted(
+    page
+    for pages in (
+        ROOT.glob("*.md"),
+        ROOT.glob("data/*.md"),
+        *((ROOT / folder).rglob("*.md") for folder in FOLDERS),
+    )
+    for page in pages
+    if page.parent.name != "experiments"
+)
+DECISIONS = [page for page in PAGES if page.parent.name == "decisions"]
 
 
 def _name(page: Path) -> str:
