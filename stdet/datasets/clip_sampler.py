@@ -147,6 +147,19 @@ class Playback:
     is_reversed: bool = False
     lost_before: int | None = None
 
+    def frames_at(self, times: IntArray, keys: IntArray) -> IntArray:
+        """Return the frames at some times as if the sequence had no ends, int64 (N,).
+
+        Args:
+            times: int64 (N,), relative to the first key frame, in frames of the clip.
+            keys: int64 (K,), key frames of the window, unreversed.
+        """
+        steps = times * self.frame_step
+        if self.lost_before is not None:
+            steps -= self.frame_step * (times < self.lost_before)
+        frames: IntArray = keys[-1] - steps if self.is_reversed else keys[0] + steps
+        return frames
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClipFrames:
@@ -193,33 +206,15 @@ def frames_of_clip(
         >>> frames_of_clip(shape, window_at(shape, 3, 10), 10, lags=(2,)).frame_indices
         array([0, 1, 2, 3])
     """
-
-    def wanted_at(times: IntArray) -> IntArray:
-        """Return the frames at these times as if the sequence had no ends."""
-        steps = times.copy()
-        if playback.lost_before is not None:
-            steps -= times < playback.lost_before
-        if playback.is_reversed:
-            wanted: IntArray = window.frame_indices[shape.keys[-1]] - steps * playback.frame_step
-        else:
-            wanted = window.frame_indices[shape.keys[0]] + steps * playback.frame_step
-        return wanted
-
+    keys = window.frame_indices[shape.keys]
     in_window = (np.arange(shape.window_length) - shape.num_past_frames) * shape.frame_stride
     reach = max(lags, default=0)
     around = np.arange(in_window[0] - reach, in_window[-1] + reach + 1)
-    is_inside = (wanted_at(around) >= 0) & (wanted_at(around) < num_frames)
-    # Where several frames are skipped at a time a sequence may lie between two of them.
-    inside = around[is_inside] if is_inside.any() else in_window[:1]
-    references = in_window[:, None] + np.array(
-        [
-            reference_steps(index, int(inside[-1] - inside[0]), lags, missing=missing)
-            for index in (in_window - inside[0]).tolist()
-        ],
-        np.int64,
-    )
+    frames = playback.frames_at(around, keys)
+    inside = around[(frames >= 0) & (frames < num_frames)]
+    references = _reference_times(in_window, inside, lags, missing)
     times = np.unique(np.concatenate([in_window, references.ravel()]))
-    wanted = wanted_at(times)
+    wanted = playback.frames_at(times, keys)
     indices = np.clip(wanted, 0, num_frames - 1)
     return ClipFrames(
         times=times,
@@ -228,3 +223,24 @@ def frames_of_clip(
         window_rows=np.searchsorted(times, in_window),
         reference_rows=np.searchsorted(times, references),
     )
+
+
+def _reference_times(
+    positions: IntArray, inside: IntArray, lags: tuple[int, ...], missing: MissingReferences
+) -> IntArray:
+    """Return the times of the reference frames of each position, int64 (W, L).
+
+    Args:
+        positions: int64 (W,), times of the window.
+        inside: int64 (N,), all times near them at which there is a frame, increasing.
+        lags: As in ``frames_of_clip``.
+        missing: As in ``frames_of_clip``.
+    """
+    # Where frames are skipped a sequence of few frames may lie between two times.
+    first, last = (inside[0], inside[-1]) if len(inside) else (positions[0], positions[0])
+    steps = [
+        reference_steps(index, int(last - first), lags, missing=missing)
+        for index in (positions - first).tolist()
+    ]
+    times: IntArray = positions[:, None] + np.array(steps, np.int64)
+    return times
