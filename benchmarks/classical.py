@@ -29,12 +29,14 @@ import torch
 from stdet.boxes import centres_xy
 from stdet.classical.methods import METHODS
 from stdet.config import (
+    DataConfig,
     EvaluationConfig,
     SourceConfig,
     TrackerConfig,
     load_config,
 )
-from stdet.datasets.sequences import load_sequences, load_source
+from stdet.datasets.sequences import Sequence, open_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import rescore_results
 from stdet.evaluation.report import best_confidence
 from stdet.formats.video_boxes import read_video_boxes
@@ -76,7 +78,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="configuration, centroids.csv or boxes.json")
     parser.add_argument("--set", dest="overrides", action="append", default=[])
-    parser.add_argument("--source", metavar="NAME", help="further source of the configuration")
+    parser.add_argument(
+        "--source", metavar="NAME", help="training source of the configuration, by its folder"
+    )
     parser.add_argument("--radius-px", type=float, default=EvaluationConfig().pd_radius_px)
     parser.add_argument("--detectors", nargs="*", choices=METHODS, default=METHODS)
     parser.add_argument("--weights", nargs="*", default=[])
@@ -84,12 +88,15 @@ def main() -> None:
     torch.set_num_threads(1)
     if args.source is not None:
         config = load_config(args.data, args.overrides)
-        sources = {source.root.name: source for source in config.data.extra_sources}
+        sources = {source.root.name: source for source in config.data.train}
         if args.source not in sources:
             parser.error(f"--source {args.source}: {args.data} has {', '.join(sources)}")
         source = sources[args.source]
         loose = source.boxes != "point"
-        footage = [Footage(annotation=s.annotation, read=s.read) for s in load_source(source)]
+        footage = [
+            Footage(annotation=s.annotation, read=s.read)
+            for s in sequences_of(config.data, source)
+        ]
     else:
         loose = args.data.suffix == ".json"
         footage = read_footage(args.data, args.overrides)
@@ -109,17 +116,22 @@ def read_footage(data: Path, overrides: list[str]) -> list[Footage]:
                 annotation=drone_ir.first_frames(video.annotation),
                 read=lambda index, s=video.source: s.scale.apply(s.read(index)),
             )
-            for video in drone_ir.chosen(read_video_boxes(data))
+            for video in drone_ir.chosen(open_sequences(read_video_boxes(data)))
         ]
     sequences = load_sequences(load_config(data, overrides).data, "validation")
     return [Footage(annotation=sequence.annotation, read=sequence.read) for sequence in sequences]
+
+
+def sequences_of(data: DataConfig, source: SourceConfig) -> list[Sequence]:
+    """Return the sequences of one source."""
+    return load_sequences(replace(data, test=(source,)), "test")
 
 
 def read_centroids(path: Path) -> list[Footage]:
     """Read centres beside folders of frames; targets get boxes of 8 px."""
     source = SourceConfig(root=path.parent, format="centroids", annotations=Path(path.name))
     found = []
-    for sequence in load_source(source):
+    for sequence in sequences_of(DataConfig(root=Path()), source):
         truth = sequence.annotation
         middles = centres_xy(truth.boxes_xyxy)
         corners = [middles - CENTROID_BOX_PX / 2, middles + CENTROID_BOX_PX / 2]

@@ -20,8 +20,9 @@ import numpy as np
 
 from stdet.boxes import centre_distance
 from stdet.config import TrackerConfig
+from stdet.datasets.sequences import Sequence, open_sequences
 from stdet.evaluation.from_model import rescore_results
-from stdet.formats.video_boxes import LabelledVideo, read_video_boxes
+from stdet.formats.video_boxes import read_video_boxes
 from stdet.inference.detector import Detector
 from stdet.inference.stages.frames import StreamFrame
 from stdet.metrics.detection.pd_fa import HitGrowth, hit_growth, join_growth
@@ -40,12 +41,12 @@ def main() -> None:
     parser.add_argument("boxes", type=Path, help="boxes.json of drone_ir")
     parser.add_argument("weights", nargs="+")
     args = parser.parse_args()
-    videos = chosen(read_video_boxes(args.boxes))
+    videos = chosen(open_sequences(read_video_boxes(args.boxes)))
     for weights in args.weights:
         report(weights, videos)
 
 
-def chosen(videos: list[LabelledVideo]) -> list[LabelledVideo]:
+def chosen(videos: list[Sequence]) -> list[Sequence]:
     """Return the twelve clips."""
     by_name = {video.annotation.name: video for video in videos}
     return [
@@ -92,7 +93,7 @@ def growth_rule(*, is_loose: bool, radius_px: float) -> Callable[[SequenceResult
     return loose_growth if is_loose else partial(hit_growth, radius_px=radius_px)
 
 
-def report(weights: str, videos: list[LabelledVideo]) -> None:
+def report(weights: str, videos: list[Sequence]) -> None:
     """Detect, match and print."""
     detector = network(weights)
     results = []

@@ -157,8 +157,8 @@ def commands(work: Path) -> dict[str, Command]:
     )
     train = work / "train.yaml"
     train.write_text(
-        f"data: {{root: {work / 'data'}, validation_annotations: "
-        "annotations/instances_val2017.json}\n"
+        f"data: {{root: {work / 'data'}, validation: "
+        "[{annotations: annotations/instances_val2017.json}]}\n"
         "model: {backbone: {width: 0.0625, num_stages: 3}, pyramid: {output_stride: 4}}\n"
         "train: {epochs: 3, batch_size: 4, num_workers: 1, device: cpu, warmup_epochs: 0.5}\n"
     )

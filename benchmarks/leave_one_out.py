@@ -32,7 +32,8 @@ import numpy as np
 from drone_ir import CLASSES, growth_rule, network
 
 from stdet.config import EvaluationConfig, SourceConfig, StdetConfig, TrackerConfig, load_config
-from stdet.datasets.sequences import Sequence, load_sequences, load_source
+from stdet.datasets.sequences import Sequence
+from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import detect_sequence, rescore_results, track_results
 from stdet.evaluation.report import evaluate_sequences
 from stdet.metrics.detection.average_precision import average_precision, class_hits
@@ -89,11 +90,11 @@ def main() -> None:
 
 def make_folds(config: StdetConfig) -> list[Fold]:
     """Pair each segment with a fifth of every further source."""
-    everything = replace(config.data, validation_sequences=(), train_sequences=())
-    segments = list(dict.fromkeys(s.group for s in load_sequences(everything, "train")))
+    first, *further = config.data.train
+    segments = list(dict.fromkeys(s.group for s in sequences_of(config, first)))
     names = [
-        sorted(sequence.name for sequence in load_source(everything_of(source)))
-        for source in config.data.extra_sources
+        sorted(sequence.name for sequence in sequences_of(config, everything_of(source)))
+        for source in further
     ]
     return [
         Fold(
@@ -103,6 +104,11 @@ def make_folds(config: StdetConfig) -> list[Fold]:
         )
         for number, segment in enumerate(segments)
     ]
+
+
+def sequences_of(config: StdetConfig, source: SourceConfig) -> list[Sequence]:
+    """Return the sequences of one source."""
+    return load_sequences(replace(config.data, test=(source,)), "test")
 
 
 def everything_of(source: SourceConfig) -> SourceConfig:
@@ -132,14 +138,15 @@ def held_out(
     """
     run_dir = runs / f"{fold.segment}_seed{seed}"
     kept = run_dir / "held_out.pickle"
-    parts = list(zip(config.data.extra_sources, fold.parts, strict=True))
+    first, *further = config.data.train
+    parts = list(zip(further, fold.parts, strict=True))
     sources = tuple(
         replace(source, excluded_sequences=(*source.excluded_sequences, *names))
         for source, names in parts
     )
     chosen = replace(
         config,
-        data=replace(config.data, validation_sequences=(fold.segment,), extra_sources=sources),
+        data=replace(config.data, validation_sequences=(fold.segment,), train=(first, *sources)),
         train=replace(config.train, seed=seed, validate_every=config.train.epochs),
         tracker=TrackerConfig(),  # Detections do not depend on it.
     )
@@ -150,7 +157,8 @@ def held_out(
         found = {SEGMENT: detect(weights, load_sequences(chosen.data, "validation"))}
         for source, names in parts if fold.scores_parts else ():
             if names:
-                sequences = load_source(replace(source, excluded_sequences=(), sequences=names))
+                left_out = replace(source, excluded_sequences=(), sequences=names)
+                sequences = sequences_of(config, left_out)
                 found[source.root.name] = detect(weights, sequences)
         kept.write_bytes(pickle.dumps(found))
     results: dict[str, list[SequenceResult]] = pickle.loads(kept.read_bytes())
@@ -194,7 +202,7 @@ def report(
     print(f"{'mean':<17}", *(f"{value:9.3f}" for value in np.mean(table, axis=0)))
     pooled = join_growth([growth for parts in growths for growth in parts])
     print_rates("all frames", pooled)
-    for source in config.data.extra_sources:
+    for source in config.data.train[1:]:
         name = source.root.name
         grow = growth_of(source, radius_px)
         grown = {r.annotation.name: grow(r) for r in results_of(name, found)}
@@ -253,7 +261,7 @@ def report_points(
         return
     near = growth_rule(is_loose=False, radius_px=radius_px)
     print_point(SEGMENT + "s", results_of(SEGMENT, scored), near, confidence, config.tracker)
-    for source in config.data.extra_sources:
+    for source in config.data.train[1:]:
         name, excluded = source.root.name, source.excluded_sequences
         kept = [r for r in results_of(name, scored) if r.annotation.name not in excluded]
         if kept:

@@ -17,7 +17,7 @@ from typing import Any
 from drone_ir import network
 
 from stdet.config import StdetConfig
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.metrics.detection.pd_fa import score_curve
 from stdet.metrics.detection.roc import pd_at

@@ -15,7 +15,7 @@ import torch
 from paper_model_runs import PaperRun, start, stop
 
 from stdet.config import StdetConfig
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.inference.detector import Detector
 from stdet.inference.network import Network

@@ -20,7 +20,7 @@ from drone_ir import network
 from torch import Tensor
 
 from stdet.config import StdetConfig, load_config
-from stdet.datasets.sequences import Split, load_sequences
+from stdet.datasets.splits import Split, load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.models.necks.bp_fpn import BpFpn
 

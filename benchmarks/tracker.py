@@ -19,7 +19,7 @@ import numpy as np
 
 from stdet.boxes import centres_xy
 from stdet.config import DataConfig, EvaluationConfig, TrackerConfig
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import track_results
 from stdet.evaluation.report import evaluate_sequences
 from stdet.metrics.sequence_result import SequenceResult

@@ -96,7 +96,7 @@ def write_coco_split():
     """Write generated sequences as a data set in COCO layout and return its DataConfig."""
     from scenes import generate
 
-    from stdet.config import DataConfig
+    from stdet.config import DataConfig, SourceConfig
     from stdet.formats.coco_video import write_coco
     from stdet.formats.image_labels import ImageLabels
 
@@ -128,9 +128,8 @@ def write_coco_split():
         annotations = root / "annotations" / "train.json"
         annotations.parent.mkdir()
         write_coco(annotations, labels, root)
-        return DataConfig(
-            root=root, train_annotations=Path("annotations") / annotations.name, **changes
-        )
+        source = SourceConfig(annotations=Path("annotations") / annotations.name)
+        return DataConfig(root=root, **{"train": (source,), **changes})
 
     return write
 

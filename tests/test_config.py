@@ -76,10 +76,10 @@ def test_every_spelling_of_a_small_number_is_read(load, text):
 
 def test_override_takes_lists_and_null(load):
     config = load(
-        "model: {input_hw: [64, 64]}", "model.input_hw=null", "data.train_sequences=[a, b]"
+        "model: {input_hw: [64, 64]}", "model.input_hw=null", "data.leaked_sequences=[a, b]"
     )
     assert config.model.input_hw is None
-    assert config.data.train_sequences == ("a", "b")
+    assert config.data.leaked_sequences == ("a", "b")
 
 
 def test_all_unknown_keys_are_listed_with_the_nearest(refusal):
@@ -269,7 +269,7 @@ def test_any_values_survive_the_round_trip(tmp_path_factory, rate, name, sequenc
     values = {
         "train": {"learning_rate": rate},
         "model": {"name": name},
-        "data": {"train_sequences": sequences},
+        "data": {"leaked_sequences": sequences},
     }
     config = config_from_dict(values, where="test")
     assert config_from_dict(config_to_dict(config), where="test") == config

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stdet.config import DataConfig, SourceConfig, StdetConfig
-from stdet.datasets.sequences import load_sequences, load_source
+from stdet.datasets.splits import load_sequences
 
 SEGMENTS = [f"data{number}" for number in (1, 2, 3, 4, 5, 6)]
 CLIPS = [f"IR_{kind}_{number:03}" for kind in ("BIRD", "DRONE") for number in range(7)]
@@ -40,13 +40,12 @@ def recipe(split_writer):
         images=images,
     )
     source = SourceConfig(
-        root=root,
-        format="coco",
         annotations=Path("annotations/clips.json"),
         excluded_sequences=(CLIPS[3],),
     )
     data = DataConfig(
-        root=root, train_annotations=Path("annotations/segments.json"), extra_sources=(source,)
+        root=root,
+        train=(SourceConfig(annotations=Path("annotations/segments.json")), source),
     )
     return StdetConfig(data=data)
 
@@ -56,10 +55,7 @@ def test_folds_score_everything_once_and_train_on_the_rest(module, recipe, tmp_p
 
     def train(config, run_dir):
         run_dir.mkdir(parents=True)
-        names = {s.name for s in load_sequences(config.data, "train")}
-        for source in config.data.extra_sources:
-            names |= {s.name for s in load_source(source)}
-        trained.append(names)
+        trained.append({s.name for s in load_sequences(config.data, "train")})
         scored.append([])
 
     def detect(weights, sequences):

@@ -146,7 +146,7 @@ def _split_entries(builder: _Builder) -> None:
         else:
             inner = "beside" if name == "videos_beside" else "ds"
             files = base | {"ds": f"labels/{layout}/{inner}"}
-        sets = ("--set", f"data.format={layout}", "--set", f"data.test_annotations={labels}")
+        sets = ("--set", f"data.test=[{{format: {layout}, annotations: {labels}}}]")
         argv = ("evaluate", "seed.yaml", "--split", "test", "--weights", "w.safetensors", *sets)
         builder.add(f"evaluate/{name}_split", argv, files, targets)
     argv = ("evaluate", "seed.yaml", "--detector", "tophat", "--split", "test")

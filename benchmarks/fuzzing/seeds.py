@@ -55,12 +55,12 @@ TRAIN_YAML = """\
 include: [model.yaml]
 data:
   root: ds
-  train_annotations: annotations/instances_train2017.json
-  validation_annotations: annotations/instances_val2017.json
-  test_annotations: annotations/instances_test2017.json
+  train:
+    - annotations: annotations/instances_train2017.json
+    - {format: coco, annotations: annotations/instances_test2017.json, max_frames: 4}
+  validation: [{annotations: annotations/instances_val2017.json}]
+  test: [{annotations: annotations/instances_test2017.json}]
   subsets: {"all": "*"}
-  extra_sources:
-    - {root: ds, format: coco, annotations: annotations/instances_test2017.json, max_frames: 4}
 train:
   epochs: 1
   batch_size: 4

@@ -8,7 +8,7 @@ from typing import Any
 from fuzzing.odd_values import Pairs, odd_value
 
 TAKES_TIME = frozenset(
-    {"epochs", "num_workers", "num_sequences", "num_frames", "num_threads", "num_generated"}
+    {"epochs", "num_workers", "num_sequences", "num_frames", "num_threads"}
     | {"warmup_epochs", "hourglass_repeats"}
 )
 """Numbers by which a user may rightly ask for hours: they are changed to small or wrong ones."""

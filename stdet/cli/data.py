@@ -15,7 +15,8 @@ def add_data(commands: Any) -> None:
     parser = commands.add_parser(
         "data",
         help="check a data set, or show its statistics",
-        description="Look at the label files of data sets; every label file is a split.",
+        description="Look at the labels of data sets; every label file or labelled folder is a "
+        "split.",
     )
     actions = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     check = actions.add_parser(
@@ -44,8 +45,9 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="ROOT",
-        help="data set folder, folder of label files, or one label file (COCO .json, text list "
-        ".txt); several are compared with one another",
+        help="data set folder, MOTChallenge folder, folder of videos, or one label file (COCO or "
+        "boxes of videos .json, text list .txt, centroids .csv); several are compared with one "
+        "another",
     )
     parser.add_argument(
         "--sequence-pattern",

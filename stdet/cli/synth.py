@@ -30,8 +30,8 @@ def add_synth(commands: Any) -> None:
         "--match",
         type=Path,
         metavar="LABELS",
-        help="COCO .json or text list .txt: give targets its sizes, steps and, where its images "
-        "exist, contrasts; draws DIR/match.svg",
+        help="label file or folder, as of `stdet data`: give targets its sizes, steps and, where "
+        "its images exist, contrasts; draws DIR/match.svg",
     )
     parser.add_argument(
         "--jobs",

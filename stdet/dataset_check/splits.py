@@ -1,4 +1,4 @@
-"""A label file with its sequences, as checks and statistics look at it.
+"""A label file or folder with its sequences, as checks and statistics look at it.
 
 Bad boxes are kept apart rather than refused: the data check is the one place that reports them.
 Nothing here opens an image except for the sizes that text lists do not give.
@@ -6,9 +6,8 @@ Nothing here opens an image except for the sizes that text lists do not give.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +18,21 @@ from stdet.formats.image_labels import (
     BoxFaults,
     ImageLabels,
     box_faults,
+    concatenate_labels,
     image_hw,
     names_in,
 )
 from stdet.formats.image_runs import RunRows, annotate, group_rows
 from stdet.formats.label_files import LabelFile
+from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.metrics.tracking.linking import IdentifiedTruth, identify_truth
 from stdet.types import BoolArray
 
 LINK_GATE_PX = EvaluationConfig().link_gate_px
 """Largest step when targets are linked into trajectories, pixels; that of `stdet evaluate`."""
+
+_MAX_SAID = 3
+"""Sequence folders and videos of which it is said what sequences were taken from."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +45,7 @@ class Split:
         faults: What is wrong with the boxes.
         has_size: bool (I,), whether the size of an image is known from labels or images.
         is_present: bool (I,), whether an image exists; its content is not looked at.
-        runs: Contiguous sequences.
+        runs: Contiguous sequences, rows of ``labels``.
         said: What they were taken from; see ``Grouping``.
         truths: Usable boxes of each run, with identities, given or linked.
     """
@@ -80,39 +84,60 @@ class Place:
     run: int
 
 
-def load_split(file: LabelFile, *, pattern: str | None = None) -> Split:
+def load_split(
+    file: LabelFile, *, pattern: str | None = None, max_megapixels: float = MAX_MEGAPIXELS
+) -> Split:
     """Read a label file and cut it into sequences.
 
     Args:
         file: The label file.
         pattern: As ``data.sequence_pattern``.
+        max_megapixels: Largest area of a frame of a video, 10^6 pixels.
 
     Raises:
         DataError: If the file cannot be read, or two sequences get the same name.
     """
-    labels = file.read()
-    if not len(labels):
+    parts = [_told_apart(part) for part in file.read(max_megapixels=max_megapixels)]
+    labels = concatenate_labels(parts) if parts else None
+    if labels is None or not len(labels):
         raise DataError(f"{file.path}: lists no image; expected at least one.")
+    runs: list[RunRows] = []
+    said: list[str] = []
+    start = 0
+    for part in parts:
+        grouping = group_rows(part, pattern=pattern)
+        runs += [
+            replace(run, rows=tuple(start + row for row in run.rows)) for run in grouping.runs
+        ]
+        said += [grouping.said] if grouping.said else []
+        start += len(part)
     is_present = _present(labels.paths)
-    has_size = np.full(len(labels), file.gives_sizes)
-    if not file.gives_sizes:
+    has_size = np.full(len(labels), labels.are_sizes_known)
+    if not labels.are_sizes_known:
         labels, has_size = _with_sizes_of_images(labels, is_present)
     faults = box_faults(labels.boxes_xyxy, labels.sizes_hw[labels.image_rows])
     usable = labels.keep_boxes(~(faults.is_not_finite | faults.is_empty | faults.is_outside))
-    grouping = group_rows(labels, pattern=pattern)
     return Split(
         file=file,
         labels=labels,
         faults=faults,
         has_size=has_size,
         is_present=is_present,
-        runs=grouping.runs,
-        said=grouping.said,
+        runs=tuple(runs),
+        said="; ".join(said[:_MAX_SAID]),
         truths=tuple(
-            identify_truth(annotate(usable, run), link_gate_px=LINK_GATE_PX)
-            for run in grouping.runs
+            identify_truth(annotate(usable, run), link_gate_px=LINK_GATE_PX) for run in runs
         ),
     )
+
+
+def _told_apart(labels: ImageLabels) -> ImageLabels:
+    """Give each frame of a video a path of its own, ``clip.mp4#12``; no such file exists."""
+    if labels.video is None:
+        return labels
+    video = labels.video.path
+    paths = (video.with_name(f"{video.name}#{frame}") for frame in range(len(labels)))
+    return replace(labels, paths=tuple(paths))
 
 
 def places_of(splits: Sequence[Split]) -> list[Place]:
@@ -150,4 +175,4 @@ def _with_sizes_of_images(
         np.int64,
     )
     has_size = np.array([size is not None for size in known], np.bool_)
-    return dataclasses.replace(labels, sizes_hw=sizes_hw), has_size
+    return replace(labels, sizes_hw=sizes_hw), has_size

@@ -113,7 +113,7 @@ def match_labels(config: SynthConfig, labels: Path) -> Match:
 
     Args:
         config: With a seed. Groups must not set what is matched; their counts stay.
-        labels: COCO JSON or text list.
+        labels: Label file or folder; see ``find_label_files``.
 
     Returns:
         New settings, the same for all groups, and the distributions.

@@ -24,11 +24,12 @@ from stdet.errors import DataError
 from stdet.evaluation.report import Report, evaluate_sequences, named_subsets
 from stdet.files.regular_file import file_mode
 from stdet.formats.coco_results import CocoResults, read_coco_results
-from stdet.formats.coco_video import read_coco
+from stdet.formats.image_labels import ReadOptions
 from stdet.formats.image_runs import cut_into_runs
 from stdet.formats.mot import read_annotation, read_predictions
 from stdet.formats.mot_folder import find_mot_folders, is_mot_folder, read_mot_folder
 from stdet.formats.mot_rows import MAX_FRAMES
+from stdet.formats.read_labels import read_labels
 from stdet.formats.track_json import TrackFile, read_track_json
 from stdet.metrics.sequence_result import SequenceResult, SparseDetections
 from stdet.metrics.tracking.per_target import TargetRow, score_targets
@@ -266,8 +267,13 @@ def _coco(truth: Path, predictions: Path, config: DataConfig) -> list[_Scorable]
     """Join a COCO file with COCO results, cut into sequences."""
     if predictions.is_dir():
         raise DataError(f"{predictions}: is a folder, but {truth} is a file; name a results file.")
-    labels = read_coco(
-        truth, Path(), drop_invalid_boxes=config.drop_invalid_boxes, check_images=False
+    (labels,) = read_labels(
+        "coco",
+        truth,
+        Path(),
+        ReadOptions(
+            bad_boxes="drop" if config.drop_invalid_boxes else "refuse", needs_images=False
+        ),
     )
     results = read_coco_results(predictions, truth)
     is_tracked = bool((results.track_ids != UNKNOWN_TRACK_ID).all()) and len(results.scores) > 0

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from stdet.classical.methods import OPERATING_POINTS, Method
 from stdet.config import StdetConfig, TrackerConfig
-from stdet.datasets.sequences import Sequence, Split, load_sequences
+from stdet.datasets.sequences import Sequence
+from stdet.datasets.splits import Split, load_sequences
 from stdet.errors import ConfigError
 from stdet.evaluation.report import (
     Report,
@@ -180,7 +181,7 @@ def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: s
         config: Data, model, postprocessing, tracker and rules. ``postprocess.confidence`` None
             takes the operating point stored with the weights, never one chosen on this split.
         weights: Name of shipped weights, or a file.
-        split: Which annotation file.
+        split: Which sources.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
 
     Raises:
@@ -217,7 +218,7 @@ def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> 
         config: Data, postprocessing, tracker and rules; its model is not used.
             ``postprocess.confidence`` None takes the method's operating point.
         method: Which detector.
-        split: Which annotation file.
+        split: Which sources.
 
     Raises:
         DataError: If the data set cannot be used.

@@ -190,7 +190,7 @@ def _parse_override(text: str) -> dict[str, Any]:
 
 
 def _section_at(root: Any, location: Sequence[int | str]) -> Any:
-    """Return the type of the settings at a place, such as ``("data", "extra_sources", 1)``."""
+    """Return the type of the settings at a place, such as ``("data", "train", 1)``."""
     section = root
     for part in location:
         if isinstance(part, str) and dataclasses.is_dataclass(section):
@@ -205,7 +205,7 @@ def _element(kind: Any) -> Any:
 
 
 def _dotted(location: Sequence[int | str]) -> str:
-    """Write a place as ``data.extra_sources[1].weight``."""
+    """Write a place as ``data.train[1].weight``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
     return text.removeprefix(".")
 

@@ -18,6 +18,7 @@ import numpy as np
 from stdet.errors import DataError, foreign_errors, shown
 from stdet.files.text_file import read_text_lines
 from stdet.formats.image_labels import (
+    BadBoxes,
     ImageLabels,
     coordinates,
     image_hw,
@@ -32,13 +33,12 @@ from stdet.types import UNKNOWN_TRACK_ID
 _SEQUENCE_COLUMNS = ("sequence", "run")
 
 
-def read_centroid_list(path: Path, *, drop_invalid_boxes: bool = False) -> ImageLabels:
+def read_centroid_list(path: Path, *, bad_boxes: BadBoxes = "refuse") -> ImageLabels:
     """Read centres whose image folders lie beside the file.
 
     Args:
         path: CSV file; the folder ``sequence`` lies in the same folder.
-        drop_invalid_boxes: Leave out centres that are NaN or outside the frame and log how many,
-            instead of raising.
+        bad_boxes: What becomes of centres that are NaN or outside the frame.
 
     Returns:
         All images of the named folders, those without targets included.
@@ -88,9 +88,20 @@ def read_centroid_list(path: Path, *, drop_invalid_boxes: bool = False) -> Image
         labels.boxes_xyxy,
         labels.sizes_hw[labels.image_rows],
         describe=lambda row: f"on {images[image_rows[row]]} (x, y {boxes[row][:2]})",
-        drop_invalid_boxes=drop_invalid_boxes,
+        bad_boxes=bad_boxes,
     )
     return labels.keep_boxes(usable)
+
+
+def is_centroid_header(line: str) -> bool:
+    """Say whether a line could be the first of such a file.
+
+    Example:
+        >>> is_centroid_header("run,frame,x,y"), is_centroid_header("name,size")
+        (True, False)
+    """
+    names = set(line.strip().split(","))
+    return {"frame", "x", "y"} <= names and not names.isdisjoint(_SEQUENCE_COLUMNS)
 
 
 def _read_rows(path: Path) -> dict[str, list[tuple[int, float, float]]]:

@@ -25,6 +25,7 @@ from stdet.errors import DataError, shown
 from stdet.formats.coco_entries import is_flagged, number_distinct, read_coco_entries
 from stdet.formats.coco_stated import stated_frames, stated_videos
 from stdet.formats.image_labels import (
+    BadBoxes,
     ImageLabels,
     coordinates,
     image_path,
@@ -39,15 +40,14 @@ _IGNORED = ("iscrowd", "ignore")
 
 
 def read_coco(
-    path: Path, root: Path, *, drop_invalid_boxes: bool = False, check_images: bool = True
+    path: Path, root: Path, *, bad_boxes: BadBoxes = "refuse", check_images: bool = True
 ) -> ImageLabels:
     """Read a COCO file whose images are video frames.
 
     Args:
         path: JSON file.
         root: Folder that ``file_name`` is relative to.
-        drop_invalid_boxes: Leave out boxes that are NaN, empty or outside the frame and log how
-            many, instead of raising.
+        bad_boxes: What becomes of boxes that are NaN, empty or outside the frame.
         check_images: Check that every image exists; false reads labels that come without images.
 
     Returns:
@@ -60,22 +60,7 @@ def read_coco(
     labels, annotations = _parse(path, root)
     if check_images:
         require_files(str(path), labels.paths)
-    return _keep_usable(labels, annotations, drop_invalid_boxes=drop_invalid_boxes)
-
-
-def read_coco_unchecked(path: Path, root: Path) -> ImageLabels:
-    """Read a COCO file with all its boxes, also those that are NaN, empty or outside the frame.
-
-    For the data check, which reports bad boxes; nothing else may read labels this way.
-
-    Args:
-        path: JSON file.
-        root: Folder that ``file_name`` is relative to; the images need not exist.
-
-    Raises:
-        DataError: If the file is missing or not such a file, or ids repeat or point nowhere.
-    """
-    return _parse(path, root)[0]
+    return _keep_usable(labels, annotations, bad_boxes=bad_boxes)
 
 
 def write_coco(path: Path, labels: ImageLabels, root: Path) -> None:
@@ -196,7 +181,7 @@ def _is_track_id(value: Any) -> bool:
 
 
 def _keep_usable(
-    labels: ImageLabels, annotations: list[dict[str, Any]], *, drop_invalid_boxes: bool
+    labels: ImageLabels, annotations: list[dict[str, Any]], *, bad_boxes: BadBoxes
 ) -> ImageLabels:
     """Leave out unusable boxes, or raise at the first."""
 
@@ -209,7 +194,7 @@ def _keep_usable(
         labels.boxes_xyxy,
         labels.sizes_hw[labels.image_rows],
         describe=describe,
-        drop_invalid_boxes=drop_invalid_boxes,
+        bad_boxes=bad_boxes,
     )
     return labels.keep_boxes(usable)
 

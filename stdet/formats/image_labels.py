@@ -1,4 +1,4 @@
-"""The form in which readers of image data sets hand over what a label file says.
+"""The form in which readers of every format hand over what labels say of images or of a video.
 
 A label file names images one by one. Which of them form a sequence is decided once for all
 formats, in ``image_runs.py``.
@@ -11,12 +11,15 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stdet.errors import DataError, shown
 from stdet.formats.mot_rows import LARGEST_NUMBER
+from stdet.io.frame_area import MAX_MEGAPIXELS
+from stdet.io.frame_source import FrameSource
 from stdet.io.images.reader import open_image, read_header
 from stdet.types import BoolArray, FloatArray, IntArray
 
@@ -29,13 +32,34 @@ _LONGEST_NAME = 255
 """Bytes of a file name in the file systems that are in use."""
 
 
+BadBoxes = Literal["refuse", "drop", "keep"]
+"""What becomes of boxes that are not finite, empty or outside the frame: an error, a warning, or
+nothing. Only the data check keeps them, to report them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How strictly labels are read.
+
+    Attributes:
+        bad_boxes: What becomes of boxes that nothing can use.
+        needs_images: Whether every image must exist. Without, sizes that only images tell are
+            guessed (``ImageLabels.are_sizes_known``). Videos must exist in any case.
+        max_megapixels: Largest area of a frame, 10^6 pixels.
+    """
+
+    bad_boxes: BadBoxes = "refuse"
+    needs_images: bool = True
+    max_megapixels: float = MAX_MEGAPIXELS
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageLabels:
-    """Images and their boxes in the order of the label file.
+    """Images, or frames of one video, and their boxes in the order of the label file.
 
     Attributes:
         where: the label file, for messages.
-        paths: image files, one per image.
+        paths: image files, one per image; of a video its file, once per frame.
         sizes_hw: int64 (I, 2), height and width of each image, pixels.
         image_rows: int64 (M,), the image that each box lies in.
         boxes_xyxy: float32 (M, 4), continuous pixels.
@@ -47,6 +71,9 @@ class ImageLabels:
         frame_ids: number of the frame of each image where the file states it, else empty.
         unused_categories: categories that no box uses, though they count as classes before others.
         group_categories: categories that only group others, and are no classes.
+        fps: frames per second, ``None`` where unknown.
+        video: the video whose frames these are, all in one sequence; ``None`` for image files.
+        are_sizes_known: whether ``sizes_hw`` is stated or measured, and not guessed from boxes.
     """
 
     where: str
@@ -62,6 +89,9 @@ class ImageLabels:
     frame_ids: tuple[int, ...] = ()
     unused_categories: tuple[str, ...] = ()
     group_categories: tuple[str, ...] = ()
+    fps: float | None = None
+    video: FrameSource | None = None
+    are_sizes_known: bool = True
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -77,6 +107,30 @@ class ImageLabels:
             track_ids=self.track_ids[rows],
             is_ignored=self.is_ignored[rows],
         )
+
+
+def concatenate_labels(parts: Sequence[ImageLabels]) -> ImageLabels:
+    """Join the labels of one data set, which come in parts, for whatever looks at all of them.
+
+    Args:
+        parts: At least one. What states sequences and frames of a part is left out: group first.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    rows = [part.image_rows + start for part, start in zip(parts, starts, strict=True)]
+    return ImageLabels(
+        where=first.where,
+        paths=tuple(path for part in parts for path in part.paths),
+        sizes_hw=np.concatenate([part.sizes_hw for part in parts]),
+        image_rows=np.concatenate(rows),
+        boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
+        class_ids=np.concatenate([part.class_ids for part in parts]),
+        track_ids=np.concatenate([part.track_ids for part in parts]),
+        is_ignored=np.concatenate([part.is_ignored for part in parts]),
+        are_sizes_known=all(part.are_sizes_known for part in parts),
+    )
 
 
 def image_path(where: str, name: str, root: Path) -> Path:
@@ -177,7 +231,7 @@ def usable_boxes(
     sizes_hw: IntArray,
     *,
     describe: Callable[[int], str],
-    drop_invalid_boxes: bool,
+    bad_boxes: BadBoxes,
 ) -> BoolArray:
     """Find the boxes that are finite, not empty and at least partly inside the frame.
 
@@ -188,14 +242,16 @@ def usable_boxes(
         boxes_xyxy: float32 (M, 4), pixels.
         sizes_hw: int64 (M, 2), size of the image that each box lies in.
         describe: Says which box a row is, for the message.
-        drop_invalid_boxes: Log the number of bad boxes instead of raising.
+        bad_boxes: Refuse them, log how many are dropped, or keep them all.
 
     Returns:
-        bool (M,), true where the box can be used.
+        bool (M,), true where the box is taken.
 
     Raises:
-        DataError: If a box is bad and ``drop_invalid_boxes`` is false.
+        DataError: If a box is bad and ``bad_boxes`` is `refuse`.
     """
+    if bad_boxes == "keep":
+        return np.ones(len(boxes_xyxy), np.bool_)
     faults = box_faults(boxes_xyxy, sizes_hw)
     usable: BoolArray = ~(faults.is_not_finite | faults.is_empty | faults.is_outside)
     if usable.all():
@@ -210,7 +266,7 @@ def usable_boxes(
     else:
         reason = f"lies outside its {width}x{height} frame"
     problem = f"{where}: {len(bad)} unusable boxes; the first, {describe(row)}, {reason}"
-    if not drop_invalid_boxes:
+    if bad_boxes == "refuse":
         raise DataError(f"{problem}. Mend the file, or pass --set data.drop_invalid_boxes=true.")
     _LOG.warning("%s. They are left out.", problem)
     return usable

@@ -2,6 +2,7 @@
 
 Which images are a sequence, and in which order, is decided by the first of these that applies:
 
+0. A video is one sequence, named by the stem of its file.
 1. ``data.sequence_pattern``, where the user sets it: a regular expression that is searched in the
    path of every image, with the group ``sequence``, ``frame`` or both.
 2. What the file or the layout states: ``video_id`` of COCO files, folders of MOTChallenge.
@@ -87,14 +88,11 @@ class Grouping:
     said: str
 
 
-def cut_into_runs(
-    labels: ImageLabels, *, fps: float | None = None, pattern: str | None = None
-) -> list[ImageRun]:
+def cut_into_runs(labels: ImageLabels, *, pattern: str | None = None) -> list[ImageRun]:
     """Cut the images of a label file into contiguous runs, and say how. Opens no image.
 
     Args:
-        labels: Images and boxes in any order.
-        fps: Frames per second, written into the annotations.
+        labels: Images and boxes in any order, or a video.
         pattern: ``data.sequence_pattern``.
 
     Returns:
@@ -116,7 +114,7 @@ def cut_into_runs(
         ImageRun(
             group=run.group,
             files=tuple(labels.paths[row] for row in run.rows),
-            annotation=annotate(labels, run, fps=fps),
+            annotation=annotate(labels, run),
         )
         for run in grouping.runs
     ]
@@ -133,6 +131,8 @@ def group_rows(labels: ImageLabels, *, pattern: str | None = None) -> Grouping:
         DataError: If two runs get the same name, or videos, frames and pattern contradict each
             other.
     """
+    if labels.video is not None:
+        return _video_run(labels, labels.video.path)
     stated = _stated(labels, pattern)
     groups = _stated_groups(labels, stated) if stated.sequences else _folder_groups(labels, stated)
     runs = []
@@ -147,6 +147,12 @@ def group_rows(labels: ImageLabels, *, pattern: str | None = None) -> Grouping:
                 "names. Rename a folder, or set data.sequence_pattern."
             )
     return Grouping(runs=tuple(runs), said=_said(labels, stated, groups))
+
+
+def _video_run(labels: ImageLabels, video: Path) -> Grouping:
+    """Return all frames of a video as one run, named by the stem of the file."""
+    run = RunRows(name=video.stem, group=video.stem, rows=tuple(range(len(labels))))
+    return Grouping(runs=(run,) if len(labels) else (), said="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,13 +344,12 @@ def _said(labels: ImageLabels, stated: _Stated, groups: Sequence[_Group]) -> str
     return "; ".join(parts)
 
 
-def annotate(labels: ImageLabels, run: RunRows, *, fps: float | None = None) -> SequenceAnnotation:
+def annotate(labels: ImageLabels, run: RunRows) -> SequenceAnnotation:
     """Collect the boxes of a run; its size is that of its first image.
 
     Args:
         labels: Images and boxes; the boxes of the run are usable.
         run: Images of ``labels``.
-        fps: Frames per second, written into the annotation.
     """
     frame_of_image = np.full(len(labels), -1, np.int64)
     frame_of_image[list(run.rows)] = np.arange(len(run.rows))
@@ -356,7 +361,7 @@ def annotate(labels: ImageLabels, run: RunRows, *, fps: float | None = None) -> 
         name=run.name,
         num_frames=len(run.rows),
         image_hw=(height, width),
-        fps=fps,
+        fps=labels.fps,
         frame_indices=frames[boxes],
         track_ids=labels.track_ids[boxes],
         boxes_xyxy=labels.boxes_xyxy[boxes],

@@ -18,10 +18,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from stdet.errors import DataError, foreign_errors, shown
 from stdet.files.text_file import read_text
+from stdet.formats.image_labels import ImageLabels, image_path
 from stdet.formats.image_labels import image_hw as image_size
-from stdet.formats.image_labels import image_path
 from stdet.formats.mot import read_annotation
 from stdet.formats.mot_rows import LARGEST_NUMBER
 from stdet.io.frame_source import IMAGE_SUFFIXES
@@ -99,6 +101,50 @@ def read_mot_folder(folder: Path, *, image_hw: tuple[int, int] | None = None) ->
         image_folder=image_folder,
         images=images,
         is_length_known=num_frames is not None,
+    )
+
+
+def read_mot_labels(path: Path, *, check_images: bool = True) -> list[ImageLabels]:
+    """Read a MOTChallenge sequence folder, or all those in a folder.
+
+    Args:
+        path: Folder of a sequence, or of sequences.
+        check_images: Check that there is an image for each frame. False reads labels that come
+            without images, and then names those that would be there.
+
+    Returns:
+        One per sequence, each named by its folder.
+
+    Raises:
+        DataError: As ``read_mot_folder``, or if a folder holds no images.
+    """
+    return [_labels_of(folder, check_images=check_images) for folder in find_mot_folders(path)]
+
+
+def _labels_of(folder: Path, *, check_images: bool) -> ImageLabels:
+    """Return the images of a sequence folder with their boxes."""
+    found = read_mot_folder(folder)
+    annotation, images = found.annotation, found.images
+    if not images:
+        if check_images:
+            raise DataError(
+                f"{found.image_folder}: holds no images; expected one for each of "
+                f"{annotation.num_frames} frames. Complete the folder, or name another as imDir "
+                "in seqinfo.ini."
+            )
+        names = [f"{number:06d}.jpg" for number in range(1, annotation.num_frames + 1)]
+        images = tuple(found.image_folder / name for name in names)
+    return ImageLabels(
+        where=str(folder),
+        paths=images,
+        sizes_hw=np.tile(np.array(annotation.image_hw, np.int64), (len(images), 1)),
+        image_rows=annotation.frame_indices,
+        boxes_xyxy=annotation.boxes_xyxy,
+        class_ids=annotation.class_ids,
+        track_ids=annotation.track_ids,
+        is_ignored=annotation.is_ignored,
+        videos=(folder.resolve().name,) * len(images),
+        fps=annotation.fps,
     )
 
 

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from stdet.errors import DataError, shown
 from stdet.files.text_file import read_text_lines
 from stdet.formats.image_labels import (
+    BadBoxes,
     ImageLabels,
     coordinates,
     image_hw,
@@ -47,15 +48,14 @@ _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
 
 
 def read_text_list(
-    path: Path, root: Path, *, drop_invalid_boxes: bool = False, check_images: bool = True
+    path: Path, root: Path, *, bad_boxes: BadBoxes = "refuse", check_images: bool = True
 ) -> ImageLabels:
     """Read a text list whose images are video frames.
 
     Args:
         path: Text file.
         root: Folder that image paths are mapped to.
-        drop_invalid_boxes: Leave out boxes that are NaN, empty or outside the frame and log how
-            many, instead of raising.
+        bad_boxes: What becomes of boxes that are NaN, empty or outside the frame.
         check_images: Check that every image exists and take the size of each folder from its first
             image. False reads labels that come without images; the size of a folder is then the
             smallest one that holds its boxes, which serves statistics only.
@@ -76,27 +76,9 @@ def read_text_list(
         describe=lambda row: (
             f"line {lines.line_of_box[row]} (x1, y1, x2, y2 {lines.boxes[row][:4]})"
         ),
-        drop_invalid_boxes=drop_invalid_boxes,
+        bad_boxes=bad_boxes,
     )
     return labels.keep_boxes(usable)
-
-
-def read_text_list_unchecked(path: Path, root: Path) -> ImageLabels:
-    """Read a text list with all its boxes, also those that are NaN, empty or outside the frame.
-
-    For the data check, which reports bad boxes; nothing else may read labels this way.
-
-    Args:
-        path: Text file.
-        root: Folder that image paths are mapped to; the images need not exist.
-
-    Returns:
-        All images and boxes; the size of a folder is the smallest one that holds its boxes.
-
-    Raises:
-        DataError: If the file is missing, or a line is malformed or repeats an image.
-    """
-    return _collect(path, _parse(path, root), check_images=False)
 
 
 def starts_with_image(line: str) -> bool:
@@ -161,6 +143,7 @@ def _collect(path: Path, lines: _Lines, *, check_images: bool) -> ImageLabels:
         class_ids=np.array([box[4] for box in lines.boxes], np.int64),
         track_ids=np.full(len(rows), UNKNOWN_TRACK_ID, np.int64),
         is_ignored=np.zeros(len(rows), np.bool_),
+        are_sizes_known=check_images,
     )
 
 

@@ -17,7 +17,6 @@ of a frame index, which follows time: where the video dropped a frame, its index
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,45 +25,33 @@ import numpy as np
 from stdet.boxes import xywh_to_xyxy
 from stdet.errors import DataError, printable, shown
 from stdet.files.text_file import read_json, read_text_lines
-from stdet.formats.image_labels import coordinates, usable_boxes
+from stdet.formats.image_labels import BadBoxes, ImageLabels, coordinates, usable_boxes
 from stdet.formats.mot_rows import LARGEST_NUMBER
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import FrameSource, open_source
 from stdet.io.video.source import VideoFile
-from stdet.types import SequenceAnnotation
 
 _VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
+VIDEO_BOXES_KEY = '"boxes_xywh"'
+"""As it is written in every JSON file of boxes."""
 _ABSENT = (0.0, 0.0, 0.0, 0.0)
 
 Box = tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledVideo:
-    """A video and its truth.
-
-    Attributes:
-        source: the frames; may hold more of them than are labelled.
-        annotation: the truth, named by the stem of the file.
-    """
-
-    source: FrameSource
-    annotation: SequenceAnnotation
-
-
 def read_video_boxes(
-    path: Path, *, drop_invalid_boxes: bool = False, max_megapixels: float = MAX_MEGAPIXELS
-) -> list[LabelledVideo]:
+    path: Path, *, bad_boxes: BadBoxes = "refuse", max_megapixels: float = MAX_MEGAPIXELS
+) -> list[ImageLabels]:
     """Read the boxes of a folder of videos.
 
     Args:
         path: JSON file, or folder of videos with a text file beside each.
-        drop_invalid_boxes: Leave out boxes that are NaN, empty or outside the frame and log how
-            many, instead of raising.
+        bad_boxes: What becomes of boxes that are NaN, empty or outside the frame.
         max_megapixels: Largest area of a frame, 10^6 pixels.
 
     Returns:
-        One entry per video, in the order of the JSON file or of the file names.
+        One per video, with ``video`` set, in the order of the JSON file or of the file names. The
+        video may hold more frames than are labelled.
 
     Raises:
         DataError: If a file is missing or malformed, a video is missing or shorter than its
@@ -73,18 +60,21 @@ def read_video_boxes(
     entries = _sidecar_entries(path) if path.is_dir() else _json_entries(path)
     return [
         _label(
-            open_source(video, max_megapixels=max_megapixels),
-            where,
-            boxes,
-            drop_invalid_boxes=drop_invalid_boxes,
+            open_source(video, max_megapixels=max_megapixels), where, boxes, bad_boxes=bad_boxes
         )
         for video, where, boxes in entries
     ]
 
 
+def labelled_videos(folder: Path) -> list[Path]:
+    """Return the videos of a folder if a text file lies beside each, else nothing."""
+    videos = _videos(folder.glob("[!.]*"))
+    return videos if all(video.with_suffix(".txt").is_file() for video in videos) else []
+
+
 def _label(
-    source: FrameSource, where: str, boxes: list[Box], *, drop_invalid_boxes: bool
-) -> LabelledVideo:
+    source: FrameSource, where: str, boxes: list[Box], *, bad_boxes: BadBoxes
+) -> ImageLabels:
     """Join a video with its boxes, one per frame."""
     if source.num_declared is not None and len(boxes) > source.num_declared:
         raise DataError(
@@ -94,27 +84,26 @@ def _label(
         )
     _check_time(source, where, len(boxes))
     frames = np.array([index for index, box in enumerate(boxes) if box != _ABSENT], np.int64)
-    boxes_xyxy = xywh_to_xyxy(coordinates([boxes[index] for index in frames]))
+    labels = ImageLabels(
+        where=where,
+        paths=(source.path,) * len(boxes),
+        sizes_hw=np.tile(np.array(source.hw, np.int64), (len(boxes), 1)),
+        image_rows=frames,
+        boxes_xyxy=xywh_to_xyxy(coordinates([boxes[index] for index in frames])),
+        class_ids=np.zeros(len(frames), np.int64),
+        track_ids=np.ones(len(frames), np.int64),
+        is_ignored=np.zeros(len(frames), np.bool_),
+        fps=source.fps,
+        video=source,
+    )
     usable = usable_boxes(
         where,
-        boxes_xyxy,
-        np.tile(np.array(source.hw, np.int64), (len(frames), 1)),
+        labels.boxes_xyxy,
+        labels.sizes_hw[labels.image_rows],
         describe=lambda row: f"frame {frames[row]} (x, y, width, height {boxes[frames[row]]})",
-        drop_invalid_boxes=drop_invalid_boxes,
+        bad_boxes=bad_boxes,
     )
-    num = int(usable.sum())
-    annotation = SequenceAnnotation(
-        name=source.path.stem,
-        num_frames=len(boxes),
-        image_hw=source.hw,
-        fps=source.fps,
-        frame_indices=frames[usable],
-        track_ids=np.ones(num, np.int64),
-        boxes_xyxy=boxes_xyxy[usable],
-        class_ids=np.zeros(num, np.int64),
-        is_ignored=np.zeros(num, np.bool_),
-    )
-    return LabelledVideo(source=source, annotation=annotation)
+    return labels.keep_boxes(usable)
 
 
 def _check_time(source: FrameSource, where: str, num_entries: int) -> None:

@@ -21,6 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stdet.config import StdetConfig, config_from_dict, config_to_dict
+from stdet.config.old_keys import convert_old_data
 from stdet.errors import CheckpointError, ConfigError, foreign_errors, shown
 from stdet.files.atomic_file import write_whole
 from stdet.files.regular_file import file_mode, require_regular_file
@@ -141,6 +142,8 @@ def load_weights(path: Path) -> Weights:
             f"({_listed(broken)}), so that no target would ever be found; {_EXPECTED}."
         )
     settings = _read_metadata(metadata, "config", path)
+    if isinstance(settings.get("data"), dict):  # Of an earlier version, perhaps.
+        settings["data"] = convert_old_data(settings["data"])
     # Weights from before there were scores of paths have an operating point of single frames.
     tracker = settings.setdefault("tracker", {})
     if isinstance(tracker, dict):

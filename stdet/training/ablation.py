@@ -25,7 +25,7 @@ import torch
 import torch.distributed as dist
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import evaluate_split
 from stdet.evaluation.report import write_report
 from stdet.inference.detector import Detector

@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 
 from stdet.config import StdetConfig
-from stdet.datasets.generated import generated_sequences
-from stdet.datasets.sequences import load_sequences, load_source, require_disjoint
+from stdet.datasets.splits import load_training
 from stdet.inference.device import choose_device
 from stdet.training import distributed
 from stdet.training.run_folder import NEW_NAME, hold_run_folder, settle
@@ -59,37 +58,20 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
 
 def _build(config: StdetConfig, run_dir: Path) -> Trainer:
     """Read and check the data, and build the trainer; nothing is written."""
-    generated = generated_sequences(
-        config.data.num_generated,
-        seed=config.train.seed,
-        hot_spots_max=config.data.generated_hot_spots_max,
-    )
-    drop, limit = config.data.drop_invalid_boxes, config.data.max_megapixels
-    parts = [
-        (config.data.weight, load_sequences(config.data, "train")),
-        *(
-            (source.weight, load_source(source, drop_invalid_boxes=drop, max_megapixels=limit))
-            for source in config.data.extra_sources
-        ),
-        (config.data.generated_weight, generated),
-    ]
-    train_sequences = [sequence for _, part in parts for sequence in part]
-    sources = [(weight, len(part)) for weight, part in parts if part]
-    has_validation = config.data.validation_annotations or config.data.validation_sequences
-    validation = load_sequences(config.data, "validation") if has_validation else []
-    require_disjoint(train_sequences, validation)
-    check_splits(config, train_sequences, validation)
-    if not validation:
+    training = load_training(config.data)
+    check_splits(config, training.sequences, training.validation)
+    if not training.validation:
         log.warning(
-            "No validation split (data.validation_sequences is empty): no best checkpoint "
-            "and no operating point will be chosen."
+            "No validation split (data.validation and data.validation_sequences are empty): no "
+            "best checkpoint and no operating point will be chosen."
         )
+    sources = [(source.weight, len(source.sequences)) for source in training.sources]
     return Trainer(
         config,
-        train_sequences=train_sequences,
-        validation_sequences=validation,
+        train_sequences=training.sequences,
+        validation_sequences=training.validation,
         run_dir=run_dir,
-        sources=sources if config.data.extra_sources else (),
+        sources=sources if len(config.data.train) > 1 else (),
     )
 
 

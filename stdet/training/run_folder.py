@@ -92,7 +92,7 @@ def check_same_run(config: StdetConfig, run_dir: Path) -> None:
             "choose another --run-dir, or delete it to start anew."
         )
     # Values that are newer than the run: the defaults.
-    old = config_to_dict(load_config(run_dir / CONFIG_NAME))
+    old = config_to_dict(_config_of_run(run_dir))
     changed = sorted(_differences(old, config_to_dict(config)))
     if changed:
         raise ConfigError(
@@ -141,6 +141,17 @@ def hold_run_folder(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> I
         else:
             check_same_run(config, run_dir)
         yield
+
+
+def _config_of_run(run_dir: Path) -> StdetConfig:
+    """Read the configuration of a run, which may be of an earlier version of stdet."""
+    try:
+        return load_config(run_dir / CONFIG_NAME)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error} If an earlier version began this run, correct its {CONFIG_NAME}, choose "
+            "another --run-dir or pass --overwrite."
+        ) from error
 
 
 def _is_utf8(path: Path) -> bool:

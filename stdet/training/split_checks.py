@@ -33,8 +33,8 @@ def check_splits(
     if not count_targets(train) and not config.train.augment.inject_targets_max:
         raise DataError(
             f"The training split ({_names(train)}) holds no targets, so that there is nothing to "
-            "learn. Check data.train_annotations, or let targets be drawn with data.num_generated "
-            "or train.augment.inject_targets_max."
+            "learn. Check the annotations of data.train, add a source of format generated to it, "
+            "or let targets be drawn with train.augment.inject_targets_max."
         )
     if validation:
         require_targets(validation, "validation")
@@ -47,7 +47,7 @@ def require_targets(sequences: AbstractSequence[Sequence], split: str) -> None:
         DataError: If it holds no targets.
     """
     if not count_targets(sequences):
-        advice = "; or choose other data.validation_sequences" if split == "validation" else ""
+        advice = "; or choose other sequences for validation" if split == "validation" else ""
         raise DataError(
             f"The {split} split ({_names(sequences)}) holds no targets, so that neither a "
             f"checkpoint nor an operating point could be chosen on it, nor a score given. Label "

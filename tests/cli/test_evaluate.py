@@ -51,8 +51,8 @@ def config(tmp_path_factory, write_coco_split) -> Path:
     write("c", "d")
     path = root / "c.yaml"
     path.write_text(
-        f"data: {{root: {root}, train_annotations: annotations/train.json, "
-        f"test_annotations: test.json, validation_sequences: [d]}}\n{MODEL}"
+        f"data: {{root: {root}, train: [{{annotations: annotations/train.json}}], "
+        f"test: [{{annotations: test.json}}], validation_sequences: [d]}}\n{MODEL}"
     )
     return path
 
@@ -379,7 +379,7 @@ def test_annotation_error_is_one_line(refused, config, weights, tmp_path, spoil,
         "--split",
         "test",
         "--set",
-        f"data.test_annotations={path}",
+        f"data.test=[{{annotations: {path}}}]",
     )
     assert message in line
 
@@ -388,21 +388,25 @@ def test_annotation_error_is_one_line(refused, config, weights, tmp_path, spoil,
     ("override", "message"),
     [
         ("data.root=none", "none/annotations/train.json: does not exist. Set data.root"),
-        ("data.train_annotations=a.json", "a.json: does not exist. Set data.root"),
+        ("data.train=[{annotations: a.json}]", "a.json: does not exist. Set data.root"),
+        ("data.train_annotations=a.json", 'write train: [{"annotations": "a.json"}]'),
         ("data.validation_sequences=[z]", "names 'z', which is not in the annotations"),
         ("data.validation_sequences=[]", "The validation split is empty."),
-        ("data.train_sequences=[d]", "is in training (sequence 'd') and in validation"),
-        ("data.format=mot", "holds no sequence in the 'mot' format"),
-        ("data.format=text", "does not start with an image path"),
+        ("data.validation_sequences=[c, d]", "The training split is empty"),
+        ("data.train=[{FILE, format: mot}]", "holds no sequence in the 'mot' format"),
+        ("data.train=[{FILE, format: text}]", "does not start with an image path"),
         (
-            "data.format=yolo",
-            "data.format: Input should be 'coco', 'text', 'videos', 'mot' or 'centroids'",
+            "data.train=[{FILE, format: yolo}]",
+            "data.train[0].format: Input should be 'coco', 'text', 'videos', 'mot', 'centroids' "
+            "or 'generated'",
         ),
+        ("data.train=[{format: mot}]", "data.train[0]: annotations is needed with every format"),
     ],
 )
 def test_data_section_that_fits_no_files_is_one_short_line(
     refused, config, weights, override, message
 ):
+    override = override.replace("FILE", "annotations: annotations/train.json")
     line = refused("evaluate", config, "--weights", weights, "--set", override)
     assert message in line
     assert len(line) < 500

@@ -14,7 +14,7 @@ from stdet.config import DataConfig
 from stdet.dataset_synthesis import writer
 from stdet.dataset_synthesis.settings import SynthConfig, list_recipes
 from stdet.dataset_synthesis.writer import write_dataset
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.errors import DataError, StdetError
 from stdet.files.locks import lock_folder
 from stdet.files.settings_file import check_settings

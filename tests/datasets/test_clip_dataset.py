@@ -11,7 +11,7 @@ from stdet.config import AugmentConfig, DataConfig
 from stdet.datasets.clip_dataset import ClipDataset, clip_shape, collate
 from stdet.datasets.clip_sampler import ClipShape
 from stdet.datasets.frame_cache import FrameCache
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.errors import ConfigError
 from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.registered_stream import RegisteredStream

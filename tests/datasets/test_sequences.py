@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stdet.config import DataConfig
-from stdet.datasets.sequences import load_sequences
+from stdet.config import DataConfig, SourceConfig
+from stdet.datasets.splits import load_sequences
 from stdet.errors import ConfigError, DataError
 from stdet.formats.image_labels import ImageLabels
 from stdet.formats.image_runs import cut_into_runs
@@ -139,8 +139,12 @@ def _write_data_set(root: Path, folders: dict[str, tuple[int, ...]], name: str =
 
 
 def _config(root: Path, **options: object) -> DataConfig:
-    given_options = {"train_annotations": Path("l.json"), "test_annotations": Path("l.json")}
-    return DataConfig(root=root, **{**given_options, **options})
+    source = SourceConfig(annotations=Path("l.json"))
+    return DataConfig(root=root, **{"train": (source,), "test": (source,), **options})
+
+
+def _source(annotations: str = "l.json", **options: object) -> tuple[SourceConfig, ...]:
+    return (SourceConfig(annotations=Path(annotations), **options),)
 
 
 @pytest.fixture
@@ -178,7 +182,7 @@ def test_deep_images_are_scaled_by_one_scale_for_the_sequence(root):
     for number in (0, 1):
         levels = np.full(HW, 7000 + 100 * number, np.uint16)
         Image.fromarray(levels).save(root / f"images/b/{number}.png")
-    sequence = load_sequences(_config(root, train_sequences=("b",)), "train")[0]
+    sequence = load_sequences(_config(root, train=_source(sequences=("b",))), "train")[0]
     assert sequence.read_raw(0).dtype == np.uint16
     dark, bright = sequence.read(0), sequence.read(1)
     assert 0 <= dark.max() < bright.min() <= 1
@@ -198,9 +202,14 @@ def test_sequence_survives_pickling(root):
         ({"validation_sequences": ("a",)}, ["b", "c"], ["a_1-3", "a_51-52"]),
         ({"validation_sequences": ("a_1-3",)}, ["a_51-52", "b", "c"], ["a_1-3"]),
         (
-            {"validation_sequences": ("a_1-3", "c"), "train_sequences": ("a_51-52",)},
+            {"validation_sequences": ("a_1-3",), "train": _source(sequences=("a", "c"))},
+            ["a_51-52", "c"],
+            ["a_1-3"],
+        ),
+        (
+            {"validation_sequences": ("a",), "train": _source(excluded_sequences=("b", "a_1-3"))},
+            ["c"],
             ["a_51-52"],
-            ["a_1-3", "c"],
         ),
     ],
 )
@@ -211,10 +220,11 @@ def test_splits_follow_names_and_groups(root, options, train, validation):
 
 
 def test_test_split_can_be_cut_to_some_sequences(root):
-    assert _load(root, "test", test_sequences=("c", "a_1-3")) == ["a_1-3", "c"]
-    assert _load(root, "train", test_sequences=("c",)) == ["a_1-3", "a_51-52", "b", "c"]
-    with pytest.raises(DataError, match=r"data\.test_sequences names 'd'"):
-        _load(root, "test", test_sequences=("d",))
+    test = _source(sequences=("c", "a_1-3"))
+    assert _load(root, "test", test=test) == ["a_1-3", "c"]
+    assert _load(root, "train", test=test) == ["a_1-3", "a_51-52", "b", "c"]
+    with pytest.raises(DataError, match=r"data\.test\[0\]\.sequences names 'd'"):
+        _load(root, "test", test=_source(sequences=("d",)))
 
 
 def test_without_validation_all_of_the_file_is_training(root):
@@ -225,7 +235,7 @@ def test_without_validation_all_of_the_file_is_training(root):
 
 def test_validation_file_is_used_whole(root):
     _write_data_set(root, {"images/d": (1, 2)}, "v.json")
-    options = {"validation_annotations": Path("v.json")}
+    options = {"validation": _source("v.json")}
     assert _load(root, "validation", **options) == ["d"]
     assert _load(root, "train", **options) == ["a_1-3", "a_51-52", "b", "c"]
     with pytest.raises(ConfigError, match="both set"):
@@ -234,17 +244,25 @@ def test_validation_file_is_used_whole(root):
 
 def test_frame_in_training_and_validation_is_refused(root):
     with pytest.raises(ConfigError, match=r"1\.png: is in training .*'a_1-3'.* and in validation"):
-        _load(root, "train", train_sequences=("a",), validation_sequences=("a_1-3",))
+        _load(root, "train", validation=_source(sequences=("a_1-3",)))
     _write_data_set(root, {"images/b": (1,)}, "v.json")
     with pytest.raises(ConfigError, match=r"b/1\.png: is in training"):
-        _load(root, "validation", validation_annotations=Path("v.json"))
+        _load(root, "validation", validation=_source("v.json"))
 
 
-@pytest.mark.parametrize("field", ["train_sequences", "validation_sequences"])
-def test_unknown_name_is_refused_with_the_nearest_and_all_known_ones(root, field):
-    message = rf"data\.{field} names 'a_1-4'.*did you mean 'a_1-3'.*a, a_1-3, a_51-52, b, c"
-    with pytest.raises(DataError, match=message):
-        _load(root, "train", **{field: ("a_1-4",)})
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("train[0].sequences", {"train": _source(sequences=("a_1-4",))}),
+        ("train[0].excluded_sequences", {"train": _source(excluded_sequences=("a_1-4",))}),
+        ("validation_sequences", {"validation_sequences": ("a_1-4",)}),
+    ],
+)
+def test_unknown_name_is_refused_with_the_nearest_and_all_known_ones(root, field, options):
+    with pytest.raises(DataError) as refused:
+        _load(root, "train", **options)
+    assert f"data.{field} names 'a_1-4'" in str(refused.value)
+    assert "did you mean 'a_1-3'? available are a, a_1-3, a_51-52, b, c." in str(refused.value)
 
 
 def test_training_split_without_sequences_is_refused(root):
@@ -253,8 +271,8 @@ def test_training_split_without_sequences_is_refused(root):
 
 
 def test_missing_annotations_say_which_setting_to_change(root):
-    with pytest.raises(DataError, match=r"nothing\.json: does not exist.*data\.test_annotations"):
-        _load(root, "test", test_annotations=Path("nothing.json"))
+    with pytest.raises(DataError, match=r"nothing\.json: does not exist.*data\.test\[0\]"):
+        _load(root, "test", test=_source("nothing.json"))
 
 
 def test_file_without_images_is_refused(root):
@@ -272,9 +290,7 @@ def test_labels_of_other_images_are_refused(root):
 def test_text_list_gives_the_same_sequences(root):
     lines = ["/home/images/a/1.png 1,1,3,3,0", "/home/images/a/2.png", "images/c/7.png"]
     (root / "l.txt").write_text("\n".join(lines))
-    sequences = load_sequences(
-        _config(root, format="text", test_annotations=Path("l.txt")), "test"
-    )
+    sequences = load_sequences(_config(root, test=_source("l.txt", format="text")), "test")
     assert [(s.name, len(s), len(s.annotation)) for s in sequences] == [("a", 2, 1), ("c", 1, 0)]
     assert sequences[0].read_raw(1)[0, 0] == 2
 
@@ -284,7 +300,7 @@ def test_videos_are_read_with_the_boxes_beside_them(tmp_path):
         for level in (50, 100, 150):
             writer.write(np.full((32, 32, 3), level, np.uint8))
     (tmp_path / "v.txt").write_text("1,1,4,4\n0,0,0,0\n")
-    config = DataConfig(root=tmp_path, format="videos", test_annotations=Path("."))
+    config = DataConfig(root=tmp_path, test=_source(".", format="videos"))
     (sequence,) = load_sequences(config, "test")
     assert (sequence.name, len(sequence), len(sequence.annotation)) == ("v", 2, 1)
     assert abs(pickle.loads(pickle.dumps(sequence)).read(1).mean() - 100 / 255) < 0.02
@@ -320,7 +336,7 @@ def _write_mot_folder(folder: Path, numbers: range | tuple[int, ...]) -> None:
 def test_mot_folders_keep_identities_and_are_cut_at_holes(tmp_path):
     _write_mot_folder(tmp_path / "test/s1", range(8, 12))
     _write_mot_folder(tmp_path / "test/s2", (1, 2, 8, 9, 10))
-    config = DataConfig(root=tmp_path, format="mot", test_annotations=Path("test"))
+    config = DataConfig(root=tmp_path, test=_source("test", format="mot"))
     sequences = load_sequences(config, "test")
     assert [(s.name, s.group) for s in sequences] == [
         ("s1", "s1"),
@@ -332,13 +348,13 @@ def test_mot_folders_keep_identities_and_are_cut_at_holes(tmp_path):
     assert truth.track_ids.tolist() == [3, 3, 3]
     assert truth.fps == 12.5
     assert sequences[0].read_raw(3)[0, 0] == 11
-    single = DataConfig(root=tmp_path, format="mot", test_annotations=Path("test/s1"))
+    single = DataConfig(root=tmp_path, test=_source("test/s1", format="mot"))
     assert [s.name for s in load_sequences(single, "test")] == ["s1"]
 
 
 def test_mot_folder_that_lacks_images_is_refused(tmp_path):
     _write_mot_folder(tmp_path / "s1", range(1, 4))
     (tmp_path / "s1/img1/2.png").unlink()
-    config = DataConfig(root=tmp_path, format="mot", test_annotations=Path("s1"))
+    config = DataConfig(root=tmp_path, test=_source("s1", format="mot"))
     with pytest.raises(DataError, match="img1: holds 2 "):
         load_sequences(config, "test")

@@ -39,21 +39,19 @@ def refusal(tmp_path):
     ("text", "messages"),
     [
         (
-            f"data: {{extra_sources: [{{{SOURCE}, annotations: b}}, {{{SOURCE}, anotations: b}}]}}"
-            "\n",
+            f"data: {{train: [{{{SOURCE}, annotations: b}}, {{{SOURCE}, anotations: b}}]}}\n",
             [
-                "unknown key 'data.extra_sources[1].anotations' "
-                "(did you mean 'data.extra_sources[1].annotations'?)",
-                "data.extra_sources[1].annotations: Field required",
+                "unknown key 'data.train[1].anotations' "
+                "(did you mean 'data.train[1].annotations'?)",
             ],
         ),
         (
-            f"data: {{extra_sources: [{{{SOURCE}, annotations: b, wieght: 1}}]}}",
-            ["unknown key 'data.extra_sources[0].wieght' (did you mean "],
+            f"data: {{train: [{{{SOURCE}, annotations: b, wieght: 1}}]}}",
+            ["unknown key 'data.train[0].wieght' (did you mean "],
         ),
-        ("data: {extra_sources: [7]}", ["data.extra_sources[0]: expected a section"]),
-        ("data: {extra_sources: {a: 1}}", ["data.extra_sources: Input should be a valid list"]),
-        ("data: {max_frames: 3}", ["did you mean 'data.extra_sources[0].max_frames'?"]),
+        ("data: {train: [7]}", ["data.train[0]: expected a section"]),
+        ("data: {train: {a: 1}}", ["data.train: Input should be a valid list"]),
+        ("data: {max_frames: 3}", ["did you mean 'data.train[0].max_frames' or 'data.vali"]),
         ("data: {subsets: {a: 3, 1: b}}", ["data.subsets.a: Input should be a valid string"]),
     ],
 )
@@ -79,13 +77,13 @@ def test_group_of_a_generated_data_set_has_the_same_hints():
         ('data: {root: "a\\0b"}', r"data.root: 'a\x00b' holds characters that no name has"),
         ('data: {root: "\\ud800"}', r"data.root: '\ud800' holds characters"),
         ('data: {subsets: {"\\udce9": a}}', r"data.subsets: '\udce9' holds characters"),
-        ('data: {train_sequences: [a, "\\0"]}', "data.train_sequences[1]: "),
+        ('data: {validation_sequences: [a, "\\0"]}', "data.validation_sequences[1]: "),
         ("train: {seed: !!binary aGVsbG8=}", "train.seed: Input should be a valid integer"),
         ("train: {epochs: !!set {a, b}}", "train.epochs: Input should be a valid integer"),
         ("train: {epochs: 2001-01-01}", "got '2001-01-01'"),
         ("!!binary aGVsbG8=: 1", "unknown key"),
         ("? 2001-01-01\n: 3\n~: 4", "unknown key 'None'"),
-        (f"data: {{train_sequences: [{'1, ' * 5000}]}}", "and 4980 more problems"),
+        (f"data: {{validation_sequences: [{'1, ' * 5000}]}}", "and 4980 more problems"),
         (f"data: {{root: [{'x, ' * 5000}]}}", "data.root: Input is not a valid path"),
         (f"train: {{device: [{'[' * 25}{']' * 25}]}}", "train.device: Input should be a valid"),
         (f"? {'x' * 100_000}\n: 1", "unknown key 'xxx"),
@@ -116,23 +114,23 @@ def test_what_is_no_number_is_refused_for_one_by_name(refusal, field, value):
 def test_what_is_no_number_is_refused_in_lists_and_pairs(refusal):
     found = refusal(
         "train: {augment: {scale_range: [true, 2], frame_strides: [1, '2']}}\n"
-        f"data: {{extra_sources: [{{{SOURCE}, annotations: b, weight: true}}]}}"
+        f"data: {{train: [{{{SOURCE}, annotations: b, weight: true}}]}}"
     )
     assert "train.augment.scale_range[0]: expected a number, got True" in found
     assert "train.augment.frame_strides[1]: expected a number, got '2'" in found
-    assert "data.extra_sources[0].weight: expected a number, got True" in found
+    assert "data.train[0].weight: expected a number, got True" in found
 
 
 def test_numbers_and_names_are_read_as_they_look(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(
         "train: {learning_rate: 1e-3, epochs: 1e1, seed: 010}\n"
-        "data: {train_sequences: [on, 1:30, 2024-01-01, 1_000, no]}"
+        "data: {validation_sequences: [on, 1:30, 2024-01-01, 1_000, no]}"
     )
     config = load_config(path, ["train.weight_decay=5E-4"])
     assert (config.train.learning_rate, config.train.epochs) == (1e-3, 10)
     assert (config.train.seed, config.train.weight_decay) == (10, 5e-4)
-    assert config.data.train_sequences == ("on", "1:30", "2024-01-01", "1_000", "no")
+    assert config.data.validation_sequences == ("on", "1:30", "2024-01-01", "1_000", "no")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +145,11 @@ def test_numbers_and_names_are_read_as_they_look(tmp_path):
             ["train.seed=x", "model.x=1"],
             ["c.yaml: train.epochs: ", ". --set: ", "train.seed: ", "; unknown key 'model.x'"],
         ),
-        ("train: {seed: 1}", ["data.boxes=point"], ["--set: configuration: boxes: point gives"]),
+        (
+            "train: {seed: 1}",
+            ["data.train=[{annotations: a, boxes: point}]"],
+            ["--set: configuration: boxes: point"],
+        ),
         ("train: {seed: 1}", ["train=3"], ["--set: train: is 3 in one place"]),
     ],
 )
@@ -161,8 +163,8 @@ def test_wrong_value_is_under_the_name_of_its_origin(refusal, text, overrides, m
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data.extra_sources[0].weight=2", "(did you mean 'data.extra_sources'?)"),
-        ("data.extra_sources.weight=2", "data.extra_sources: Input should be a valid list"),
+        ("data.train[0].weight=2", "(did you mean 'data.train'?)"),
+        ("data.train.weight=2", "data.train: Input should be a valid list"),
         (f"{'a.' * 5000}b=1", "the key has 5001 parts"),
         ("a..b=1", "unknown key 'a'"),
         ("train.seed=" + "9" * 5000, "a number of 5000 digits"),

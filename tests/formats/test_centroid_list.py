@@ -46,7 +46,7 @@ def test_identity_is_that_of_each_sequence(tmp_path):
 
 def test_unusable_centres_are_left_out_when_asked_for(tmp_path):
     text = "sequence,frame,x,y\nrun1,0,1,1\nrun1,1,nan,1\nrun1,2,30,1\n"
-    labels = read_centroid_list(_write(tmp_path, text), drop_invalid_boxes=True)
+    labels = read_centroid_list(_write(tmp_path, text), bad_boxes="drop")
     assert labels.image_rows.tolist() == [0]
 
 

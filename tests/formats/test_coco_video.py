@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stdet.errors import DataError
-from stdet.formats.coco_video import read_coco, read_coco_unchecked, write_coco
+from stdet.formats.coco_video import read_coco, write_coco
 from stdet.formats.image_labels import ImageLabels
 from stdet.types import UNKNOWN_TRACK_ID
 
@@ -85,7 +85,7 @@ def test_unusable_box_is_named_or_dropped(tmp_path, caplog, bbox, reason):
     content["annotations"][0]["bbox"] = bbox
     with pytest.raises(DataError, match=f"1 unusable boxes; .*annotation 1 of image 9.*{reason}"):
         _read(tmp_path, content)
-    labels = _read(tmp_path, content, drop_invalid_boxes=True)
+    labels = _read(tmp_path, content, bad_boxes="drop")
     np.testing.assert_array_equal(labels.boxes_xyxy, [[10, 10, 11, 11]])
     assert labels.class_ids.tolist() == [0]
     assert "1 unusable boxes" in caplog.text
@@ -193,7 +193,7 @@ def test_unchecked_reading_keeps_bad_boxes(tmp_path):
     content["annotations"][0]["bbox"] = [float("nan"), 1, 2, 2]
     content["annotations"][1]["bbox"] = [100, 100, 0, 2]
     (tmp_path / "l.json").write_text(json.dumps(content))
-    labels = read_coco_unchecked(tmp_path / "l.json", tmp_path)
+    labels = read_coco(tmp_path / "l.json", tmp_path, bad_boxes="keep", check_images=False)
     assert len(labels.boxes_xyxy) == 2
     assert np.isnan(labels.boxes_xyxy[0, 0])
 

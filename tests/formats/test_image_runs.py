@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stdet.config import DataConfig, config_from_dict
-from stdet.datasets.sequences import load_sequences
+from stdet.config import DataConfig, SourceConfig, config_from_dict
+from stdet.datasets.splits import load_sequences
 from stdet.errors import ConfigError, DataError
 from stdet.evaluation.from_files import score_files
 from stdet.formats.coco_video import read_coco
@@ -169,12 +169,12 @@ def test_a_pattern_goes_before_all(tmp_path: Path):
         (7, "sequence_pattern"),
     ],
 )
-@pytest.mark.parametrize("place", ["data", "extra"])
+@pytest.mark.parametrize("place", ["data", "source"])
 def test_a_wrong_pattern_is_an_error_of_the_settings(pattern: object, message: str, place: str):
     values: dict[str, Any] = {"sequence_pattern": pattern}
-    if place == "extra":
+    if place == "source":
         source = {"root": "x", "format": "coco", "annotations": "a.json"}
-        values = {"extra_sources": [source | values]}
+        values = {"train": [source | values]}
     with pytest.raises(ConfigError, match=message):
         config_from_dict({"data": values}, where="test")
 
@@ -210,7 +210,7 @@ def test_names_that_no_file_can_have_are_refused(tmp_path: Path, name: str):
     images = _images("x/{a}_{k}.png")
     images[2]["file_name"] = name
     truth, _ = _write(tmp_path, images)
-    config = DataConfig(root=tmp_path, train_annotations=truth)
+    config = DataConfig(root=tmp_path, train=(SourceConfig(annotations=truth),))
     with pytest.raises(DataError, match="no file can be named") as caught:
         load_sequences(config, "train")
     assert len(str(caught.value)) < 400

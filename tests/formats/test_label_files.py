@@ -22,7 +22,7 @@ def test_folder_gives_the_label_files_in_it_and_in_annotations(tmp_path):
         ("train", tmp_path),
         ("test", tmp_path),
     ]
-    assert [file.gives_sizes for file in found.files] == [True, False]
+    assert [file.format for file in found.files] == ["coco", "text"]
     assert found.left_out == ()
 
 
@@ -65,12 +65,12 @@ def test_label_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     ("place", "message"),
     [
         ("none", "none: does not exist; expected a label file"),
-        ("a.csv", "neither a folder nor a label file"),
+        ("a.bin", "neither a folder nor a label file"),
         ("empty", "holds no label file; expected COCO files"),
     ],
 )
 def test_unusable_place_is_refused(tmp_path, place, message):
     (tmp_path / "empty").mkdir()
-    _write(tmp_path, {"a.csv": "", "empty/readme.txt": "Nothing."})
+    _write(tmp_path, {"a.bin": "", "empty/readme.txt": "Nothing."})
     with pytest.raises(DataError, match=message):
         find_label_files([tmp_path / place])

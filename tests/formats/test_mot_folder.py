@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stdet.config import DataConfig, StdetConfig
-from stdet.datasets.sequences import load_sequences
+from stdet.config import DataConfig, SourceConfig, StdetConfig
+from stdet.datasets.splits import load_sequences
 from stdet.errors import DataError
 from stdet.evaluation.from_files import score_files
 from stdet.formats.mot_folder import read_mot_folder
@@ -45,7 +45,7 @@ def make(folder: Path, *, info: str | None = FULL, images: str | None = "img1") 
 )
 def test_layouts_of_other_tools_are_read(tmp_path: Path, info: str | None, images: str):
     make(tmp_path / "s", info=info, images=images)
-    config = DataConfig(root=tmp_path, format="mot", train_annotations=Path("."))
+    config = DataConfig(root=tmp_path, train=(SourceConfig(format="mot", annotations=Path(".")),))
     (sequence,) = load_sequences(config, "train")
     assert (sequence.name, len(sequence), sequence.annotation.image_hw) == ("s", 4, (7, 9))
     assert sequence.annotation.frame_indices.tolist() == [0, 2]
@@ -56,7 +56,9 @@ def test_images_are_counted_and_their_absence_is_told(tmp_path: Path):
     with pytest.raises(DataError, match=r"img1: holds 4 images; seqinfo\.ini says seqLength 5"):
         read_mot_folder(folder)
     make(tmp_path / "t" / "s", images=None)
-    config = DataConfig(root=tmp_path / "t", format="mot", train_annotations=Path("."))
+    config = DataConfig(
+        root=tmp_path / "t", train=(SourceConfig(format="mot", annotations=Path(".")),)
+    )
     with pytest.raises(DataError, match=r"img1: holds no images.*imDir"):
         load_sequences(config, "train")
 

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stdet.config import DataConfig, StdetConfig
+from stdet.config import DataConfig, SourceConfig, StdetConfig
 from stdet.dataset_check.check import check_dataset
 from stdet.dataset_check.findings import format_check
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.errors import StdetError
 from stdet.evaluation.from_files import score_files
 from stdet.evaluation.from_masks import score_masks
@@ -76,8 +76,8 @@ def _write_images(folder: Path, files: list[str]) -> None:
 
 
 def _load(folder: Path, layout: str, annotations: str) -> None:
-    config = DataConfig(root=folder, format=layout, train_annotations=Path(annotations))  # type: ignore[arg-type]
-    load_sequences(config, "train")
+    source = SourceConfig(format=layout, annotations=Path(annotations))  # type: ignore[arg-type]
+    load_sequences(DataConfig(root=folder, train=(source,)), "train")
 
 
 def _score(truth: Path, predictions: Path) -> None:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from stdet.errors import DataError
 from stdet.formats.image_labels import ImageLabels
-from stdet.formats.text_list import read_text_list, read_text_list_unchecked
+from stdet.formats.text_list import read_text_list
 
 
 def _read(tmp_path: Path, text: str, **options: bool) -> ImageLabels:
@@ -66,7 +66,7 @@ def test_malformed_line_is_refused_by_number(tmp_path, line, message):
 
 
 def test_unusable_boxes_can_be_dropped(tmp_path, caplog):
-    labels = _read(tmp_path, "a.bmp 3,2,3,4,0 1,1,2,2,0", drop_invalid_boxes=True)
+    labels = _read(tmp_path, "a.bmp 3,2,3,4,0 1,1,2,2,0", bad_boxes="drop")
     assert labels.boxes_xyxy.tolist() == [[1, 1, 2, 2]]
     assert "1 unusable boxes" in caplog.text
 
@@ -104,7 +104,7 @@ def test_missing_or_binary_file_is_refused(tmp_path):
 
 def test_unchecked_reading_keeps_bad_boxes_and_takes_sizes_from_the_finite_ones(tmp_path):
     (tmp_path / "list.txt").write_text("a/0.bmp 3,2,3,4,0 1,1,nan,2,0 1,1,inf,9,0 1,1,20,30,0\n")
-    labels = read_text_list_unchecked(tmp_path / "list.txt", tmp_path)
+    labels = read_text_list(tmp_path / "list.txt", tmp_path, bad_boxes="keep", check_images=False)
     assert labels.sizes_hw.tolist() == [[30, 20]]
     assert labels.image_rows.tolist() == [0, 0, 0, 0]
     assert np.isnan(labels.boxes_xyxy[1, 2])

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stdet.datasets.sequences import open_sequences
 from stdet.errors import DataError
 from stdet.formats.video_boxes import read_video_boxes
 from stdet.io.video.source import VideoWriter
@@ -18,6 +19,11 @@ def _write_video(path: Path, num_frames: int = 4) -> None:
             writer.write(np.full((*HW, 3), 20 * index, np.uint8))
 
 
+def _read(path: Path, **options):
+    """The sequences of labelled videos."""
+    return open_sequences(read_video_boxes(path, **options))
+
+
 def _write_json(tmp_path: Path, boxes: object, stem: str = "a") -> Path:
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps({stem: {"boxes_xywh": boxes}}))
@@ -26,7 +32,7 @@ def _write_json(tmp_path: Path, boxes: object, stem: str = "a") -> Path:
 
 def test_json_boxes_are_continuous_corners_and_null_is_absent(tmp_path):
     _write_video(tmp_path / "videos/a.mp4")
-    (video,) = read_video_boxes(_write_json(tmp_path, [[1.5, 2, 3, 4], None, [2, 2, 8, 6]]))
+    (video,) = _read(_write_json(tmp_path, [[1.5, 2, 3, 4], None, [2, 2, 8, 6]]))
     truth = video.annotation
     assert (truth.name, truth.num_frames, truth.image_hw, truth.fps) == ("a", 3, HW, 10.0)
     assert truth.frame_indices.tolist() == [0, 2]
@@ -40,7 +46,7 @@ def test_text_beside_each_video_with_zeros_or_nothing_where_absent(tmp_path):
         _write_video(tmp_path / f"{stem}.mp4")
     (tmp_path / "a.txt").write_text("1,2,3,4\n\n0,0,0,0\n5,5,2,2\n")
     (tmp_path / "b.txt").write_text("0,0,0,0\n")
-    first, second = read_video_boxes(tmp_path)
+    first, second = _read(tmp_path)
     assert (first.annotation.name, second.annotation.name) == ("a", "b")
     assert first.annotation.frame_indices.tolist() == [0, 3]
     assert first.annotation.boxes_xyxy.tolist() == [[1, 2, 4, 6], [5, 5, 7, 7]]
@@ -68,7 +74,7 @@ def test_malformed_json_boxes_are_refused(tmp_path, boxes, message):
 def test_unusable_boxes_can_be_dropped(tmp_path, caplog):
     _write_video(tmp_path / "a.mp4")
     path = _write_json(tmp_path, [[1, 1, 0, 4], [1, 1, 2, 2]])
-    (video,) = read_video_boxes(path, drop_invalid_boxes=True)
+    (video,) = _read(path, bad_boxes="drop")
     assert video.annotation.frame_indices.tolist() == [1]
     assert "1 unusable boxes" in caplog.text
 
@@ -125,7 +131,7 @@ def test_entries_follow_the_time_of_a_video_with_holes(tmp_path):
     _write_with_hole(tmp_path / "a.mp4")
     boxes = [[at, 2, 3, 4] for at in range(8)]
     boxes[3] = boxes[4] = None
-    (video,) = read_video_boxes(_write_json(tmp_path, boxes))
+    (video,) = _read(_write_json(tmp_path, boxes))
     assert video.annotation.num_frames == 8
     assert video.annotation.frame_indices.tolist() == [0, 1, 2, 5, 6, 7]
     assert abs(int(video.source.read(6).mean()) - 120) <= 3

@@ -8,7 +8,7 @@ from scenes import SyntheticConfig
 from stdet.config import PostprocessConfig, StdetConfig, TrackerConfig
 from stdet.datasets.clip_sampler import ClipShape, window_at
 from stdet.datasets.input_geometry import InputGeometry, detector_input
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.errors import IncompleteInputError
 from stdet.evaluation.from_model import (
     detect_sequence,

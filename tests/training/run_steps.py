@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from stdet.config import load_config
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.training import distributed
 from stdet.training.trainer import Trainer
 

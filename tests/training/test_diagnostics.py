@@ -12,7 +12,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from stdet.config import save_config
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.inference.checkpoint import load_weights
 from stdet.models.build import build_detector, num_input_channels
 from stdet.training.diagnostics import draw_features, measure_gradients

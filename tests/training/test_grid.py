@@ -25,7 +25,7 @@ def grid(tmp_path):
 def test_cells_are_variants_times_seeds_each_with_its_own_values(grid, tmp_path):
     found = grid(
         "base: base.yaml\nsplit: validation\nseeds: [3, 1]\nvariants:\n"
-        "  a: {}\n  b: {train: {epochs: 5}, data: {train_sequences: [x, '1']}}"
+        "  a: {}\n  b: {train: {epochs: 5}, data: {validation_sequences: [x, '1']}}"
     )
     assert (found.split, found.seeds, list(found.variants)) == ("validation", (3, 1), ["a", "b"])
     cells = list(found.cells(tmp_path))
@@ -35,7 +35,7 @@ def test_cells_are_variants_times_seeds_each_with_its_own_values(grid, tmp_path)
         assert cell.config.train.seed == cell.seed
         assert cell.config.train.epochs == (5 if cell.variant == "b" else 7)
         assert cell.config.train.batch_size == 2
-    assert cells[1].config.data.train_sequences == ("x", "1")
+    assert cells[1].config.data.validation_sequences == ("x", "1")
 
 
 def test_folds_are_crossed_with_variants_and_seeds(grid, tmp_path):

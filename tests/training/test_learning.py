@@ -2,7 +2,7 @@ import pytest
 from scenes import SyntheticConfig
 
 from stdet.config import AugmentConfig, StdetConfig, TrainConfig
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.inference.checkpoint import load_detector
 from stdet.inference.detector import Detector

@@ -71,7 +71,8 @@ def test_overwriting_removes_what_belongs_to_a_run_and_nothing_else(tiny_run, ea
 
 
 def _bad_data(config):
-    return replace(config, data=replace(config.data, train_annotations=Path("gone.json")))
+    gone = replace(config.data.train[0], annotations=Path("gone.json"))
+    return replace(config, data=replace(config.data, train=(gone,)))
 
 
 def _bad_model(config):

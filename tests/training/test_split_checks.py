@@ -20,7 +20,7 @@ from stdet.training.trainer import Trainer
 
 def _relabel(config, keep=lambda image: True, **changes):
     """Drop boxes of a COCO file, or change all."""
-    path = config.data.root / config.data.train_annotations
+    path = config.data.root / config.data.train[0].annotations
     content = json.loads(path.read_text())
     images = {image["id"]: image for image in content["images"]}
     content["annotations"] = [
@@ -58,7 +58,7 @@ def test_training_without_targets_needs_drawn_ones(tiny_run, tmp_path):
     config = tiny_run(epochs=1)
     config = replace(config, data=replace(config.data, validation_sequences=()))
     _relabel(config, lambda image: False)
-    with pytest.raises(DataError, match=r"let targets be drawn with data.num_generated or train"):
+    with pytest.raises(DataError, match=r"let targets be drawn with train\.augment"):
         train(config, run_dir=tmp_path / "run")
     drawn = replace(config.train.augment, inject_targets_max=1, min_box_px=3)
     train(
@@ -69,7 +69,7 @@ def test_training_without_targets_needs_drawn_ones(tiny_run, tmp_path):
 
 def test_labels_of_more_classes_than_the_model_are_refused(tiny_run, tmp_path, no_training):
     config = tiny_run()
-    path = config.data.root / config.data.train_annotations
+    path = config.data.root / config.data.train[0].annotations
     content = json.loads(path.read_text())
     known = content["categories"][0]["id"]
     content["categories"].append({"id": known + 7, "name": "bird"})
@@ -176,7 +176,7 @@ def test_truth_of_a_class_that_the_model_lacks_is_told_when_it_is_scored(
 ):
     config = tiny_run()
     save_weights(tmp_path / "w.safetensors", build_detector(config.model).state_dict(), config, {})
-    path = config.data.root / config.data.train_annotations
+    path = config.data.root / config.data.train[0].annotations
     content = json.loads(path.read_text())
     known = content["categories"][0]["id"]
     content["categories"].append({"id": known + 7, "name": "bird"})

@@ -6,7 +6,7 @@ import torch
 import yaml
 
 from stdet.config import AugmentConfig, config_to_dict
-from stdet.datasets.sequences import load_sequences
+from stdet.datasets.splits import load_sequences
 from stdet.errors import CheckpointError, ConfigError, TrainingError
 from stdet.inference.checkpoint import load_detector, load_weights
 from stdet.training import trainer as trainer_module

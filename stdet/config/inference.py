@@ -1,0 +1,83 @@
+"""From outputs of the head to detections, tracks and scores."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from stdet.config.checks import STRICT
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class PostprocessConfig:
+    """Head outputs to detections."""
+
+    confidence: float | None = Field(default=None, ge=0, le=1)
+    """Operating point: detections below this score begin no track (see
+    ``tracker.continue_share``) and do not count in P/R/F1 and Pd/Fa. None takes the one stored
+    with the weights, chosen on validation or set by the recipe."""
+    score_floor: float = Field(default=0.001, ge=0, le=1)
+    """Detections that the detector scores below this are dropped; scores of paths may be lower."""
+    nms_iou: float = Field(default=0.4, gt=0, le=1)
+    """Overlap above which the weaker of two boxes is dropped."""
+    max_detections: int = Field(default=300, ge=1, le=100_000)
+    """Per frame."""
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class TrackerConfig:
+    """Scores by paths; a constant-velocity Kalman filter; association by centre distance."""
+
+    lookahead: int | None = Field(default=5, ge=0)
+    """Detections are scored by the path they lie on, in all earlier frames and this many later
+    ones, which delays the output by as many frames. None keeps the detector's own scores."""
+    confirm_hits: int = Field(default=1, ge=1)
+    """M: a track is confirmed after M hits ..."""
+    confirm_window: int = Field(default=1, ge=1)
+    """N: ... within N frames. The score of a path has counted hits already: 0.5 takes four in a
+    row of score 0.999, or seven of 0.9. With ``lookahead`` None and a loose operating point, 3
+    within 5 keeps clutter out (docs/decisions/0015)."""
+    max_coast: int = Field(default=2, ge=0)
+    """Frames that a confirmed track goes on without a detection, on its prediction."""
+    max_lost: int = Field(default=20, ge=0)
+    """Frames without a detection after which a confirmed track is forgotten. Beyond ``max_coast``
+    it is not shown; found again, it has its id back."""
+    continue_share: float = Field(default=0.7, gt=0, le=1)
+    """Detections from this share of the operating point on continue a track that is shown; those
+    below the operating point start none."""
+    measurement_std_px: float = Field(default=1.0, gt=0)
+    """Standard deviation of a detected centre, pixels."""
+    acceleration_std_px: float = Field(default=1.0, gt=0)
+    """Standard deviation of the white acceleration, pixels per frame squared."""
+    initial_speed_std_px: float = Field(default=4.0, gt=0)
+    """Standard deviation of a new track's velocity, pixels per frame."""
+    gate_sigma: float = Field(default=4.0, gt=0)
+    """Largest Mahalanobis distance of an association, standard deviations."""
+    gate_px: float = Field(default=30.0, gt=0)
+    """Largest centre distance of an association, pixels."""
+    size_smoothing: float = Field(default=0.3, gt=0, le=1)
+    """Weight of the newest box size in the smoothed size."""
+
+    def __post_init__(self) -> None:
+        """Check that confirmation can happen, and that what is shown is not forgotten."""
+        if self.confirm_hits > self.confirm_window:
+            raise ValueError(
+                f"confirm_hits {self.confirm_hits} cannot exceed confirm_window "
+                f"{self.confirm_window}"
+            )
+        if self.max_coast > self.max_lost:
+            raise ValueError(f"max_coast {self.max_coast} cannot exceed max_lost {self.max_lost}")
+
+
+@dataclass(config=STRICT, frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Rules of the metrics."""
+
+    pd_radius_px: float = Field(default=3.0, gt=0)
+    """A detection hits when its centre lies strictly closer than this, pixels."""
+    track_gate_px: float = Field(default=8.0, gt=0)
+    """Largest centre distance at which a track and a truth match, pixels."""
+    link_gate_px: float = Field(default=30.0, gt=0)
+    """Largest step when truth without identities is linked into trajectories, pixels."""
+    roc_max_false_alarms_per_frame: float = Field(default=1.0, gt=0)
+    """The partial area under the ROC ends here, false alarms per frame."""

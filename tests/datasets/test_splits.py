@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import pytest
+from scenes import SyntheticConfig
+
+from stdet.config import DataConfig, SourceConfig
+from stdet.datasets.splits import load_sequences, load_training
+from stdet.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def data(tmp_path, write_coco_split):
+    configs = [
+        SyntheticConfig(name=name, seed=seed, num_frames=6, hw=(24, 32), num_targets=1)
+        for seed, name in enumerate(("a", "b", "c"))
+    ]
+    return write_coco_split(tmp_path, configs)
+
+
+@pytest.fixture
+def split(data):
+    """Build a data section whose training sources are all over the same files."""
+
+    def build(*sources: dict, **changes) -> DataConfig:
+        annotations = data.train[0].annotations
+        train = tuple(SourceConfig(**{"annotations": annotations, **given}) for given in sources)
+        return DataConfig(root=data.root, train=train, **changes)
+
+    return build
+
+
+def _names(sequences):
+    return [sequence.name for sequence in sequences]
+
+
+def test_long_sequences_are_cut_to_their_middle(split):
+    (whole,) = load_sequences(split({"sequences": ("a",)}), "train")
+    (cut,) = load_sequences(split({"sequences": ("a",), "max_frames": 2}), "train")
+    assert len(cut) == 2
+    assert cut.files == whole.files[2:4]
+    truth = whole.annotation
+    assert (cut.read(1) == whole.read(3)).all()
+    wanted = truth.boxes_xyxy[truth.rows_at(3)]
+    assert (cut.annotation.boxes_xyxy[cut.annotation.rows_at(1)] == wanted).all()
+
+
+def test_sources_keep_their_order_weights_and_kinds_of_boxes(split):
+    training = load_training(
+        split(
+            {"sequences": ("c",), "weight": 2.0, "boxes": "point"},
+            {"excluded_sequences": ("c",)},
+            {"format": "generated", "annotations": None, "num_sequences": 2, "seed": 5},
+        )
+    )
+    assert [source.weight for source in training.sources] == [2, 1, 1]
+    assert _names(training.sequences) == ["c", "a", "b", "generated_5_0", "generated_5_1"]
+    assert [sequence.boxes for sequence in training.sequences[:3]] == ["point", "box", "box"]
+    assert training.validation == ()
+
+
+def test_validation_names_are_taken_out_of_every_source(split):
+    parts = {"sequences": ("a", "b")}, {"sequences": ("c",)}
+    training = load_training(split(*parts, validation_sequences=("b", "c")))
+    assert _names(training.sequences) == ["a"]
+    assert len(training.sources) == 1  # The second holds nothing more.
+    assert _names(training.validation) == ["b", "c"]
+
+
+def test_roots_are_relative_to_that_of_the_section_and_may_be_absolute(data, tmp_path):
+    annotations = data.train[0].annotations
+    inside = SourceConfig(root=Path(data.root.name), annotations=annotations)
+    given = DataConfig(root=data.root.parent, train=(inside,))
+    assert _names(load_sequences(given, "train")) == ["a", "b", "c"]
+    absolute = SourceConfig(root=data.root, annotations=annotations)
+    given = DataConfig(root=tmp_path / "elsewhere", train=(absolute,))
+    assert _names(load_sequences(given, "train")) == ["a", "b", "c"]
+
+
+def test_source_may_not_hold_what_is_validated_on(split, data):
+    validation = (SourceConfig(annotations=data.train[0].annotations, sequences=("b",)),)
+    training = load_training(split({"excluded_sequences": ("b",)}, validation=validation))
+    assert _names(training.validation) == ["b"]
+    with pytest.raises(ConfigError, match=r"is in training .* and in validation .*data\.train"):
+        load_training(split({}, validation=validation))
+
+
+def test_message_names_the_settings_of_the_source(split):
+    with pytest.raises(DataError, match=r"Set data\.root .* annotations of data\.train\[1\]"):
+        load_training(split({}, {"annotations": Path("nowhere.json")}))
+    with pytest.raises(DataError, match=r"data\.train\[0\]: excluded_sequences leaves no"):
+        load_training(split({"excluded_sequences": ("a", "b", "c")}))
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_split_without_sources_is_refused(name):
+    with pytest.raises(DataError, match=f"{name} split is empty"):
+        load_sequences(DataConfig(train=(), test=()), name)
+
+
+def test_training_without_sources_is_refused():
+    with pytest.raises(DataError, match="training split is empty"):
+        load_training(DataConfig(train=()))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"format": "generated"}, "num_sequences is needed"),
+        ({"annotations": "a", "num_sequences": 3}, "num_sequences is needed"),
+        ({"format": "generated", "num_sequences": 3, "annotations": "a"}, "annotations is needed"),
+        ({"format": "generated", "num_sequences": 3, "max_frames": 2}, "max_frames has no"),
+        ({}, "annotations is needed"),
+    ],
+)
+def test_source_has_what_its_format_needs(given, message):
+    with pytest.raises(ValueError, match=message):
+        SourceConfig(**given)
