@@ -15,6 +15,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib import resources
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from stdet.dataset_check.splits import Split, load_split
 from stdet.dataset_check.stats import target_steps
 from stdet.dataset_synthesis.settings import SynthConfig, list_recipes
 from stdet.datasets.real_backgrounds import background_for
-from stdet.errors import ConfigError, DataError
+from stdet.errors import ConfigError, DataError, printable
 from stdet.files.atomic_file import write_whole
 from stdet.formats.label_files import find_label_files
 from stdet.io.images.folder import read_image
@@ -207,7 +208,7 @@ def match_chart(match: Match) -> str:
         parts.append(f'<svg y="{number * height}" height="{height}">{chart}</svg>')
     legend = (
         f'<text x="60" y="{len(parts) * height + 16}" class="wanted-key">'
-        f"dashed: {match.labels.name}</text>"
+        f"dashed: {escape(printable(match.labels.name))}</text>"
         f'<text x="300" y="{len(parts) * height + 16}" class="found-key">solid: generated</text>'
     )
     return (

@@ -1,9 +1,11 @@
+import dataclasses
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from stdet.dataset_synthesis.match import match_chart, match_labels
+from stdet.dataset_synthesis.match import match_chart, match_labels, write_match
 from stdet.dataset_synthesis.settings import SynthConfig
 from stdet.dataset_synthesis.writer import write_dataset
 from stdet.errors import ConfigError, DataError
@@ -53,6 +55,13 @@ def test_sizes_steps_and_contrast_follow_the_labels(labels):
     scr = match.compared[2]
     assert np.median(scr.found) == pytest.approx(np.median(scr.wanted), rel=0.4)
     assert match_chart(match).count("largest difference") >= 3
+
+
+def test_chart_is_xml_whatever_the_name_of_the_label_file(labels, tmp_path):
+    match = match_labels(synth(1, {}), labels)
+    odd = dataclasses.replace(match, labels=tmp_path / "<a>&\udce9.json")
+    assert "&lt;a&gt;&amp;" in write_match(tmp_path, odd).read_text("utf-8")
+    ElementTree.parse(tmp_path / "match.svg")
 
 
 def test_group_that_sets_what_is_matched_is_refused(labels):
