@@ -35,7 +35,7 @@ from stdet.config import (
     TrackerConfig,
     load_config,
 )
-from stdet.datasets.sequences import Sequence, open_sequences
+from stdet.datasets.sequences import LabelledSequence, open_sequences
 from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import rescore_results
 from stdet.evaluation.report import best_confidence
@@ -122,7 +122,7 @@ def read_footage(data: Path, overrides: list[str]) -> list[Footage]:
     return [Footage(annotation=sequence.annotation, read=sequence.read) for sequence in sequences]
 
 
-def sequences_of(data: DataConfig, source: SourceConfig) -> list[Sequence]:
+def sequences_of(data: DataConfig, source: SourceConfig) -> list[LabelledSequence]:
     """Return the sequences of one source."""
     return load_sequences(replace(data, test=(source,)), "test")
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from stdet.boxes import centre_distance
 from stdet.config import TrackerConfig
-from stdet.datasets.sequences import Sequence, open_sequences
+from stdet.datasets.sequences import LabelledSequence, open_sequences
 from stdet.evaluation.from_model import rescore_results
 from stdet.formats.video_boxes import read_video_boxes
 from stdet.inference.detector import Detector
@@ -46,7 +46,7 @@ def main() -> None:
         report(weights, videos)
 
 
-def chosen(videos: list[Sequence]) -> list[Sequence]:
+def chosen(videos: list[LabelledSequence]) -> list[LabelledSequence]:
     """Return the twelve clips."""
     by_name = {video.annotation.name: video for video in videos}
     return [
@@ -93,7 +93,7 @@ def growth_rule(*, is_loose: bool, radius_px: float) -> Callable[[SequenceResult
     return loose_growth if is_loose else partial(hit_growth, radius_px=radius_px)
 
 
-def report(weights: str, videos: list[Sequence]) -> None:
+def report(weights: str, videos: list[LabelledSequence]) -> None:
     """Detect, match and print."""
     detector = network(weights)
     results = []

@@ -32,7 +32,7 @@ import numpy as np
 from drone_ir import CLASSES, growth_rule, network
 
 from stdet.config import EvaluationConfig, SourceConfig, StdetConfig, TrackerConfig, load_config
-from stdet.datasets.sequences import Sequence
+from stdet.datasets.sequences import LabelledSequence
 from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import detect_sequence, rescore_results, track_results
 from stdet.evaluation.report import evaluate_sequences
@@ -106,7 +106,7 @@ def make_folds(config: StdetConfig) -> list[Fold]:
     ]
 
 
-def sequences_of(config: StdetConfig, source: SourceConfig) -> list[Sequence]:
+def sequences_of(config: StdetConfig, source: SourceConfig) -> list[LabelledSequence]:
     """Return the sequences of one source."""
     return load_sequences(replace(config.data, test=(source,)), "test")
 
@@ -165,7 +165,7 @@ def held_out(
     return results
 
 
-def detect(weights: str, sequences: list[Sequence]) -> list[SequenceResult]:
+def detect(weights: str, sequences: list[LabelledSequence]) -> list[SequenceResult]:
     """Run the detector over sequences."""
     streaming = network(weights, device="auto")
     return [

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence as AbstractSequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -317,7 +317,7 @@ class Tracks:
         )
 
     @classmethod
-    def concatenate(cls, parts: AbstractSequence[Tracks]) -> Tracks:
+    def concatenate(cls, parts: Sequence[Tracks]) -> Tracks:
         """Join parts whose frames follow one another."""
         if not parts:
             return cls.empty()

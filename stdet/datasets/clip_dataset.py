@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as AbstractSequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from stdet.datasets.core_box import core_box
 from stdet.datasets.frame_cache import FrameCache
 from stdet.datasets.input_geometry import InputGeometry, detector_input
 from stdet.datasets.sequence_registration import SequenceRegistration
-from stdet.datasets.sequences import Sequence
+from stdet.datasets.sequences import LabelledSequence
 from stdet.datasets.transforms import ClipAugmentation, ClipSample
 from stdet.errors import ConfigError
 from stdet.registration.background_features import LAGS, background_features
@@ -59,7 +59,7 @@ class ClipDataset(Dataset[Clip]):
 
     def __init__(
         self,
-        sequences: AbstractSequence[Sequence],
+        sequences: Sequence[LabelledSequence],
         *,
         shape: ClipShape,
         model: ModelConfig,
@@ -67,7 +67,7 @@ class ClipDataset(Dataset[Clip]):
         augment: AugmentConfig | None,
         seed: int,
         cache_megabytes: int,
-        sources: AbstractSequence[tuple[float, int]] = (),
+        sources: Sequence[tuple[float, int]] = (),
         missing_references: MissingReferences = "first_frame",
         at_own_size: bool = False,
     ) -> None:
@@ -109,7 +109,7 @@ class ClipDataset(Dataset[Clip]):
             torch.manual_seed(int(entropy[0] >> np.uint64(1)))
             return self._load(self.sequences[number], window)
 
-    def _load(self, sequence: Sequence, window: Window) -> Clip:
+    def _load(self, sequence: LabelledSequence, window: Window) -> Clip:
         """Read the frames, gather the targets, augment and bring to the detector's size."""
         shape = self.shape
         playback = self._draw_playback()
@@ -187,7 +187,9 @@ class ClipDataset(Dataset[Clip]):
             lost_before = int(torch.randint(oldest, self.shape.window_extra + 1, ()).item())
         return Playback(frame_step=frame_step, is_reversed=is_reversed, lost_before=lost_before)
 
-    def _read(self, sequence: Sequence, clip: ClipFrames, key_rows: IntArray) -> ClipSample:
+    def _read(
+        self, sequence: LabelledSequence, clip: ClipFrames, key_rows: IntArray
+    ) -> ClipSample:
         """Read frames and the targets of the key frames. Ignored targets are left out."""
         indices = clip.frame_indices
         grey = np.stack([self.registration.read(sequence, int(index)) for index in indices])
@@ -215,7 +217,7 @@ class ClipDataset(Dataset[Clip]):
         )
 
     def _transforms(
-        self, sequence: Sequence, clip: ClipFrames
+        self, sequence: LabelledSequence, clip: ClipFrames
     ) -> tuple[tuple[Transform, ...], ...]:
         """Return the transforms from its reference frames to each position of the window."""
         ends = clip.frame_indices[clip.window_rows]
@@ -308,7 +310,7 @@ def clip_shape(data: DataConfig, model: ModelConfig) -> ClipShape:
 
 
 def _window_weights(
-    windows: list[tuple[int, Window]], sources: AbstractSequence[tuple[float, int]]
+    windows: list[tuple[int, Window]], sources: Sequence[tuple[float, int]]
 ) -> torch.Tensor | None:
     """Return the probability of drawing each window, (M,), or None without weighted sources.
 
@@ -326,7 +328,7 @@ def _window_weights(
     return torch.from_numpy(per_window[[number for number, _ in windows]] / weight.sum())
 
 
-def collate(clips: AbstractSequence[Clip]) -> ClipBatch:
+def collate(clips: Sequence[Clip]) -> ClipBatch:
     """Stack clips of equal size.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.datasets.sequences import Sequence
+from stdet.datasets.sequences import LabelledSequence
 from stdet.types import FloatArray
 
 
@@ -24,7 +24,7 @@ class FrameCache:
         self.num_bytes = 0
         self.frames: OrderedDict[tuple[Path, str, int], np.ndarray] = OrderedDict()
 
-    def read(self, sequence: Sequence, index: int) -> FloatArray:
+    def read(self, sequence: LabelledSequence, index: int) -> FloatArray:
         """Return frame ``index`` as float32 (H, W) in [0, 1]."""
         key = (*identity(sequence), index)
         raw = self.frames.get(key)
@@ -39,6 +39,6 @@ class FrameCache:
         return sequence.to_float(raw)
 
 
-def identity(sequence: Sequence) -> tuple[Path, str]:
+def identity(sequence: LabelledSequence) -> tuple[Path, str]:
     """Return what tells a sequence apart; a name is unique within its data set alone."""
     return sequence.files[0], sequence.name

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.datasets.sequences import Sequence
+from stdet.datasets.sequences import LabelledSequence
 from stdet.io.frame_source import (
     EIGHT_BIT_SCALE,
     ClosesOnExit,
@@ -101,7 +101,7 @@ class GeneratedSource(ClosesOnExit):
         return image
 
 
-class GeneratedSequence(Sequence):
+class GeneratedSequence(LabelledSequence):
     """A sequence whose frames and truth are generated on first use.
 
     Args:
@@ -140,7 +140,7 @@ def generated_sequences(
     seed: int,
     config: SceneConfig | None = None,
     hot_spots_max: int | None = None,
-) -> list[Sequence]:
+) -> list[LabelledSequence]:
     """List sequences, each with its own scene, camera, targets and sensor; none is drawn yet.
 
     Args:

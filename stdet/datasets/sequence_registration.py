@@ -11,8 +11,7 @@ augmentation may ask for some 20 pairs of every frame, and a run asks for a part
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from collections.abc import Sequence as AbstractSequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from stdet.datasets.frame_cache import FrameCache, identity
-from stdet.datasets.sequences import Sequence
+from stdet.datasets.sequences import LabelledSequence
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
 from stdet.registration.estimation import PreparedFrame, estimate_transform
 from stdet.registration.transform import Transform
@@ -48,7 +47,7 @@ class SequenceRegistration:
 
     def __init__(
         self,
-        sequences: AbstractSequence[Sequence],
+        sequences: Sequence[LabelledSequence],
         frames: FrameCache,
         *,
         reach: int,
@@ -75,14 +74,14 @@ class SequenceRegistration:
         for table in (self._steps, self._pairs, self._bad):
             table.share_memory_()  # type: ignore[no-untyped-call]
 
-    def read(self, sequence: Sequence, index: int) -> FloatArray:
+    def read(self, sequence: LabelledSequence, index: int) -> FloatArray:
         """Return frame ``index`` as float32 (H, W) in [0, 1], bad pixels replaced if wanted."""
         if not self._replaces_bad_pixels:
             return self._frames.read(sequence, index)
         bad = self._bad_pixels(sequence)[index]
         return replace_pixels(self._frames.read(sequence, index), bad)
 
-    def motion(self, sequence: Sequence, indices: IntArray) -> tuple[Transform, ...]:
+    def motion(self, sequence: LabelledSequence, indices: IntArray) -> tuple[Transform, ...]:
         """Return the transform of the background from the earliest frame to each, rounded.
 
         Args:
@@ -95,7 +94,7 @@ class SequenceRegistration:
             moved.append(step @ moved[-1])
         return tuple(moved[index - first].rounded() for index in indices.tolist())
 
-    def transforms(self, sequence: Sequence, pairs: IntArray) -> tuple[Transform, ...]:
+    def transforms(self, sequence: LabelledSequence, pairs: IntArray) -> tuple[Transform, ...]:
         """Return the transform of the background between the frames of each pair, rounded.
 
         Args:
@@ -123,7 +122,7 @@ class SequenceRegistration:
         )
 
     def _compare(
-        self, sequence: Sequence, earlier: IntArray, later: IntArray, known: FloatArray
+        self, sequence: LabelledSequence, earlier: IntArray, later: IntArray, known: FloatArray
     ) -> None:
         """Compare frames with later ones, and keep the transforms in the table of the sequence."""
         missing = np.unique(np.stack([earlier, later], axis=-1), axis=0).tolist()
@@ -136,14 +135,14 @@ class SequenceRegistration:
             transform = estimate_transform(prepared[one], prepared[other], guess=_composed(steps))
             known[one, other - one] = transform.matrix[:2]
 
-    def _steps_between(self, sequence: Sequence, first: int, last: int) -> list[Transform]:
+    def _steps_between(self, sequence: LabelledSequence, first: int, last: int) -> list[Transform]:
         """Return the transforms from each frame to the next, from ``first`` to ``last``."""
         steps: NDArray[np.float64] = self._steps[self._rows[identity(sequence)]].numpy()
         if np.isnan(steps).any():
             self._stream(sequence)
         return [Transform.affine(rows[:, :2], rows[:, 2]) for rows in steps[first + 1 : last + 1]]
 
-    def _bad_pixels(self, sequence: Sequence) -> list[IntArray]:
+    def _bad_pixels(self, sequence: LabelledSequence) -> list[IntArray]:
         """Return the indices of bad pixels known before each frame."""
         key = identity(sequence)
         if key not in self._known_bad:
@@ -154,7 +153,7 @@ class SequenceRegistration:
                 self._known_bad[key] = [row[row >= 0].astype(np.int64) for row in table]
         return self._known_bad[key]
 
-    def _stream(self, sequence: Sequence) -> None:
+    def _stream(self, sequence: LabelledSequence) -> None:
         """Register a sequence as a stream does, and keep what that gives."""
         key = identity(sequence)
         steps: NDArray[np.float64] = self._steps[self._rows[key]].numpy()

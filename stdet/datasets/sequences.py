@@ -1,4 +1,4 @@
-"""A folder of frames or a video with its truth becomes a ``Sequence``, frames on demand.
+"""A folder of frames or a video with its truth becomes a ``LabelledSequence``, frames on demand.
 
 A sequence is contiguous by construction, so that no clip can span a gap: an image folder whose
 numbering has a hole, or whose label file leaves frames out, gives several sequences. How folders
@@ -25,7 +25,7 @@ from stdet.types import FloatArray, SequenceAnnotation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sequence:
+class LabelledSequence:
     """A contiguous run of frames with its truth. Picklable, for data loader processes.
 
     Attributes:
@@ -93,7 +93,7 @@ def open_sequences(
     pattern: str | None = None,
     boxes: BoxKind = "box",
     max_megapixels: float = MAX_MEGAPIXELS,
-) -> list[Sequence]:
+) -> list[LabelledSequence]:
     """Open the images and videos that labels name, cut into sequences.
 
     Args:
@@ -106,7 +106,7 @@ def open_sequences(
         DataError: If images of a sequence differ in size, or names or frames contradict.
     """
     return [
-        Sequence(
+        LabelledSequence(
             group=run.group,
             annotation=run.annotation,
             source=part.video
@@ -119,7 +119,7 @@ def open_sequences(
     ]
 
 
-def middle_of(sequence: Sequence, num_frames: int) -> Sequence:
+def middle_of(sequence: LabelledSequence, num_frames: int) -> LabelledSequence:
     """Cut a sequence to its middle ``num_frames`` frames, read into memory.
 
     A shorter one is taken whole. Frames of a video come in order at a hundredth of the cost of

@@ -6,14 +6,14 @@ A split is a list of sources: labels of one format below one folder, or generate
 
 from __future__ import annotations
 
-from collections.abc import Sequence as AbstractSequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
 from stdet.config import DataConfig, SourceConfig
 from stdet.datasets.generated import generated_sequences
-from stdet.datasets.sequences import Sequence, middle_of, open_sequences
+from stdet.datasets.sequences import LabelledSequence, middle_of, open_sequences
 from stdet.errors import ConfigError, DataError
 from stdet.files.regular_file import file_mode
 from stdet.formats.image_labels import ReadOptions
@@ -35,7 +35,7 @@ class TrainingSource:
     """
 
     weight: float
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[LabelledSequence, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,10 +48,10 @@ class TrainingData:
     """
 
     sources: tuple[TrainingSource, ...]
-    validation: tuple[Sequence, ...]
+    validation: tuple[LabelledSequence, ...]
 
     @property
-    def sequences(self) -> list[Sequence]:
+    def sequences(self) -> list[LabelledSequence]:
         """The sequences to train on, source after source."""
         return [sequence for source in self.sources for sequence in source.sequences]
 
@@ -61,16 +61,16 @@ class _Read:
     """The sequences of a source, not yet cut to ``max_frames``."""
 
     config: SourceConfig
-    sequences: list[Sequence]
+    sequences: list[LabelledSequence]
 
-    def cut(self) -> tuple[Sequence, ...]:
+    def cut(self) -> tuple[LabelledSequence, ...]:
         limit = self.config.max_frames
         if limit is None:
             return tuple(self.sequences)
         return tuple(middle_of(sequence, limit) for sequence in self.sequences)
 
 
-def load_sequences(data: DataConfig, split: Split) -> list[Sequence]:
+def load_sequences(data: DataConfig, split: Split) -> list[LabelledSequence]:
     """Read the sequences of one split.
 
     Args:
@@ -124,7 +124,7 @@ def load_training(data: DataConfig) -> TrainingData:
 
 
 def require_disjoint(
-    train: AbstractSequence[Sequence], validation: AbstractSequence[Sequence]
+    train: Sequence[LabelledSequence], validation: Sequence[LabelledSequence]
 ) -> None:
     """Check that no frame is used for both training and validation.
 
@@ -186,7 +186,7 @@ def _read_source(data: DataConfig, source: SourceConfig, *, where: str) -> _Read
     return found
 
 
-def _open(data: DataConfig, source: SourceConfig, *, where: str) -> list[Sequence]:
+def _open(data: DataConfig, source: SourceConfig, *, where: str) -> list[LabelledSequence]:
     """Open all sequences of a source."""
     if source.format == "generated":
         assert source.num_sequences is not None
@@ -225,12 +225,12 @@ def _open(data: DataConfig, source: SourceConfig, *, where: str) -> list[Sequenc
     return sequences
 
 
-def _all(sources: list[_Read]) -> list[Sequence]:
+def _all(sources: list[_Read]) -> list[LabelledSequence]:
     """Return the sequences of some sources."""
     return [sequence for source in sources for sequence in source.sequences]
 
 
-def _select(source: _Read, names: AbstractSequence[str], *, is_chosen: bool) -> _Read:
+def _select(source: _Read, names: Sequence[str], *, is_chosen: bool) -> _Read:
     """Keep the sequences whose name or group is listed, or else those where neither is."""
     kept = [
         sequence
@@ -240,7 +240,7 @@ def _select(source: _Read, names: AbstractSequence[str], *, is_chosen: bool) -> 
     return _Read(config=source.config, sequences=kept)
 
 
-def _require_known(sequences: list[Sequence], names: AbstractSequence[str], field: str) -> None:
+def _require_known(sequences: list[LabelledSequence], names: Sequence[str], field: str) -> None:
     """Refuse a name that is of no sequence."""
     known = _known_names(sequences)
     for name in names:
@@ -253,7 +253,7 @@ def _require_known(sequences: list[Sequence], names: AbstractSequence[str], fiel
             )
 
 
-def _known_names(sequences: list[Sequence]) -> list[str]:
+def _known_names(sequences: list[LabelledSequence]) -> list[str]:
     """Return the groups and names that a configuration may list, each once, in order."""
     return list(dict.fromkeys(name for seq in sequences for name in (seq.group, seq.name)))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
-from collections.abc import Sequence as AbstractSequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from stdet.classical.methods import OPERATING_POINTS, Method
 from stdet.config import StdetConfig, TrackerConfig
-from stdet.datasets.sequences import Sequence
+from stdet.datasets.sequences import LabelledSequence
 from stdet.datasets.splits import Split, load_sequences
 from stdet.errors import ConfigError
 from stdet.evaluation.report import (
@@ -48,7 +47,7 @@ class Scored:
     report: Report
     confidence: float
     results: tuple[SequenceResult, ...]
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[LabelledSequence, ...]
 
     def read_frame(self, name: str, index: int) -> FloatArray:
         """Return a frame of a sequence as float32 (H, W) in [0, 1]."""
@@ -75,7 +74,7 @@ class Scored:
         }
 
 
-def detect_sequence(detector: Detector, sequence: Sequence) -> Iterator[Detections]:
+def detect_sequence(detector: Detector, sequence: LabelledSequence) -> Iterator[Detections]:
     """Detect on every frame of a data set's sequence, in order."""
     watch = SceneWatch(sequence.source.path, sequence.source.scale)
     for found in detector.start().run(_frames_of(sequence, watch)):
@@ -83,7 +82,7 @@ def detect_sequence(detector: Detector, sequence: Sequence) -> Iterator[Detectio
     watch.log()
 
 
-def _frames_of(sequence: Sequence, watch: SceneWatch) -> Iterator[StreamFrame]:
+def _frames_of(sequence: LabelledSequence, watch: SceneWatch) -> Iterator[StreamFrame]:
     fps = sequence.annotation.fps
     for index in range(sequence.annotation.num_frames):
         raw = sequence.read_raw(index)
@@ -94,7 +93,7 @@ def _frames_of(sequence: Sequence, watch: SceneWatch) -> Iterator[StreamFrame]:
 
 
 def rescore_results(
-    results: AbstractSequence[SequenceResult], config: TrackerConfig
+    results: Sequence[SequenceResult], config: TrackerConfig
 ) -> list[SequenceResult]:
     """Return the results with track-before-detect scores, as the tracker would see them."""
     if config.lookahead is None:
@@ -116,7 +115,7 @@ def track_detections(
 
 
 def track_results(
-    results: AbstractSequence[SequenceResult], config: TrackerConfig, *, confidence: float
+    results: Sequence[SequenceResult], config: TrackerConfig, *, confidence: float
 ) -> list[SequenceResult]:
     """Return the results with the tracks that their detections give at an operating point."""
     return [
@@ -128,7 +127,7 @@ def track_results(
 def score_sequences(
     detector: Detector,
     config: StdetConfig,
-    sequences: AbstractSequence[Sequence],
+    sequences: Sequence[LabelledSequence],
     *,
     title: str,
 ) -> Scored:
@@ -232,7 +231,7 @@ def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> 
     )
 
 
-def _warn_of_unknown_classes(sequences: AbstractSequence[Sequence], num_classes: int) -> None:
+def _warn_of_unknown_classes(sequences: Sequence[LabelledSequence], num_classes: int) -> None:
     """Say which truth the model cannot find because it does not have its class."""
     classes = {
         int(class_id) for sequence in sequences for class_id in sequence.annotation.class_ids
@@ -265,7 +264,7 @@ def _operating_at(config: StdetConfig, confidence: float) -> StdetConfig:
 
 
 def _without_leaks(
-    sequences: AbstractSequence[Sequence], leaked: AbstractSequence[str]
+    sequences: Sequence[LabelledSequence], leaked: Sequence[str]
 ) -> dict[str, list[str]]:
     """Name the sequences without those that are copies of training frames, if there are any."""
     clean = [seq.name for seq in sequences if not {seq.name, seq.group} & set(leaked)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as AbstractSequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from stdet.config import StdetConfig
-from stdet.datasets.sequences import Sequence
+from stdet.datasets.sequences import LabelledSequence
 from stdet.errors import ConfigError, DataError
 
 _MAX_LISTED = 5
@@ -15,7 +15,7 @@ _MAX_LISTED = 5
 
 
 def check_splits(
-    config: StdetConfig, train: AbstractSequence[Sequence], validation: AbstractSequence[Sequence]
+    config: StdetConfig, train: Sequence[LabelledSequence], validation: Sequence[LabelledSequence]
 ) -> None:
     """Check that there is something to learn, and something to choose a checkpoint on.
 
@@ -40,7 +40,7 @@ def check_splits(
         require_targets(validation, "validation")
 
 
-def require_targets(sequences: AbstractSequence[Sequence], split: str) -> None:
+def require_targets(sequences: Sequence[LabelledSequence], split: str) -> None:
     """Refuse a split on which every score would be undefined.
 
     Raises:
@@ -55,12 +55,12 @@ def require_targets(sequences: AbstractSequence[Sequence], split: str) -> None:
         )
 
 
-def count_targets(sequences: AbstractSequence[Sequence]) -> int:
+def count_targets(sequences: Sequence[LabelledSequence]) -> int:
     """Count the boxes that are not ignored."""
     return sum(int(np.sum(~sequence.annotation.is_ignored)) for sequence in sequences)
 
 
-def _check_classes(sequence: Sequence, num_classes: int) -> None:
+def _check_classes(sequence: LabelledSequence, num_classes: int) -> None:
     """Refuse labels of a class that the model cannot say."""
     used = sequence.annotation.class_ids[~sequence.annotation.is_ignored]
     if len(used) and int(used.max()) >= num_classes:
@@ -71,6 +71,6 @@ def _check_classes(sequence: Sequence, num_classes: int) -> None:
         )
 
 
-def _names(sequences: AbstractSequence[Sequence]) -> str:
+def _names(sequences: Sequence[LabelledSequence]) -> str:
     names = [sequence.name for sequence in sequences[:_MAX_LISTED]]
     return ", ".join(names) + (", ..." if len(sequences) > _MAX_LISTED else "")

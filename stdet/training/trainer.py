@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from collections.abc import Sequence as AbstractSequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from stdet.config import StdetConfig
 from stdet.datasets.clip_dataset import ClipDataset, clip_shape, collate
-from stdet.datasets.sequences import Sequence
+from stdet.datasets.sequences import LabelledSequence
 from stdet.errors import CheckpointError, TrainingError
 from stdet.evaluation.from_model import Scored, score_sequences
 from stdet.inference.checkpoint import DEFAULT_CONFIDENCE, git_commit, save_weights
@@ -75,10 +74,10 @@ class Trainer:
         self,
         config: StdetConfig,
         *,
-        train_sequences: AbstractSequence[Sequence],
-        validation_sequences: AbstractSequence[Sequence],
+        train_sequences: Sequence[LabelledSequence],
+        validation_sequences: Sequence[LabelledSequence],
         run_dir: Path,
-        sources: AbstractSequence[tuple[float, int]] = (),
+        sources: Sequence[tuple[float, int]] = (),
     ) -> None:
         """Build everything, and go back to the last finished epoch if there is one."""
         self.config = config
