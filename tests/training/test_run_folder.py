@@ -325,3 +325,10 @@ def test_what_a_killed_run_left_half_written_is_removed_by_the_next(tiny_run, ea
     train(tiny_run(epochs=1), run_dir=earlier)
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in others)
+
+
+def test_run_of_an_earlier_version_is_refused_with_its_old_keys_and_what_to_do(tiny_run, earlier):
+    config = earlier / "config.yaml"
+    config.write_text(config.read_text().replace("  train:\n", "  num_generated: 3\n  train:\n"))
+    with pytest.raises(ConfigError, match=r"num_generated is no longer read; .*--overwrite"):
+        train(tiny_run(epochs=1), run_dir=earlier)
