@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/results.md from the JSON files in docs/results.
+"""Write the tables of README.md, docs and model cards from the JSON files in docs/results.
 
     python scripts/make_tables.py
 
@@ -16,11 +16,20 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/results.md")
+PAGES = (
+    "README.md",
+    "docs/classical.md",
+    "docs/pyramids.md",
+    "docs/results.md",
+    "stdet/weights/stdet_n.md",
+    "stdet/weights/stdet_s.md",
+)
+LINE_LENGTH = 100
 _MARKED = re.compile(
     r"(?P<begin><!-- table: (?P<file>\S+)(?P<options>[^>]*?) -->\n)"
     r".*?(?P<end><!-- end of table -->)",
@@ -89,11 +98,21 @@ def _cell(value: Any, form: str) -> str:
 def _provenance(facts: dict[str, Any]) -> str:
     """Return where a table comes from, wrapped as list items."""
     seeds = ", ".join(map(str, facts["seeds"])) or "none"
-    return (
-        f"- Command: `{facts['command']}`\n"
-        f"- Commit {facts['commit']}, {facts['date']}; seeds: {seeds}\n"
-        f"- Machine: {facts['machine']}\n"
-        f"- Data: {facts['data']}"
+    items = (
+        f"Command: `{facts['command']}`",
+        f"Commit {facts['commit']}, {facts['date']}; seeds: {seeds}",
+        f"Machine: {facts['machine']}",
+        f"Data: {facts['data']}",
+    )
+    return "\n".join(
+        textwrap.fill(
+            f"- {item}",
+            LINE_LENGTH,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for item in items
     )
 
 
