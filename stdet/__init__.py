@@ -2,7 +2,7 @@
 
 import stdet
 for frame in stdet.track("video.mp4"):
-    print(frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
+    print(frame.index, frame.tracks.ids, frame.tracks.xyxy)
 """
 
 from __future__ import annotations
@@ -11,32 +11,59 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stdet.config import StdetConfig, load_config
+    from stdet.config import StdetConfig, TrackerConfig, load_config
+    from stdet.evaluation.from_model import evaluate
     from stdet.inference.checkpoint import load_detector
+    from stdet.inference.detector import Detector
+    from stdet.inference.live import LiveTracker
     from stdet.inference.pipeline import track
     from stdet.inference.track_files import TrackOptions, track_to_files
+    from stdet.io.drawing import Trails, draw_frame
     from stdet.models.necks.plug_in import BPFPN
+    from stdet.tracking.tracker import Tracker
+    from stdet.training.run import train
+    from stdet.types import Detections, Tracks
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BPFPN",
+    "Detections",
+    "Detector",
+    "LiveTracker",
     "StdetConfig",
     "TrackOptions",
+    "Tracker",
+    "TrackerConfig",
+    "Tracks",
+    "Trails",
+    "draw_frame",
+    "evaluate",
     "load_config",
     "load_detector",
     "track",
     "track_to_files",
+    "train",
 ]
 
 _HOMES = {
     "BPFPN": "stdet.models.necks.plug_in",
+    "Detections": "stdet.types",
+    "Detector": "stdet.inference.detector",
+    "LiveTracker": "stdet.inference.live",
     "StdetConfig": "stdet.config",
     "TrackOptions": "stdet.inference.track_files",
+    "Tracker": "stdet.tracking.tracker",
+    "TrackerConfig": "stdet.config",
+    "Tracks": "stdet.types",
+    "Trails": "stdet.io.drawing",
+    "draw_frame": "stdet.io.drawing",
+    "evaluate": "stdet.evaluation.from_model",
     "load_config": "stdet.config",
     "load_detector": "stdet.inference.checkpoint",
     "track": "stdet.inference.pipeline",
     "track_to_files": "stdet.inference.track_files",
+    "train": "stdet.training.run",
 }
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stdet.conversions import DetectionRows, TrackRows
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -166,7 +168,7 @@ class HeadOutputs:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Detections:
+class Detections(DetectionRows):
     """What the detector says of one frame, in original-frame pixels (NumPy).
 
     Attributes:
@@ -245,9 +247,14 @@ class Detections:
             image_hw=image_hw,
         )
 
+    @property
+    def xyxy(self) -> FloatArray:
+        """The boxes, short for ``boxes_xyxy``."""
+        return self.boxes_xyxy
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Tracks:
+class Tracks(TrackRows):
     """Rows of (frame, confirmed track), for one frame or a whole sequence (NumPy).
 
     Attributes:
@@ -329,6 +336,16 @@ class Tracks:
             class_ids=np.concatenate([part.class_ids for part in parts]),
             detection_indices=np.concatenate([part.detection_indices for part in parts]),
         )
+
+    @property
+    def ids(self) -> IntArray:
+        """The track ids, short for ``track_ids``."""
+        return self.track_ids
+
+    @property
+    def xyxy(self) -> FloatArray:
+        """The boxes, short for ``boxes_xyxy``."""
+        return self.boxes_xyxy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,12 +9,22 @@ import stdet
 
 PUBLIC = [
     "BPFPN",
+    "Detections",
+    "Detector",
+    "LiveTracker",
     "StdetConfig",
     "TrackOptions",
+    "Tracker",
+    "TrackerConfig",
+    "Tracks",
+    "Trails",
+    "draw_frame",
+    "evaluate",
     "load_config",
     "load_detector",
     "track",
     "track_to_files",
+    "train",
 ]
 
 

@@ -14,6 +14,7 @@ PACKAGE = Path(stdet.__file__).parent
 LAYERS = (
     # From the bottom: a package imports itself and packages of lower lines, nothing else.
     {"errors"},
+    {"conversions"},
     {"types"},
     {"boxes", "processes"},
     {"files"},
@@ -34,7 +35,7 @@ LAYERS = (
     {"__main__"},
 )
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
-NO_TORCH = {package for packages in LAYERS[:7] for package in packages} - {"types"}
+NO_TORCH = {package for packages in LAYERS[:8] for package in packages} - {"types"}
 NO_TORCH |= {"classical", "report", "tracking"}
 """Packages that never import torch; ``types`` names it for annotations."""
 

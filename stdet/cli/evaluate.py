@@ -85,12 +85,12 @@ def _score(args: argparse.Namespace) -> Report | MaskReport:
 
 
 def _score_split(args: argparse.Namespace) -> Report:
-    from stdet.evaluation.from_model import evaluate_classical, evaluate_split
+    from stdet.evaluation.from_model import evaluate, evaluate_classical
     from stdet.report.tables import report_table
 
     config = load(args)
     if args.detector is None:
-        scored = evaluate_split(config, weights=args.weights, split=args.split, device=args.device)
+        scored = evaluate(config, weights=args.weights, split=args.split, device=args.device)
     else:
         scored = evaluate_classical(config, method=args.detector, split=args.split)
     say(report_table(scored.report).render(args.format))

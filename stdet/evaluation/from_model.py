@@ -17,7 +17,13 @@ from stdet.evaluation.report import (
     evaluate_sequences,
     named_subsets,
 )
-from stdet.inference.checkpoint import find_weights, load_state, load_weights, operating_point
+from stdet.inference.checkpoint import (
+    DEFAULT_WEIGHTS,
+    find_weights,
+    load_state,
+    load_weights,
+    operating_point,
+)
 from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
 from stdet.inference.network import Network
@@ -173,7 +179,13 @@ def score_sequences(
     )
 
 
-def evaluate_split(config: StdetConfig, *, weights: str, split: Split, device: str) -> Scored:
+def evaluate(
+    config: StdetConfig,
+    *,
+    weights: str = DEFAULT_WEIGHTS,
+    split: Split = "validation",
+    device: str = "auto",
+) -> Scored:
     """Score weights on one split of a data set.
 
     Args:

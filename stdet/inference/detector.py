@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from stdet.classical.detector import RegisteredMethod, SingleFrameMethod
 from stdet.classical.methods import Method, build_method
@@ -11,11 +12,15 @@ from stdet.inference.checkpoint import DEFAULT_WEIGHTS, load_detector
 from stdet.inference.network import Network, NetworkInput
 from stdet.inference.stages.detect import DetectPeaks, DetectWithNetwork, SameSize
 from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
+from stdet.inference.stages.read import Scale
 from stdet.inference.stages.register import Register
+from stdet.inference.stages.split import SplitAtGaps
 from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.times import StageTimes, timed
+from stdet.io.array_source import Array, open_frames
+from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.registration.background_features import LAGS, background_features
-from stdet.types import FloatArray
+from stdet.types import Detections, FloatArray
 
 DetectorStage = Stage[StreamFrame, DetectedFrame]
 """The stages of a detector, joined: frames in, detections out, for one sequence."""
@@ -39,6 +44,26 @@ class Detector:
             times: Times them; None for no times.
         """
         return self._start(times)
+
+    def predict(self, source: str | Path | Iterable[Array]) -> list[Detections]:
+        """Detect on every frame, each with the score that the detector gives it.
+
+        All detections down to the score floor come out, most of them clutter: what
+        ``stdet.track`` finds out from the paths of targets is not in these scores.
+
+        Args:
+            source: As in ``stdet.track``.
+
+        Returns:
+            One entry per frame, in order.
+        """
+        with open_frames(source) as frames:
+            watch = SceneWatch(frames.path, frames.scale)
+            scale = Scale(frames.scale, fps=frames.fps, watch=watch)
+            stages = scale.then(SplitAtGaps(self.start, gaps=frames.gaps))
+            found = [frame.detections for frame in stages.run(frames.frames())]
+        watch.log()
+        return found
 
     @classmethod
     def from_network(cls, network: Network) -> Detector:

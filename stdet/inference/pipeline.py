@@ -2,7 +2,7 @@
 
     import stdet
     for frame in stdet.track("video.mp4"):
-        print(frame.index, frame.tracks.track_ids, frame.tracks.boxes_xyxy)
+        print(frame.index, frame.tracks.ids, frame.tracks.xyxy)
 
 Memory does not grow with the length of the stream: a ring of per-frame features, the last 24
 frames for background features, the frames and detections that wait for later ones, live paths and
@@ -11,7 +11,7 @@ tracks, counts of bad pixels, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stdet.classical.methods import OPERATING_POINTS, Method
@@ -27,8 +27,9 @@ from stdet.inference.stages.split import SplitAtGaps
 from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.times import StageTimes, timed
 from stdet.inference.stages.track import Track
+from stdet.io.array_source import Array, open_frames
 from stdet.io.frame_area import MAX_MEGAPIXELS
-from stdet.io.frame_source import Frame, FrameSource, open_source
+from stdet.io.frame_source import Frame, FrameSource, IntensityScale
 from stdet.io.intensity.scene_watch import SceneWatch
 
 
@@ -53,6 +54,11 @@ class StreamingTracker:
         """Where nothing could be seen in the last source; see ``scene_watch.py``."""
         return [] if self._watch is None else self._watch.warnings()
 
+    @property
+    def delay(self) -> int:
+        """Frames that results come late, once a stream has gone on for a while."""
+        return self._begin_sequence(None).delay
+
     @classmethod
     def from_weights(
         cls, weights: str, *, confidence: float | None, device: str
@@ -74,7 +80,13 @@ class StreamingTracker:
         )
 
     def stages(
-        self, source: FrameSource, watch: SceneWatch, times: StageTimes | None = None
+        self,
+        *,
+        scale: IntensityScale,
+        watch: SceneWatch,
+        fps: float | None = None,
+        gaps: frozenset[int] = frozenset(),
+        times: StageTimes | None = None,
     ) -> Stage[Frame, TrackedFrame]:
         """Return all stages of one stream, joined: raw frames in, tracked ones out.
 
@@ -82,15 +94,17 @@ class StreamingTracker:
         stream; both give the same.
 
         Args:
-            source: Where the frames are from.
+            scale: Map of the levels to [0, 1].
             watch: Remembers where nothing can be seen.
+            fps: Frames per second, None where unknown.
+            gaps: Indices of frames that follow a hole of unknown length.
             times: Times them; None for no times.
         """
         blank = timed(LeaveOutBlank(watch.leave_out), times)
-        scale = timed(Scale(source.scale, fps=source.fps, watch=watch), times)
-        detect = SplitAtGaps(lambda: self._begin_sequence(times), gaps=source.gaps)
+        scaled = timed(Scale(scale, fps=fps, watch=watch), times)
+        detect = SplitAtGaps(lambda: self._begin_sequence(times), gaps=gaps)
         track = timed(Track(self.config, confidence=self.confidence), times)
-        return blank.then(scale).then(detect).then(track)
+        return blank.then(scaled).then(detect).then(track)
 
     def _begin_sequence(self, times: StageTimes | None) -> DetectorStage:
         """Return fresh stages that detect and score."""
@@ -130,8 +144,11 @@ class StreamingTracker:
         frames = source.frames(start, stop)
         if times is not None:
             frames = times.clock("read").watch(frames)
+        stages = self.stages(
+            scale=source.scale, watch=watch, fps=source.fps, gaps=source.gaps, times=times
+        )
         try:
-            yield from self.stages(source, watch, times).run(frames)
+            yield from stages.run(frames)
         except IncompleteInputError as error:
             incomplete = error
         watch.log()
@@ -140,21 +157,24 @@ class StreamingTracker:
 
 
 def track(
-    source: str | Path,
+    source: str | Path | Iterable[Array],
     *,
     weights: str = DEFAULT_WEIGHTS,
     detector: Method | None = None,
     confidence: float | None = None,
     start: int = 0,
     num_frames: int | None = None,
+    fps: float | None = None,
     stream: int | None = None,
     device: str = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[TrackedFrame]:
-    """Find and track moving small targets in a video or a folder of frames.
+    """Find and track moving small targets in a video, a folder of frames, or arrays.
 
     Args:
-        source: Video file, folder of images or multi-page TIFF.
+        source: Video file, folder of images or multi-page TIFF; or arrays (H, W), or (H, W, 3) as
+            RGB, of uint8, uint16, or float32 in [0, 1]: a stack, a list, or an iterator, from
+            which frames are taken one by one.
         weights: Name of shipped weights, or a file of `stdet train`.
         detector: A classical detector, which needs no weights and no device; None for the
             network.
@@ -162,9 +182,10 @@ def track(
             of the classical detector.
         start: First frame, counted from 0.
         num_frames: Frames to read, None for all.
+        fps: Frames per second of arrays; files have their own.
         stream: Video stream of a file, counted from 0; None for its default one.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        max_megapixels: Largest area of a frame, 10^6 pixels.
+        max_megapixels: Largest area of a file's frame, 10^6 pixels.
 
     Yields:
         One ``TrackedFrame`` per frame read, in order.
@@ -173,8 +194,9 @@ def track(
         DataError: If the source cannot be read.
         CheckpointError: If the weights cannot be used.
         IncompleteInputError: After the last usable frame, where the source is incomplete.
+        ValueError: If an array is no frame.
     """
-    with open_source(Path(source), stream=stream, max_megapixels=max_megapixels) as opened:
+    with open_frames(source, fps=fps, stream=stream, max_megapixels=max_megapixels) as opened:
         if detector is None:
             tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
         else:

@@ -35,6 +35,7 @@ WideImage = NDArray[np.int32] | NDArray[np.uint32] | NDArray[np.float32]
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 """Accepted image files, compared in lower case."""
 
+_FRAME_DTYPES = (np.uint8, np.uint16, np.float32)
 _STACK_SUFFIXES = (".tif", ".tiff")
 _NUM_SAMPLED_FRAMES = 16
 _MIN_HEADROOM, _MAX_HEADROOM = 0.25, 2.0  # In units of the span between the percentiles.
@@ -47,7 +48,8 @@ class Frame:
 
     Attributes:
         index: counted from 0; jumps where a frame of the source could not be read.
-        pixels: grey levels as stored, uint8 or uint16 (H, W).
+        pixels: grey levels as stored, uint8 or uint16 (H, W); float32 in [0, 1] where arrays of it
+            are the source.
     """
 
     index: int
@@ -55,10 +57,10 @@ class Frame:
 
     def __post_init__(self) -> None:
         """Check shape and type."""
-        if self.pixels.ndim != 2 or self.pixels.dtype not in (np.uint8, np.uint16):
+        if self.pixels.ndim != 2 or self.pixels.dtype not in _FRAME_DTYPES:
             raise ValueError(
                 f"Frame.pixels is {self.pixels.dtype} {self.pixels.shape}; "
-                "expected uint8 or uint16 (H, W)."
+                "expected uint8, uint16 or float32 (H, W)."
             )
 
 

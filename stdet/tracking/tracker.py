@@ -44,7 +44,8 @@ class Tracker:
     The result does not depend on the order of detections with equal scores.
 
     Args:
-        config: Noise levels, gates and life times.
+        config: Noise levels, gates and life times; None for the defaults, which suit
+            track-before-detect scores: a track begins with its first strong detection.
 
     Source:
         Weak detections go to tracks alone: Zhang et al. 2022 (ByteTrack, ECCV), by overlap there.
@@ -62,9 +63,9 @@ class Tracker:
         2 [1]
     """
 
-    def __init__(self, config: TrackerConfig) -> None:
+    def __init__(self, config: TrackerConfig | None = None) -> None:
         """Start without tracks."""
-        self._config = config
+        self._config = config = TrackerConfig() if config is None else config
         self._motion = ConstantVelocityFilter(
             measurement_std_px=config.measurement_std_px,
             acceleration_std_px=config.acceleration_std_px,

@@ -26,7 +26,7 @@ import torch.distributed as dist
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
 from stdet.datasets.splits import load_sequences
-from stdet.evaluation.from_model import evaluate_split
+from stdet.evaluation.from_model import evaluate
 from stdet.evaluation.report import write_report
 from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
@@ -144,7 +144,7 @@ def _finish_cell(cell: Cell, grid: Grid, *, title: str) -> None:
     log.info("%s: training in %s.", name, cell.run_dir)
     result = train(cell.config, run_dir=cell.run_dir)
     assert result is not None
-    scored = evaluate_split(
+    scored = evaluate(
         cell.config,
         weights=str(result.best_weights or result.last_weights),
         split=grid.split,

@@ -20,7 +20,9 @@ from stdet.training.trainer import Trainer, TrainResult
 log = logging.getLogger(__name__)
 
 
-def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> TrainResult | None:
+def train(
+    config: StdetConfig, *, run_dir: str | Path, overwrite: bool = False
+) -> TrainResult | None:
     """Train, or go on with a run that was killed.
 
     Args:
@@ -36,6 +38,7 @@ def train(config: StdetConfig, *, run_dir: Path, overwrite: bool = False) -> Tra
         DataError: If the data cannot be used.
         TrainingError: If the loss is no longer finite.
     """
+    run_dir = Path(run_dir)
     if config.train.num_threads:
         torch.set_num_threads(config.train.num_threads)
     distributed.start_processes(choose_device(config.train.device))

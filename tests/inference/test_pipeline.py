@@ -497,7 +497,9 @@ def test_frames_pushed_one_by_one_give_what_the_iterator_gives(
 ):
     source = _StubSource(indices, gaps=gaps)
     whole = list(tracker_of(2, lookahead).run(source))
-    stages = tracker_of(2, lookahead).stages(source, SceneWatch(source.path, source.scale))
+    stages = tracker_of(2, lookahead).stages(
+        scale=source.scale, watch=SceneWatch(source.path, source.scale), gaps=source.gaps
+    )
     pushed = [out for frame in source.frames() for out in stages.push(frame)]
     pushed += stages.flush()
     assert [t.index for t in pushed] == [t.index for t in whole] == list(indices)
@@ -510,7 +512,9 @@ def test_frames_pushed_one_by_one_give_what_the_iterator_gives(
 @pytest.mark.parametrize(("lookahead", "delay"), [(None, 2), (0, 2), (3, 5)])
 def test_stages_say_how_many_frames_late_they_are(tracker_of, lookahead, delay):
     source = _StubSource(())
-    stages = tracker_of(2, lookahead).stages(source, SceneWatch(source.path, source.scale))
+    stages = tracker_of(2, lookahead).stages(
+        scale=source.scale, watch=SceneWatch(source.path, source.scale), gaps=source.gaps
+    )
     # No blank frames, which would wait for a scene.
     images = (_frames(20, (16, 16)) * 255).astype(np.uint8)
     frames = [Frame(index=index, pixels=image) for index, image in enumerate(images)]

@@ -10,7 +10,7 @@ import torch
 from stdet.cli import main
 from stdet.config import PostprocessConfig, save_config
 from stdet.errors import ConfigError, DataError, TrainingError
-from stdet.evaluation.from_model import evaluate_split
+from stdet.evaluation.from_model import evaluate
 from stdet.inference.checkpoint import load_weights, save_weights
 from stdet.models.build import build_detector
 from stdet.training import trainer as trainer_module
@@ -183,7 +183,5 @@ def test_truth_of_a_class_that_the_model_lacks_is_told_when_it_is_scored(
     for row in content["annotations"][::2]:
         row["category_id"] = known + 7
     path.write_text(json.dumps(content))
-    evaluate_split(
-        config, weights=str(tmp_path / "w.safetensors"), split="validation", device="cpu"
-    )
+    evaluate(config, weights=str(tmp_path / "w.safetensors"), split="validation", device="cpu")
     assert "labels use class 1 (counted from 0), but the model has 1" in caplog.text

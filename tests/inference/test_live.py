@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+import stdet
+from stdet.config import TrackerConfig
+from stdet.inference.detector import Detector
+from stdet.inference.live import LiveTracker
+from stdet.inference.pipeline import StreamingTracker
+from stdet.io.array_source import ArraySource
+
+
+def _frames(dtype, num_frames=40):
+    """A still scene of noise, over which a bright target moves."""
+    rng = np.random.default_rng(0)
+    still = rng.normal(0.3, 0.02, (48, 64))
+    images = []
+    for index in range(num_frames):
+        image = still + rng.normal(0, 0.004, still.shape)
+        image[20:22, 5 + index : 7 + index] += 0.4
+        images.append(np.clip(image, 0, 1))
+    top = {np.uint8: 255, np.uint16: 9000, np.float32: 1}[dtype]
+    return (np.stack(images) * top).astype(dtype)
+
+
+def _rows(frames):
+    return [
+        (
+            f.index,
+            f.time,
+            f.tracks.ids.tolist(),
+            f.tracks.xyxy.tolist(),
+            f.detections.scores.tolist(),
+        )
+        for f in frames
+    ]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_pushed_frames_give_what_track_gives(dtype):
+    images = _frames(dtype)
+    whole = list(stdet.track(iter(images), detector="framediff", fps=10))
+    live = LiveTracker.from_classical("framediff", fps=10)
+    for _ in range(2):  # A second stream begins anew.
+        pushed = [frame for image in images for frame in live.push(image)]
+        pushed += live.flush()
+        assert _rows(pushed) == _rows(whole)
+    assert [frame.index for frame in whole] == list(range(len(images)))
+    assert any(len(frame.tracks) for frame in whole)
+
+
+def test_results_come_late_by_the_delay():
+    live = LiveTracker.from_classical("tophat")
+    assert live.delay == TrackerConfig().lookahead
+    counts = [len(live.push(image)) for image in _frames(np.uint8)]
+    assert counts == [0] * live.delay + [1] * (40 - live.delay)
+    assert len(live.flush()) == live.delay
+    assert live.flush() == []
+
+
+def test_short_deep_stream_waits_for_its_end():
+    live = LiveTracker.from_classical("tophat")
+    assert [live.push(image) for image in _frames(np.uint16, 4)] == [[]] * 4
+    assert [frame.index for frame in live.flush()] == [0, 1, 2, 3]
+
+
+def test_indices_may_jump_and_must_grow():
+    live = LiveTracker.from_classical("tophat")
+    images = _frames(np.uint8, 3)
+    live.push(images[0])
+    live.push(images[1], index=4)
+    with pytest.raises(ValueError, match="frame 2 comes after frame 4"):
+        live.push(images[2], index=2)
+    live.push(images[2])
+    assert [frame.index for frame in live.flush()] == [0, 4, 5]
+
+
+def test_stack_list_generator_and_file_give_the_same_tracks(tmp_path):
+    images = _frames(np.uint8, 30)
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{index:03}.png")
+    sources = (
+        images,
+        list(images),
+        iter(images),
+        np.repeat(images[..., None], 3, axis=3),
+        tmp_path,
+    )
+    found = [_rows(stdet.track(source, detector="tophat")) for source in sources]
+    assert found[0] == found[1] == found[2] == found[3] == found[4]
+
+
+def test_part_of_an_iterator_keeps_its_numbering():
+    found = stdet.track(iter(_frames(np.uint8)), detector="tophat", start=10, num_frames=5)
+    assert [frame.index for frame in found] == [10, 11, 12, 13, 14]
+
+
+def test_prediction_has_one_entry_per_frame_with_scores_of_single_frames():
+    images = _frames(np.uint8, 8)
+    detector = Detector.from_classical("tophat")
+    found = detector.predict(images)
+    assert [one.frame_index for one in found] == list(range(8))
+    tracker = StreamingTracker(detector, TrackerConfig(lookahead=None), confidence=0.0)
+    for one, tracked in zip(found, tracker.run(ArraySource(images)), strict=True):
+        np.testing.assert_array_equal(one.scores, tracked.detections.scores)
