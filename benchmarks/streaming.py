@@ -25,7 +25,7 @@ from stdet.inference.network import Network
 from stdet.inference.stages.frames import StreamFrame
 from stdet.models.build import build_detector
 from stdet.registration.background_features import LAGS, STEADY_FROM, background_features
-from stdet.registration.registered_stream import RegisteredStream
+from stdet.registration.registered_stream import register_frames
 from stdet.synthesis import SceneConfig, generate
 from stdet.types import FloatArray
 
@@ -104,9 +104,7 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
 
 def background_of(frames: list[FloatArray]) -> list[FloatArray]:
     """Return the background features of each frame of a stream."""
-    stream = RegisteredStream(LAGS)
-    registered = [found for frame in frames for found in stream.push(frame)] + stream.flush()
-    return [background_features(one) for one in registered]
+    return [background_features(one) for one in register_frames(frames, LAGS)]
 
 
 if __name__ == "__main__":

@@ -60,10 +60,8 @@ def background_features(registered: RegisteredFrame) -> FloatArray:
         float32 (3, H, W): residual, in units of full scale, and the two contrasts, without unit.
 
     Example:
-        >>> from stdet.registration.registered_stream import RegisteredStream
-        >>> stream = RegisteredStream(LAGS)
-        >>> waiting = [stream.push(np.zeros((24, 32), np.float32)) for _ in range(3)]
-        >>> first, *_ = stream.flush()
+        >>> from stdet.registration.registered_stream import register_frames
+        >>> first, *_ = register_frames(np.zeros((3, 24, 32), np.float32), LAGS)
         >>> background_features(first).shape
         (3, 24, 32)
     """

@@ -6,8 +6,9 @@ Which frames are the reference frames of a frame is said in ``references.py``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -53,8 +54,39 @@ class RegisteredFrame:
         return registered
 
 
-class RegisteredStream:
-    """Register each frame of a stream with its reference frames (``reference_steps``).
+Carried = TypeVar("Carried")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Registered(Generic[Carried]):
+    """A registered frame, and what came in with it.
+
+    Attributes:
+        frame: With its reference frames.
+        carried: As it was pushed.
+    """
+
+    frame: RegisteredFrame
+    carried: Carried
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Kept(Generic[Carried]):
+    """A frame that waits, or that later ones need.
+
+    Attributes:
+        prepared: Without bad pixels.
+        moved: Transform of the background since the first frame of the sequence.
+        carried: As it was pushed.
+    """
+
+    prepared: PreparedFrame
+    moved: Transform
+    carried: Carried
+
+
+class RegisteredStream(Generic[Carried]):
+    """Register each frame of one sequence with its reference frames (``reference_steps``).
 
     Frames come out in order. The first ones wait for later frames; from ``steady_from`` on each
     comes out as soon as it comes in. No more frames than that are kept. Bad pixels are replaced:
@@ -68,20 +100,19 @@ class RegisteredStream:
     def __init__(self, lags: Sequence[int]) -> None:
         """Start without a frame."""
         self._lags = tuple(lags)
-        self._frames: deque[tuple[PreparedFrame, Transform]] = deque()
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget all frames."""
-        self._frames.clear()
+        self._frames: deque[_Kept[Carried]] = deque()
         self._bad_pixels = BadPixels()
         # Of pairs of frames, measured while frames wait: both frames of a pair may ask for it.
         self._transforms: dict[tuple[int, int], Transform] = {}
         self._first = 0
         self._next = 0
 
-    def push(self, frame: FloatArray) -> list[RegisteredFrame]:
-        """Take the next frame, float32 (H, W).
+    def push(self, frame: FloatArray, carried: Carried) -> list[Registered[Carried]]:
+        """Take the next frame.
+
+        Args:
+            frame: float32 (H, W).
+            carried: Comes out with the frame.
 
         Returns:
             The frames that have all their reference frames now.
@@ -91,11 +122,11 @@ class RegisteredStream:
         """
         known = self._bad_pixels.indices
         cleaned = self._bad_pixels.push(frame)
-        moved = Transform.identity()  # Since the first frame of the sequence.
+        moved = Transform.identity()
         if self._frames:
-            previous, moved_before = self._frames[-1]
-            moved = estimate_transform(previous, cleaned) @ moved_before
-        self._frames.append((cleaned, moved))
+            previous = self._frames[-1]
+            moved = estimate_transform(previous.prepared, cleaned) @ previous.moved
+        self._frames.append(_Kept(prepared=cleaned, moved=moved, carried=carried))
         if self._next < self._last:
             self._clean(np.setdiff1d(self._bad_pixels.indices, known))
         found = []
@@ -105,12 +136,11 @@ class RegisteredStream:
             self._transforms.clear()
         return found
 
-    def flush(self) -> list[RegisteredFrame]:
-        """Return the frames that still wait, with what reference frames there are; forget all."""
+    def flush(self) -> list[Registered[Carried]]:
+        """Return the frames that still wait, with what reference frames there are."""
         found = []
         while self._next <= self._last:
             found.append(self._decide())
-        self.reset()
         return found
 
     def _clean(self, indices: IntArray) -> None:
@@ -120,42 +150,63 @@ class RegisteredStream:
         """
         if not len(indices):
             return
-        for at, (frame, moved) in enumerate(self._frames):
+        for at, kept in enumerate(self._frames):
             # What is computed of a frame for its registration is without single pixels already.
-            cleaned = replace(frame, image=replace_pixels(frame.image, indices))
-            self._frames[at] = (cleaned, moved)
+            image = replace_pixels(kept.prepared.image, indices)
+            self._frames[at] = replace(kept, prepared=replace(kept.prepared, image=image))
 
     @property
     def _last(self) -> int:
         """Index of the newest frame, counted from the start of the sequence; -1 before any."""
         return self._first + len(self._frames) - 1
 
-    def _decide(self) -> RegisteredFrame:
+    def _decide(self) -> Registered[Carried]:
         """Register the next frame, and forget what no later one needs."""
         index = self._next
         steps = reference_steps(index, self._last, self._lags)
         # In a sequence of few frames one may stand for several.
         transforms = {step: self._transform(index + step, index) for step in set(steps)}
         found = RegisteredFrame(
-            image=self._frames[index - self._first][0].image,
+            image=self._kept(index).prepared.image,
             steps=tuple(steps),
-            references=tuple(self._frames[index + step - self._first][0].image for step in steps),
+            references=tuple(self._kept(index + step).prepared.image for step in steps),
             transforms=tuple(transforms[step] for step in steps),
         )
+        carried = self._kept(index).carried
         self._next += 1
         while self._first < self._next - self._lags[-1]:
             self._frames.popleft()
             self._first += 1
-        return found
+        return Registered(frame=found, carried=carried)
+
+    def _kept(self, index: int) -> _Kept[Carried]:
+        """Return a frame that is kept, by its index from the start of the sequence."""
+        return self._frames[index - self._first]
 
     def _transform(self, one: int, other: int) -> Transform:
         """Return the transform of the background from one frame to another."""
         if one > other:
             return self._transform(other, one).inverse()
         if (one, other) not in self._transforms:
-            before, moved_before = self._frames[one - self._first]
-            after, moved_after = self._frames[other - self._first]
+            before, after = self._kept(one), self._kept(other)
             self._transforms[one, other] = estimate_transform(
-                before, after, guess=moved_after @ moved_before.inverse()
+                before.prepared, after.prepared, guess=after.moved @ before.moved.inverse()
             )
         return self._transforms[one, other]
+
+
+def register_frames(
+    frames: Iterable[FloatArray], lags: Sequence[int]
+) -> Iterator[RegisteredFrame]:
+    """Yield the frames of one sequence with their reference frames.
+
+    Args:
+        frames: float32 (H, W), in order.
+        lags: See ``RegisteredStream``.
+    """
+    stream: RegisteredStream[None] = RegisteredStream(lags)
+    for frame in frames:
+        for registered in stream.push(frame, None):
+            yield registered.frame
+    for registered in stream.flush():
+        yield registered.frame

@@ -14,7 +14,7 @@ from stdet.datasets.frame_cache import FrameCache
 from stdet.datasets.splits import load_sequences
 from stdet.errors import ConfigError
 from stdet.registration.background_features import LAGS, background_features
-from stdet.registration.registered_stream import RegisteredStream
+from stdet.registration.registered_stream import register_frames
 from stdet.registration.transform import Transform
 from stdet.synthesis.injection import inject_targets
 from stdet.types import UNKNOWN_TRACK_ID, Clip
@@ -208,9 +208,7 @@ def test_background_features_of_a_window_equal_those_of_the_stream(
         cache_megabytes=8,
         missing_references=missing,
     )
-    stream = RegisteredStream(LAGS)
-    frames = [f for index in range(28) for f in stream.push(sequence.read(index))]
-    frames += stream.flush()
+    frames = list(register_frames(map(sequence.read, range(28)), LAGS))
     features = [background_features(frame) for frame in frames]
     compared = 0
     for key in range(len(dataset)):

@@ -11,7 +11,7 @@ from stdet.datasets.sequence_registration import MOST_BAD, SequenceRegistration
 from stdet.registration import bad_pixels
 from stdet.registration.background_features import LAGS, STEADY_FROM
 from stdet.registration.estimation import CameraMotion
-from stdet.registration.registered_stream import RegisteredStream
+from stdet.registration.registered_stream import register_frames
 from stdet.registration.transform import Transform
 from stdet.types import SequenceAnnotation
 
@@ -55,9 +55,9 @@ def offsets(transforms):
 
 
 def test_frames_and_transforms_are_those_of_the_stream():
-    sequence, stream = Panning(), RegisteredStream(LAGS)
+    sequence = Panning()
     found = register(sequence)
-    frames = [f for index in range(40) for f in stream.push(sequence.read_raw(index))]
+    frames = list(register_frames(map(sequence.read_raw, range(40)), LAGS))
     assert len(frames) == 40
     assert frames[0].image[20, 30] < 0.9 < found.read(sequence, 0)[20, 30]
     for index, frame in enumerate(frames):

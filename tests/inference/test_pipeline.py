@@ -32,7 +32,7 @@ from stdet.io.frame_source import EIGHT_BIT_SCALE, ClosesOnExit, Frame
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.models.build import build_detector
 from stdet.registration.background_features import LAGS, background_features
-from stdet.registration.registered_stream import RegisteredStream
+from stdet.registration.registered_stream import register_frames
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
 ALL_CELLS = PostprocessConfig(score_floor=0.0, nms_iou=1.0, max_detections=1000)
@@ -128,8 +128,7 @@ def test_streaming_with_background_features_equals_the_detector_on_every_clip(
     model = tiny_model(temporal=temporal, background=True)
     detector = lively(build_detector(model)).double()
     frames = _frames(num_frames, (24, 32))
-    stream = RegisteredStream(LAGS)
-    registered = [f for frame in frames for f in stream.push(frame)] + stream.flush()
+    registered = list(register_frames(frames, LAGS))
     maps = np.stack([background_features(f) for f in registered])
     _assert_equal(
         _run(_streaming(detector, model), frames), _clip_by_clip(detector, model, frames, maps)

@@ -10,7 +10,7 @@ from stdet.registration.background_features import (
     local_contrast,
     residual_contrast,
 )
-from stdet.registration.registered_stream import RegisteredStream
+from stdet.registration.registered_stream import register_frames
 from stdet.registration.transform import Transform
 
 
@@ -20,8 +20,7 @@ def _scene(side: int = 120) -> np.ndarray:
 
 
 def _push_all(frames: list[np.ndarray]) -> np.ndarray:
-    stream = RegisteredStream(LAGS)
-    registered = [found for frame in frames for found in stream.push(frame)] + stream.flush()
+    registered = list(register_frames(frames, LAGS))
     return np.stack([background_features(f) for f in registered])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 
 from stdet.inference.stages.frames import FrameWithReferences, StreamFrame
@@ -24,16 +23,14 @@ class Register(Stage[StreamFrame, FrameWithReferences]):
 
     def __init__(self, lags: Sequence[int]) -> None:
         """Start without a frame."""
-        self._stream = RegisteredStream(lags)
-        self._waiting: deque[StreamFrame] = deque()
+        self._stream: RegisteredStream[StreamFrame] = RegisteredStream(lags)
 
     def push(self, frame: StreamFrame, /) -> Iterator[FrameWithReferences]:
         """Take the next frame."""
-        self._waiting.append(frame)
-        for registered in self._stream.push(frame.scaled):
-            yield FrameWithReferences.of(self._waiting.popleft(), registered)
+        for found in self._stream.push(frame.scaled, frame):
+            yield FrameWithReferences.of(found.carried, found.frame)
 
     def flush(self) -> Iterator[FrameWithReferences]:
         """Register the frames that wait with those that there are."""
-        for registered in self._stream.flush():
-            yield FrameWithReferences.of(self._waiting.popleft(), registered)
+        for found in self._stream.flush():
+            yield FrameWithReferences.of(found.carried, found.frame)
