@@ -18,6 +18,7 @@ from stdet.config.data import BoxKind, DataConfig, LabelFormat, SourceConfig
 from stdet.config.inference import EvaluationConfig, PostprocessConfig, TrackerConfig
 from stdet.config.model import (
     BackboneConfig,
+    CameraMotionModel,
     DgrConfig,
     DgrKind,
     Down,
@@ -36,6 +37,7 @@ __all__ = [
     "AugmentConfig",
     "BackboneConfig",
     "BoxKind",
+    "CameraMotionModel",
     "DataConfig",
     "DgrConfig",
     "DgrKind",

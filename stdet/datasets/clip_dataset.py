@@ -86,6 +86,7 @@ class ClipDataset(Dataset[Clip]):
             FrameCache(cache_megabytes),
             reach=_reach(model, augment),
             replaces_bad_pixels=model.background,
+            motion=model.camera_motion,
         )
         self.windows: list[tuple[int, Window]] = [
             (number, window)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stdet.config import CameraMotionModel
 from stdet.datasets.frame_cache import FrameCache, identity
 from stdet.datasets.sequences import LabelledSequence
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
@@ -43,6 +44,7 @@ class SequenceRegistration:
         frames: Reads them.
         reach: Frames between two frames whose transform is asked for, at most.
         replaces_bad_pixels: Else frames are read, and measured, as they are.
+        motion: What is estimated.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class SequenceRegistration:
         *,
         reach: int,
         replaces_bad_pixels: bool,
+        motion: CameraMotionModel = "translation",
     ) -> None:
         """Make room for all; nothing is measured yet."""
         total = 0
@@ -62,6 +65,7 @@ class SequenceRegistration:
         self._frames = frames
         self._reach = reach
         self._replaces_bad_pixels = replaces_bad_pixels
+        self._motion = motion
         # The upper two rows of matrices, NaN where nothing is known: from the frame before to each
         # frame, and from each frame to so many frames later.
         self._steps = torch.full((total, 2, 3), torch.nan, dtype=torch.float64)
@@ -127,7 +131,7 @@ class SequenceRegistration:
         """Compare frames with later ones, and keep the transforms in the table of the sequence."""
         missing = np.unique(np.stack([earlier, later], axis=-1), axis=0).tolist()
         prepared = {
-            index: PreparedFrame.of(self.read(sequence, index))
+            index: PreparedFrame.of(self.read(sequence, index), self._motion)
             for index in np.unique(missing).tolist()
         }
         for one, other in missing:
@@ -157,12 +161,12 @@ class SequenceRegistration:
         """Register a sequence as a stream does, and keep what that gives."""
         key = identity(sequence)
         steps: NDArray[np.float64] = self._steps[self._rows[key]].numpy()
-        pixels, known, previous = BadPixels(), [], None
+        pixels, known, previous = BadPixels(self._motion), [], None
         for index in range(sequence.annotation.num_frames):
             frame = self._frames.read(sequence, index)
             known.append(pixels.indices)
             replaces = self._replaces_bad_pixels
-            prepared = pixels.push(frame) if replaces else PreparedFrame.of(frame)
+            prepared = pixels.push(frame) if replaces else PreparedFrame.of(frame, self._motion)
             step = Transform.identity()
             if previous is not None:
                 step = estimate_transform(previous, prepared)

@@ -72,8 +72,9 @@ class Detector:
         def start(times: StageTimes | None) -> DetectorStage:
             if not network.model.background:
                 return SameSize().then(timed(DetectWithNetwork(network, _alone), times))
+            register = Register(LAGS, motion=network.model.camera_motion)
             detect = DetectWithNetwork(network, _with_background)
-            return SameSize().then(timed(Register(LAGS), times)).then(timed(detect, times))
+            return SameSize().then(timed(register, times)).then(timed(detect, times))
 
         return cls(start)
 

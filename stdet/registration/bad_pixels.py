@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stdet.config import CameraMotionModel
 from stdet.registration.estimation import (
     NEIGHBOURS,
     PreparedFrame,
@@ -46,8 +47,9 @@ class BadPixels:
         (24, 32)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, motion: CameraMotionModel = "translation") -> None:
         """Start without a frame."""
+        self._motion = motion
         self.indices: IntArray = np.zeros(0, np.int64)
         """Bad pixels (B,), as indices of the flattened frame."""
         self._anchor: PreparedFrame | None = None
@@ -67,7 +69,7 @@ class BadPixels:
             self._count = np.zeros(frame.shape, np.int8)
         elif frame.shape != self._count.shape:
             raise ValueError(f"frame is {frame.shape}; the one before is {self._count.shape}.")
-        cleaned = PreparedFrame.of(replace_pixels(frame, self.indices))
+        cleaned = PreparedFrame.of(replace_pixels(frame, self.indices), self._motion)
         self._age += 1
         has_moved = self._anchor is None or self._has_moved(cleaned)
         if has_moved or self._age == MAX_AGE:

@@ -1,4 +1,8 @@
-"""How the background of a video moved from one frame to another: estimated as a translation.
+"""How the background of a video moved from one frame to another: a translation or a similarity.
+
+A similarity (shift, rotation, zoom) is found by direct alignment of both frames and believed where
+its own error says so (``alignment.py``). The rest of this module is about translations, and what
+a similarity falls back to.
 
 Phase correlation finds the displacement to some hundredths of a pixel. It is believed only where
 it explains the frame as a whole better than no motion at all: over a featureless sky the peak is
@@ -24,6 +28,8 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.ndimage import gaussian_filter
 
+from stdet.config import CameraMotionModel
+from stdet.registration.alignment import Alignable, align
 from stdet.registration.transform import Transform
 from stdet.types import FloatArray
 
@@ -63,20 +69,23 @@ class PreparedFrame:
         spectrum: complex64, of the frame without such pixels, less its mean, under a Hann window,
             padded. Over a smooth scene bad pixels, which stay where they are, would make
             the highest peak.
+        alignable: The frame prepared for a similarity; None where a translation is estimated.
     """
 
     image: FloatArray
     smooth: FloatArray
     spectrum: NDArray[np.complex64]
+    alignable: Alignable | None = None
 
     @classmethod
-    def of(cls, image: FloatArray) -> PreparedFrame:
-        """Prepare a frame, float32 (H, W)."""
+    def of(cls, image: FloatArray, motion: CameraMotionModel = "translation") -> PreparedFrame:
+        """Prepare a frame, float32 (H, W), for a model of motion."""
         even = np.clip(image, *neighbour_range(image))
         return cls(
             image=image,
             smooth=gaussian_filter(even, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5),
             spectrum=_spectrum(even),
+            alignable=Alignable(even) if motion == "similarity" else None,
         )
 
 
@@ -90,19 +99,25 @@ def estimate_transform(
     where none explains clearly more than no motion. What only one of two frames shows pulls their
     correlation towards zero.
 
+    Frames that are prepared for a similarity are aligned by one, where its error is small enough
+    to be trusted; else the translation is returned.
+
     Args:
         before: The earlier frame.
         after: The later one, of the same size.
-        guess: Frames far apart may share too little for a correlation; only its translation
-            counts.
+        guess: Frames far apart may share too little for a correlation.
 
     Returns:
-        A translation.
+        A translation or a similarity.
 
     Source:
         Kuglin and Hines 1975 (phase correlation), the peak blurred and a Gaussian put through its
         neighbours. The comparison by tiles is ours.
     """
+    if before.alignable is not None and after.alignable is not None:
+        alignment = align(before.alignable, after.alignable, guess=guess)
+        if alignment.is_trusted:
+            return alignment.transform
     candidates = [_correlation_peak(before.spectrum, after.spectrum, after.image.shape)]
     if guess is not None:
         candidates.append(guess.offset_xy)

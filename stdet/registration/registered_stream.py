@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from stdet.config import CameraMotionModel
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
 from stdet.registration.estimation import PreparedFrame, estimate_transform
 from stdet.registration.references import num_awaited, reference_steps
@@ -95,13 +96,14 @@ class RegisteredStream(Generic[Carried]):
 
     Args:
         lags: Frames from a frame back to its reference frames, increasing.
+        motion: What is estimated between two frames.
     """
 
-    def __init__(self, lags: Sequence[int]) -> None:
+    def __init__(self, lags: Sequence[int], *, motion: CameraMotionModel = "translation") -> None:
         """Start without a frame."""
         self._lags = tuple(lags)
         self._frames: deque[_Kept[Carried]] = deque()
-        self._bad_pixels = BadPixels()
+        self._bad_pixels = BadPixels(motion)
         # Of pairs of frames, measured while frames wait: both frames of a pair may ask for it.
         self._transforms: dict[tuple[int, int], Transform] = {}
         self._first = 0
@@ -196,15 +198,19 @@ class RegisteredStream(Generic[Carried]):
 
 
 def register_frames(
-    frames: Iterable[FloatArray], lags: Sequence[int]
+    frames: Iterable[FloatArray],
+    lags: Sequence[int],
+    *,
+    motion: CameraMotionModel = "translation",
 ) -> Iterator[RegisteredFrame]:
     """Yield the frames of one sequence with their reference frames.
 
     Args:
         frames: float32 (H, W), in order.
         lags: See ``RegisteredStream``.
+        motion: See ``RegisteredStream``.
     """
-    stream: RegisteredStream[None] = RegisteredStream(lags)
+    stream: RegisteredStream[None] = RegisteredStream(lags, motion=motion)
     for frame in frames:
         for registered in stream.push(frame, None):
             yield registered.frame

@@ -96,3 +96,20 @@ def test_bad_pixel_found_while_frames_wait_is_replaced_in_all_of_them():
         assert found.image[30, 40] < 0.9
         assert all(reference[30, 40] < 0.9 for reference in found.references)
     assert frames[0][30, 40] == 1.0
+
+
+def test_similarity_lays_the_scene_of_a_rolling_camera_over_itself():
+    scene = gaussian_filter(np.random.default_rng(0).normal(size=(128, 128)), 2)
+    scene = (0.5 + 0.1 * scene / scene.std()).astype(np.float32)
+    centre = np.full(2, 64.0)
+    frames = []
+    for angle in np.deg2rad(np.arange(12) * 0.5):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        rolled = Transform.affine(turn, centre - turn @ centre)
+        frames.append(rolled.warp(scene).image)
+    residuals = {}
+    for motion in ("translation", "similarity"):
+        *_, last = register_frames(frames, (4, 8), motion=motion)
+        over = last.overlaid(1)[16:-16, 16:-16] - last.image[16:-16, 16:-16]
+        residuals[motion] = np.abs(over).mean()
+    assert residuals["similarity"] < 0.2 * residuals["translation"]
