@@ -47,7 +47,7 @@ from fuzzing.verdict import (
 )
 
 POLL_S = 0.01
-LIBRARIES = ("PIL.Image", "tensorboard.compat", "torch.utils.tensorboard", "motmetrics")
+LIBRARIES = ("PIL.Image", "tensorboard.compat", "torch.utils.tensorboard")
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Tracking metrics by distance or overlap: CLEAR and identity (motmetrics), HOTA (here).
+"""Tracking metrics by distance or overlap: CLEAR, identities and HOTA.
 
 A track and a target may match when their distance d is at most the gate, inclusive: that of their
 centres, or 1 - IoU with the gate 0.5. HOTA uses the similarity max(0, 1 - d / (2 gate)), so that
@@ -13,7 +13,6 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import motmetrics
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -21,25 +20,18 @@ from scipy.optimize import linear_sum_assignment
 from stdet.boxes import box_iou, centre_distance
 from stdet.metrics.counts import add_fields, ratio
 from stdet.metrics.detection.matching import match_points
-from stdet.metrics.tracking.clear_events import TrackingFrame, clear_events
+from stdet.metrics.tracking.clear_matches import (
+    TrackingFrame,
+    count_id_true_positives,
+    count_targets,
+    match_frames,
+)
 from stdet.types import FloatArray, IntArray, SequenceAnnotation, Tracks
 
 FloatVector = NDArray[np.float64]
 
 HOTA_ALPHAS = np.arange(0.05, 0.99, 0.05)
 """Localisation thresholds, (19,)."""
-
-_MOTMETRICS_NAMES = {
-    "num_matches": "num_detections",
-    "num_misses": "num_misses",
-    "num_false_positives": "num_false_positives",
-    "id_switches": "num_switches",
-    "fragmentations": "num_fragmentations",
-    "mostly_tracked": "mostly_tracked",
-    "mostly_lost": "mostly_lost",
-    "id_true_positives": "idtp",
-}
-"""What motmetrics calls the fields of ``TrackingCounts``."""
 
 _Distance = Callable[[FloatArray, FloatArray], NDArray[np.float64]]
 
@@ -213,16 +205,23 @@ def _count(
     """Compare tracks with truth by some distance."""
     _require_identities(annotation)
     frames = _frames(annotation, tracks, distance, gate)
-    events = clear_events(frames, gate)
-    scores = motmetrics.metrics.create().compute(
-        events, metrics=list(_MOTMETRICS_NAMES.values()), return_dataframe=False
-    )
+    matches = match_frames(frames, gate)
+    targets = count_targets(frames, matches)
+    num_targets = sum(len(frame.gt_ids) for frame in frames)
+    num_predictions = sum(len(frame.pred_ids) for frame in frames)
     return TrackingCounts(
-        num_targets=sum(len(frame.gt_ids) for frame in frames),
-        num_predictions=sum(len(frame.pred_ids) for frame in frames),
-        distance_sum=float(events.D[events.Type.isin(["MATCH", "SWITCH"])].sum()),
+        num_targets=num_targets,
+        num_predictions=num_predictions,
+        num_matches=len(matches),
+        distance_sum=float(matches.distances.sum()),
+        num_misses=num_targets - len(matches),
+        num_false_positives=num_predictions - len(matches),
+        id_switches=int(matches.is_switch.sum()),
+        fragmentations=targets.fragmentations,
+        mostly_tracked=targets.mostly_tracked,
+        mostly_lost=targets.mostly_lost,
+        id_true_positives=count_id_true_positives(frames, gate),
         hota=_hota(frames, gate),
-        **{ours: int(scores[theirs]) for ours, theirs in _MOTMETRICS_NAMES.items()},
     )
 
 
@@ -243,9 +242,8 @@ def switches_per_frame(
         ValueError: If the truth has no identities.
     """
     _require_identities(annotation)
-    events = clear_events(_frames(annotation, tracks, centre_distance, gate_px), gate_px)
-    places = events.index.get_level_values("FrameId")[events.Type == "SWITCH"]
-    frame_indices = _busy_frames(annotation, tracks)[np.asarray(places, np.int64)]
+    matches = match_frames(_frames(annotation, tracks, centre_distance, gate_px), gate_px)
+    frame_indices = _busy_frames(annotation, tracks)[matches.frames[matches.is_switch]]
     return np.bincount(frame_indices, minlength=annotation.num_frames).astype(np.int64)
 
 
