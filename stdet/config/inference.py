@@ -79,5 +79,8 @@ class EvaluationConfig:
     """Largest centre distance at which a track and a truth match, pixels."""
     link_gate_px: float = Field(default=30.0, gt=0)
     """Largest step when truth without identities is linked into trajectories, pixels."""
+    fps: float | None = Field(default=None, gt=0)
+    """Frames per second of sequences whose files do not say; None leaves hourly rates undefined
+    there."""
     roc_max_false_alarms_per_frame: float = Field(default=1.0, gt=0)
     """The partial area under the ROC ends here, false alarms per frame."""

@@ -23,6 +23,7 @@ from stdet.metrics.detection.average_precision import average_precision
 from stdet.metrics.detection.pd_fa import PdFa, join_growth, score_curve
 from stdet.metrics.detection.ranking import RankedHits
 from stdet.metrics.detection.roc import partial_area, pd_at
+from stdet.metrics.false_alarm_rate import HourlyRate
 from stdet.metrics.scores import (
     DetectionScores,
     OverlapTrackingScores,
@@ -38,6 +39,7 @@ from stdet.metrics.tracking.clear_identity_hota import TrackingCounts
 from stdet.metrics.tracking.track_quality import TrackLives
 
 ROC_FALSE_ALARMS_PER_PIXEL = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4}
+ROC_FALSE_ALARMS_PER_FRAME = {"0.05": 0.05, "0.2": 0.2, "1": 1.0}
 """Rates at which Pd is read off the ROC."""
 
 F1_TOLERANCE = 0.01
@@ -242,8 +244,10 @@ def _pd_fa_scores(
     summaries: Sequence[SequenceSummary], pd_fa: PdFa, config: EvaluationConfig
 ) -> PdFaScores:
     curve = join_growth([summary.growth for summary in summaries])
+    seconds = sum(summary.lives.seconds for summary in summaries)
     return PdFaScores(
         pd=pd_fa.pd,
+        false_alarms_per_hour=HourlyRate.of(pd_fa.num_false_alarms, seconds=seconds),
         false_alarms_per_frame=pd_fa.false_alarms_per_frame,
         false_alarms_per_pixel=pd_fa.false_alarms_per_pixel,
         false_area_fraction=pd_fa.false_area_fraction,
@@ -251,6 +255,10 @@ def _pd_fa_scores(
             pd_at_false_alarms_per_pixel={
                 key: pd_at(curve, false_alarms=rate * curve.num_pixels)
                 for key, rate in ROC_FALSE_ALARMS_PER_PIXEL.items()
+            },
+            pd_at_false_alarms_per_frame={
+                key: pd_at(curve, false_alarms=rate * curve.num_frames)
+                for key, rate in ROC_FALSE_ALARMS_PER_FRAME.items()
             },
             partial_area=partial_area(
                 curve, max_false_alarms_per_frame=config.roc_max_false_alarms_per_frame
@@ -278,7 +286,7 @@ def _tracking_scores(summaries: Sequence[SequenceSummary], *, is_tracked: bool) 
         completeness=lives.completeness,
         purity=lives.purity,
         false_tracks=lives.num_false_tracks,
-        false_tracks_per_minute=lives.false_tracks_per_minute,
+        false_tracks_per_hour=HourlyRate.of(lives.num_false_tracks, seconds=lives.seconds),
         false_tracks_per_1000_frames=lives.false_tracks_per_1000_frames,
     )
     return scores if is_tracked else _undefined(scores)
@@ -302,5 +310,9 @@ def _overlap_tracking_scores(
 
 def _undefined(scores: _AnyScores) -> _AnyScores:
     """Return the same scores, all NaN: output without identities says nothing about tracking."""
-    undefined: dict[str, Any] = {f.name: float("nan") for f in dataclasses.fields(scores)}
+    no_rate = HourlyRate.of(0, seconds=float("nan"))
+    undefined: dict[str, Any] = {
+        f.name: no_rate if isinstance(getattr(scores, f.name), HourlyRate) else float("nan")
+        for f in dataclasses.fields(scores)
+    }
     return type(scores)(**undefined)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stdet.metrics.detection.average_precision import PrecisionRecall
+from stdet.metrics.false_alarm_rate import HourlyRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +43,12 @@ class RocScores:
     Attributes:
         pd_at_false_alarms_per_pixel: Highest Pd at no more than 1e-6, 1e-5 and 1e-4 false alarms
             per pixel, keyed "1e-6" and so on.
+        pd_at_false_alarms_per_frame: Likewise for 0.05, 0.2 and 1 false alarms per frame.
         partial_area: Mean Pd over false alarms per frame from 0 to the rate of the rules.
     """
 
     pd_at_false_alarms_per_pixel: Mapping[str, float]
+    pd_at_false_alarms_per_frame: Mapping[str, float]
     partial_area: float
 
 
@@ -54,6 +57,7 @@ class PdFaScores:
     """Detection probability and false-alarm rates at the confidence of the report, and the ROC."""
 
     pd: float
+    false_alarms_per_hour: HourlyRate
     false_alarms_per_frame: float
     false_alarms_per_pixel: float
     false_area_fraction: float
@@ -79,7 +83,7 @@ class TrackingScores:
     completeness: float
     purity: float
     false_tracks: int
-    false_tracks_per_minute: float
+    false_tracks_per_hour: HourlyRate
     false_tracks_per_1000_frames: float
 
 

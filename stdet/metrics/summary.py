@@ -6,7 +6,7 @@ Totals, single sequences and every resample of a bootstrap come from the same co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stdet.config import EvaluationConfig
 from stdet.metrics.detection.average_precision import ClassHits, class_hits
@@ -77,6 +77,8 @@ def summarise(
     """
     truth = identify_truth(result.annotation, link_gate_px=config.link_gate_px)
     annotation, tracks, gate_px = truth.annotation, result.tracks, config.track_gate_px
+    if annotation.fps is None and config.fps is not None:
+        annotation = replace(annotation, fps=config.fps)
     flat = flatten(result)
     return SequenceSummary(
         name=annotation.name,

@@ -41,9 +41,15 @@ ROWS: Mapping[str, str] = {
     "legacy precision": "detection.legacy.precision",
     "legacy recall": "detection.legacy.recall",
     "legacy F1": "detection.legacy.f1",
+    "Fa per hour": "pd_fa.false_alarms_per_hour.rate",
+    "... 95 % from": "pd_fa.false_alarms_per_hour.low",
+    "... to": "pd_fa.false_alarms_per_hour.high",
     "Fa per frame": "pd_fa.false_alarms_per_frame",
     "Fa per 1e6 pixels": "pd_fa.false_alarms_per_pixel",
     "false area (1e-6)": "pd_fa.false_area_fraction",
+    "Pd at Fa 0.05/frame": "pd_fa.roc.pd_at_false_alarms_per_frame.0.05",
+    "Pd at Fa 0.2/frame": "pd_fa.roc.pd_at_false_alarms_per_frame.0.2",
+    "Pd at Fa 1/frame": "pd_fa.roc.pd_at_false_alarms_per_frame.1",
     "Pd at Fa 1e-6/px": "pd_fa.roc.pd_at_false_alarms_per_pixel.1e-6",
     "Pd at Fa 1e-5/px": "pd_fa.roc.pd_at_false_alarms_per_pixel.1e-5",
     "Pd at Fa 1e-4/px": "pd_fa.roc.pd_at_false_alarms_per_pixel.1e-4",
@@ -63,7 +69,9 @@ ROWS: Mapping[str, str] = {
     "completeness": "tracking.completeness",
     "purity": "tracking.purity",
     "false tracks": "tracking.false_tracks",
-    "false tracks / min": "tracking.false_tracks_per_minute",
+    "... per hour": "tracking.false_tracks_per_hour.rate",
+    "... hourly, 95 % from": "tracking.false_tracks_per_hour.low",
+    "... hourly, 95 % to": "tracking.false_tracks_per_hour.high",
     "... / 1000 frames": "tracking.false_tracks_per_1000_frames",
     "MOTA by IoU": "tracking_iou.mota",
     "IDF1 by IoU": "tracking_iou.idf1",
@@ -121,8 +129,12 @@ def report_table(report: Report) -> Table:
 def score_of(scores: Scores, key: str) -> float:
     """Return the number that the JSON holds under a dotted name."""
     value: object = scores
-    for part in key.split("."):
-        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+    parts = key.split(".")
+    while parts:
+        if isinstance(value, Mapping):  # Keys of mappings come last, and may hold a dot.
+            value, parts = value[".".join(parts)], []
+        else:
+            value, parts = getattr(value, parts[0]), parts[1:]
     assert isinstance(value, int | float)
     return value
 

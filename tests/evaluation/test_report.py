@@ -3,6 +3,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from stdet.config import EvaluationConfig
@@ -30,6 +31,7 @@ SCORE_KEYS = {
     },
     "pd_fa": {
         "pd",
+        "false_alarms_per_hour",
         "false_alarms_per_frame",
         "false_alarms_per_pixel",
         "false_area_fraction",
@@ -51,7 +53,7 @@ SCORE_KEYS = {
         "completeness",
         "purity",
         "false_tracks",
-        "false_tracks_per_minute",
+        "false_tracks_per_hour",
         "false_tracks_per_1000_frames",
     },
     "tracking_iou": {"mota", "idf1", "id_switches", "hota", "deta", "assa", "loca"},
@@ -103,6 +105,16 @@ def test_report_has_the_promised_keys_everywhere(results):
         for part, keys in SCORE_KEYS.items():
             assert scores[part].keys() == keys
         assert scores["detection"]["legacy"].keys() == {"precision", "recall", "f1"}
+
+
+def test_hourly_rates_need_a_frame_rate_of_the_files_or_of_the_settings(results):
+    unknown = evaluate_sequences(results, CONFIG, confidence=0.5).overall
+    assert np.isnan(unknown.pd_fa.false_alarms_per_hour.rate)
+    told = evaluate_sequences(results, EvaluationConfig(fps=4.0), confidence=0.5).overall
+    # 2 false alarms in 8 frames, 2 seconds.
+    assert told.pd_fa.false_alarms_per_hour.rate == pytest.approx(3600)
+    assert told.pd_fa.false_alarms_per_hour.high == pytest.approx(7.2247 * 1800, rel=1e-4)
+    assert told.pd_fa.roc.pd_at_false_alarms_per_frame.keys() == {"0.05", "0.2", "1"}
 
 
 def test_report_numbers_counted_by_hand(results):
@@ -201,7 +213,9 @@ def test_output_without_identities_has_no_tracking_scores(results):
     report = evaluate_sequences([untracked, *results[1:]], CONFIG, confidence=0.5)
     plain = report.to_dict()
     for scores in (plain, plain["per_sequence"]["one"]):
-        assert set(scores["tracking"].values()) == set(scores["tracking_iou"].values()) == {None}
+        assert set(scores["tracking_iou"].values()) == {None}
+        hourly = scores["tracking"].pop("false_tracks_per_hour")
+        assert set(scores["tracking"].values()) == set(hourly.values()) == {None}
     assert plain["per_sequence"]["two"]["tracking"]["mota"] == 0.25
     assert plain["rules"]["untracked_sequences"] == ["one"]
     assert "tracking.mota" not in plain["intervals"]

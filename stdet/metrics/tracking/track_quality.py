@@ -69,11 +69,6 @@ class TrackLives:
         return ratio(self.purity_sum, self.num_tracks - self.num_false_tracks)
 
     @property
-    def false_tracks_per_minute(self) -> float:
-        """False tracks / minutes; NaN where the frame rate is not known."""
-        return ratio(60 * self.num_false_tracks, self.seconds)
-
-    @property
     def false_tracks_per_1000_frames(self) -> float:
         """1000 false tracks / frames."""
         return ratio(1000 * self.num_false_tracks, self.num_frames)
