@@ -44,7 +44,7 @@ from stdet.inference.detector import Detector
 from stdet.inference.stages.frames import StreamFrame
 from stdet.metrics.detection.average_precision import average_precision, class_hits
 from stdet.metrics.detection.pairs import flatten
-from stdet.metrics.detection.pd_fa import HitGrowth, join_growth
+from stdet.metrics.detection.pd_fa import IncrementalMatches, join_incremental
 from stdet.metrics.detection.roc import pd_at
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import FloatArray, SequenceAnnotation, Tracks
@@ -68,9 +68,9 @@ class Rule:
     is_loose: bool
     radius_px: float
 
-    def growth(self, result: SequenceResult) -> HitGrowth:
+    def matches(self, result: SequenceResult) -> IncrementalMatches:
         """Match the detections of one sequence."""
-        return drone_ir.growth_rule(is_loose=self.is_loose, radius_px=self.radius_px)(result)
+        return drone_ir.matching_rule(is_loose=self.is_loose, radius_px=self.radius_px)(result)
 
 
 def main() -> None:
@@ -172,7 +172,7 @@ def print_table(title: str, results: list[SequenceResult], rule: Rule) -> None:
 
 
 def print_line(name: str, results: list[SequenceResult], rule: Rule) -> None:
-    curve = join_growth([rule.growth(result) for result in results])
+    curve = join_incremental([rule.matches(result) for result in results])
     pds = [pd_at(curve, false_alarms=rate * curve.num_frames) for rate in RATES]
     precision = average_precision([class_hits(flatten(result)) for result in results])
     shown = f"{'-':>8}" if rule.is_loose else f"{precision.map50:8.3f}"

@@ -25,7 +25,7 @@ from stdet.evaluation.from_model import rescore_results
 from stdet.formats.video_boxes import read_video_boxes
 from stdet.inference.detector import Detector
 from stdet.inference.stages.frames import StreamFrame
-from stdet.metrics.detection.pd_fa import HitGrowth, hit_growth, join_growth
+from stdet.metrics.detection.pd_fa import IncrementalMatches, join_incremental, match_incrementally
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import SequenceAnnotation, Tracks
 
@@ -66,7 +66,7 @@ def network(weights: str, device: str = "cpu") -> Detector:
     return Detector.from_weights(weights, device=device)
 
 
-def loose_growth(result: SequenceResult) -> HitGrowth:
+def match_loosely(result: SequenceResult) -> IncrementalMatches:
     """Match the detections of one sequence by the rule for loose boxes."""
     truth = result.annotation
     scores, hits = [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
@@ -78,7 +78,7 @@ def loose_growth(result: SequenceResult) -> HitGrowth:
         scores.append(found.scores[counted])
         hits.append(is_near[counted])
     is_hit = np.concatenate(hits)
-    return HitGrowth(
+    return IncrementalMatches(
         scores=np.concatenate(scores),
         is_new_hit=is_hit,
         is_new_false=~is_hit,
@@ -88,9 +88,11 @@ def loose_growth(result: SequenceResult) -> HitGrowth:
     )
 
 
-def growth_rule(*, is_loose: bool, radius_px: float) -> Callable[[SequenceResult], HitGrowth]:
+def matching_rule(
+    *, is_loose: bool, radius_px: float
+) -> Callable[[SequenceResult], IncrementalMatches]:
     """Return the rule by which detections hit: loose boxes, or centres within a radius."""
-    return loose_growth if is_loose else partial(hit_growth, radius_px=radius_px)
+    return match_loosely if is_loose else partial(match_incrementally, radius_px=radius_px)
 
 
 def report(weights: str, videos: list[LabelledSequence]) -> None:
@@ -108,7 +110,7 @@ def report(weights: str, videos: list[LabelledSequence]) -> None:
             SequenceResult(annotation=truth, detections=tuple(found), tracks=Tracks.empty())
         )
     scored = rescore_results(results, TrackerConfig())
-    curve = join_growth([loose_growth(result) for result in scored])
+    curve = join_incremental([match_loosely(result) for result in scored])
     for rate in FALSE_ALARMS_PER_FRAME:
         last = int(np.searchsorted(curve.num_false_alarms, rate * curve.num_frames, side="right"))
         print(

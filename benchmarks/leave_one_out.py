@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from drone_ir import CLASSES, growth_rule, network
+from drone_ir import CLASSES, matching_rule, network
 
 from stdet.config import EvaluationConfig, SourceConfig, StdetConfig, TrackerConfig, load_config
 from stdet.datasets.sequences import LabelledSequence
@@ -38,7 +38,7 @@ from stdet.evaluation.from_model import detect_sequence, rescore_results, track_
 from stdet.evaluation.report import evaluate_sequences
 from stdet.metrics.detection.average_precision import average_precision, class_hits
 from stdet.metrics.detection.pairs import flatten
-from stdet.metrics.detection.pd_fa import HitGrowth, ScoreCurve, join_growth
+from stdet.metrics.detection.pd_fa import IncrementalMatches, ScoreCurve, join_incremental
 from stdet.metrics.detection.roc import pd_at
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.training.run import train
@@ -186,40 +186,48 @@ def report(
     radius_px: float,
 ) -> None:
     """Print a line per segment and the means, then the other sources."""
-    near = growth_rule(is_loose=False, radius_px=radius_px)
-    growths = [[near(result) for result in part[SEGMENT]] for part in found]
+    near = matching_rule(is_loose=False, radius_px=radius_px)
+    matches = [[near(result) for result in part[SEGMENT]] for part in found]
     print(f"\n{config.model.name}, {title}, last epoch, left-out segments")
     titles = [*(f"Pd@{rate}" for rate in RATES), "mAP50", "score", "Pd", "Fa/frame", "IDF1"]
     print(f"{'segment':<10}{'frames':>7}", *(f"{title:>9}" for title in titles))
     table = []
     for number, (fold, part) in enumerate(zip(folds, found, strict=True)):
-        others = [g for other, parts in enumerate(growths) if other != number for g in parts]
-        threshold = score_at(join_growth(others), TARGET_RATE) if others else 0.5
-        values = segment_values(part[SEGMENT], growths[number], threshold, config, radius_px)
+        others = [g for other, parts in enumerate(matches) if other != number for g in parts]
+        threshold = score_at(join_incremental(others), TARGET_RATE) if others else 0.5
+        values = segment_values(part[SEGMENT], matches[number], threshold, config, radius_px)
         table.append(values)
         frames = sum(r.annotation.num_frames for r in part[SEGMENT])
         print(f"{fold.segment:<10}{frames:7}", *(f"{value:9.3f}" for value in values))
     print(f"{'mean':<17}", *(f"{value:9.3f}" for value in np.mean(table, axis=0)))
-    pooled = join_growth([growth for parts in growths for growth in parts])
+    pooled = join_incremental([found_in for parts in matches for found_in in parts])
     print_rates("all frames", pooled)
     for source in config.data.train[1:]:
         name = source.root.name
-        grow = growth_of(source, radius_px)
+        grow = rule_of(source, radius_px)
         grown = {r.annotation.name: grow(r) for r in results_of(name, found)}
         if not grown:
             continue
         if len(grown) <= MAX_LINES:
-            for sequence, growth in grown.items():
-                print_rates(f"  {name} {sequence}", join_growth([growth]))
-        print_rates(f"{name}, {len(grown)} unseen sequences", join_growth(list(grown.values())))
-        kept = [growth for key, growth in grown.items() if key not in source.excluded_sequences]
+            for sequence, found_in in grown.items():
+                print_rates(f"  {name} {sequence}", join_incremental([found_in]))
+        print_rates(
+            f"{name}, {len(grown)} unseen sequences", join_incremental(list(grown.values()))
+        )
+        kept = [
+            found_in for key, found_in in grown.items() if key not in source.excluded_sequences
+        ]
         if len(kept) < len(grown):
-            print_rates(f"{name}, {len(kept)} that the recipe does not exclude", join_growth(kept))
+            print_rates(
+                f"{name}, {len(kept)} that the recipe does not exclude", join_incremental(kept)
+            )
 
 
-def growth_of(source: SourceConfig, radius_px: float) -> Callable[[SequenceResult], HitGrowth]:
+def rule_of(
+    source: SourceConfig, radius_px: float
+) -> Callable[[SequenceResult], IncrementalMatches]:
     """Return the rule by which a source's detections hit."""
-    return growth_rule(is_loose=source.boxes != "point", radius_px=radius_px)
+    return matching_rule(is_loose=source.boxes != "point", radius_px=radius_px)
 
 
 def results_of(kind: str, found: list[dict[str, list[SequenceResult]]]) -> list[SequenceResult]:
@@ -229,13 +237,13 @@ def results_of(kind: str, found: list[dict[str, list[SequenceResult]]]) -> list[
 
 def segment_values(
     results: list[SequenceResult],
-    growths: list[HitGrowth],
+    matches: list[IncrementalMatches],
     threshold: float,
     config: StdetConfig,
     radius_px: float,
 ) -> list[float]:
     """Return Pd at the rates, mAP50, and what the operating point gives."""
-    curve = join_growth(growths)
+    curve = join_incremental(matches)
     rates = [pd_at(curve, false_alarms=rate * curve.num_frames) for rate in RATES]
     tracked = track_results(results, config.tracker, confidence=threshold)
     evaluation = EvaluationConfig(pd_radius_px=radius_px)
@@ -259,25 +267,25 @@ def report_points(
     confidence = config.postprocess.confidence
     if confidence is None:
         return
-    near = growth_rule(is_loose=False, radius_px=radius_px)
+    near = matching_rule(is_loose=False, radius_px=radius_px)
     print_point(SEGMENT + "s", results_of(SEGMENT, scored), near, confidence, config.tracker)
     for source in config.data.train[1:]:
         name, excluded = source.root.name, source.excluded_sequences
         kept = [r for r in results_of(name, scored) if r.annotation.name not in excluded]
         if kept:
-            grow = growth_of(source, radius_px)
+            grow = rule_of(source, radius_px)
             print_point(name, kept, grow, confidence, config.tracker)
 
 
 def print_point(
     title: str,
     results: list[SequenceResult],
-    grow: Callable[[SequenceResult], HitGrowth],
+    grow: Callable[[SequenceResult], IncrementalMatches],
     confidence: float,
     tracker_config: TrackerConfig,
 ) -> None:
     """Print one line: detection by the rule of the source, tracking by an 8 px gate."""
-    curve = join_growth([grow(result) for result in results])
+    curve = join_incremental([grow(result) for result in results])
     last = np.flatnonzero(curve.scores >= confidence)[-1:]
     hits, false = curve.num_hits[last].sum(), curve.num_false_alarms[last].sum()
     tracked = track_results(results, tracker_config, confidence=confidence)

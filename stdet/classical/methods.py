@@ -22,8 +22,8 @@ OPERATING_POINTS: dict[Method, float] = {
     "rpca": 0.75,
 }
 """Score thresholds with the best F1 on DAUB data13 and data14 together (`benchmarks/classical.py`
-prints them), by scores of paths. Registration and bad pixels of the last two were chosen on all
-development footage (`docs/decisions/0011-registration-and-bad-pixels.md`)."""
+prints them), by track-before-detect scores. Registration and bad pixels of the last two were
+chosen on all development footage (`docs/decisions/0011-registration-and-bad-pixels.md`)."""
 
 
 def build_method(method: Method) -> SingleFrameMethod | RegisteredMethod:

@@ -17,7 +17,8 @@ class PostprocessConfig:
     ``tracker.continue_share``) and do not count in P/R/F1 and Pd/Fa. None takes the one stored
     with the weights, chosen on validation or set by the recipe."""
     score_floor: float = Field(default=0.001, ge=0, le=1)
-    """Detections that the detector scores below this are dropped; scores of paths may be lower."""
+    """Detections that the detector scores below this are dropped; track-before-detect scores may
+    be lower."""
     nms_iou: float = Field(default=0.4, gt=0, le=1)
     """Overlap above which the weaker of two boxes is dropped."""
     max_detections: int = Field(default=300, ge=1, le=100_000)

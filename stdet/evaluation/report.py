@@ -20,7 +20,7 @@ from stdet.files.atomic_file import AtomicFile
 from stdet.metrics.bootstrap import Bootstrap, bootstrap
 from stdet.metrics.counts import without_nan
 from stdet.metrics.detection.average_precision import average_precision
-from stdet.metrics.detection.pd_fa import PdFa, join_growth, score_curve
+from stdet.metrics.detection.pd_fa import PdFa, join_incremental, score_curve
 from stdet.metrics.detection.ranking import RankedHits
 from stdet.metrics.detection.roc import partial_area, pd_at
 from stdet.metrics.false_alarm_rate import HourlyRate
@@ -36,7 +36,7 @@ from stdet.metrics.scores import (
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.summary import SequenceSummary, summarise
 from stdet.metrics.tracking.clear_identity_hota import TrackingCounts
-from stdet.metrics.tracking.track_quality import TrackLives
+from stdet.metrics.tracking.track_quality import TrackQuality
 
 ROC_FALSE_ALARMS_PER_PIXEL = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4}
 ROC_FALSE_ALARMS_PER_FRAME = {"0.05": 0.05, "0.2": 0.2, "1": 1.0}
@@ -243,8 +243,8 @@ def _detection_scores(summaries: Sequence[SequenceSummary], pd_fa: PdFa) -> Dete
 def _pd_fa_scores(
     summaries: Sequence[SequenceSummary], pd_fa: PdFa, config: EvaluationConfig
 ) -> PdFaScores:
-    curve = join_growth([summary.growth for summary in summaries])
-    seconds = sum(summary.lives.seconds for summary in summaries)
+    curve = join_incremental([summary.matches for summary in summaries])
+    seconds = sum(summary.track_quality.seconds for summary in summaries)
     return PdFaScores(
         pd=pd_fa.pd,
         false_alarms_per_hour=HourlyRate.of(pd_fa.num_false_alarms, seconds=seconds),
@@ -269,7 +269,7 @@ def _pd_fa_scores(
 
 def _tracking_scores(summaries: Sequence[SequenceSummary], *, is_tracked: bool) -> TrackingScores:
     total = reduce(add, (summary.tracking for summary in summaries), TrackingCounts())
-    lives = reduce(add, (summary.lives for summary in summaries), TrackLives())
+    quality = reduce(add, (summary.track_quality for summary in summaries), TrackQuality())
     scores = TrackingScores(
         mota=total.mota,
         motp_px=total.motp,
@@ -282,12 +282,12 @@ def _tracking_scores(summaries: Sequence[SequenceSummary], *, is_tracked: bool) 
         fragmentations=total.fragmentations,
         mostly_tracked=total.mostly_tracked,
         mostly_lost=total.mostly_lost,
-        frames_to_confirmation=lives.mean_frames_to_confirmation,
-        completeness=lives.completeness,
-        purity=lives.purity,
-        false_tracks=lives.num_false_tracks,
-        false_tracks_per_hour=HourlyRate.of(lives.num_false_tracks, seconds=lives.seconds),
-        false_tracks_per_1000_frames=lives.false_tracks_per_1000_frames,
+        frames_to_confirmation=quality.mean_frames_to_confirmation,
+        completeness=quality.completeness,
+        purity=quality.purity,
+        false_tracks=quality.num_false_tracks,
+        false_tracks_per_hour=HourlyRate.of(quality.num_false_tracks, seconds=quality.seconds),
+        false_tracks_per_1000_frames=quality.false_tracks_per_1000_frames,
     )
     return scores if is_tracked else _undefined(scores)
 

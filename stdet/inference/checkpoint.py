@@ -144,7 +144,8 @@ def load_weights(path: Path) -> Weights:
     settings = _read_metadata(metadata, "config", path)
     if isinstance(settings.get("data"), dict):  # Of an earlier version, perhaps.
         settings["data"] = convert_old_data(settings["data"])
-    # Weights from before there were scores of paths have an operating point of single frames.
+    # Weights of versions without track-before-detect scores have an operating point of single
+    # frames.
     tracker = settings.setdefault("tracker", {})
     if isinstance(tracker, dict):
         tracker.setdefault("lookahead", None)

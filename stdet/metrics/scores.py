@@ -66,7 +66,7 @@ class PdFaScores:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingScores:
-    """Scores by centre distance; as in ``TrackingCounts``, ``HotaCounts`` and ``TrackLives``."""
+    """Scores by centre distance; as in ``TrackingCounts``, ``HotaCounts`` and ``TrackQuality``."""
 
     mota: float
     motp_px: float

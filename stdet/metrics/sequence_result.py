@@ -1,4 +1,4 @@
-"""What was said about one sequence next to what is true of it: the input of this room."""
+"""What was found in one sequence and what is true of it: the input of all metrics."""
 
 from __future__ import annotations
 

@@ -11,7 +11,12 @@ from dataclasses import dataclass, replace
 from stdet.config import EvaluationConfig
 from stdet.metrics.detection.average_precision import ClassHits, class_hits
 from stdet.metrics.detection.pairs import flatten
-from stdet.metrics.detection.pd_fa import HitGrowth, PdFa, hit_growth, sequence_pd_fa
+from stdet.metrics.detection.pd_fa import (
+    IncrementalMatches,
+    PdFa,
+    match_incrementally,
+    sequence_pd_fa,
+)
 from stdet.metrics.detection.ranking import (
     SIZE_BINS_PX2,
     RankedHits,
@@ -25,7 +30,7 @@ from stdet.metrics.tracking.clear_identity_hota import (
     count_tracking_by_overlap,
 )
 from stdet.metrics.tracking.linking import identify_truth
-from stdet.metrics.tracking.track_quality import TrackLives, count_lives
+from stdet.metrics.tracking.track_quality import TrackQuality, count_track_quality
 
 AP_DISTANCES_PX = (1, 2, 3, 5)
 """Radii of AP by centre distance."""
@@ -40,10 +45,10 @@ class SequenceSummary:
         is_linked: Whether the truth's identities were made by linking.
         is_tracked: Whether the predictions carry identities.
         pd_fa: Counts at the confidence.
-        growth: Hits and false alarms at all thresholds.
+        matches: Hits and false alarms at all thresholds.
         tracking: Counts by centre distance.
         tracking_iou: Counts by overlap.
-        lives: Counts over identities and tracks.
+        track_quality: Counts over identities and tracks.
         by_class: Ranked hits at COCO's overlaps, by class.
         by_distance: Ranked hits by centre distance, keyed "1px" and so on.
         by_area: Ranked hits at IoU 0.5 by size of the target, keyed as ``SIZE_BINS_PX2``.
@@ -53,10 +58,10 @@ class SequenceSummary:
     is_linked: bool
     is_tracked: bool
     pd_fa: PdFa
-    growth: HitGrowth
+    matches: IncrementalMatches
     tracking: TrackingCounts
     tracking_iou: TrackingCounts
-    lives: TrackLives
+    track_quality: TrackQuality
     by_class: ClassHits
     by_distance: Mapping[str, RankedHits]
     by_area: Mapping[str, RankedHits]
@@ -85,10 +90,10 @@ def summarise(
         is_linked=truth.is_linked,
         is_tracked=result.is_tracked,
         pd_fa=sequence_pd_fa(result, radius_px=config.pd_radius_px, confidence=confidence),
-        growth=hit_growth(result, radius_px=config.pd_radius_px),
+        matches=match_incrementally(result, radius_px=config.pd_radius_px),
         tracking=count_tracking(annotation, tracks, gate_px=gate_px),
         tracking_iou=count_tracking_by_overlap(annotation, tracks),
-        lives=count_lives(annotation, tracks, gate_px=gate_px),
+        track_quality=count_track_quality(annotation, tracks, gate_px=gate_px),
         by_class=class_hits(flat),
         by_distance={
             f"{radius}px": hits_by_distance(flat, radius_px=radius) for radius in AP_DISTANCES_PX

@@ -1,4 +1,4 @@
-"""One-to-one matching of points by distance, shared by every detection metric of this room.
+"""One-to-one matching of points by distance, shared by every detection metric.
 
 The rule is optimal, not greedy: an early, unlucky choice must not turn a second hit into a miss.
 """
@@ -73,7 +73,7 @@ def match_points(
     )
 
 
-def matching_growth(is_near: BoolArray) -> BoolArray:
+def new_matches(is_near: BoolArray) -> BoolArray:
     """Say which predictions, added one after another, allow one more pair.
 
     The largest matching of the first n rows grows by one exactly when an augmenting path starts at
@@ -89,7 +89,7 @@ def matching_growth(is_near: BoolArray) -> BoolArray:
         Berge 1957; Kuhn 1955.
 
     Example:
-        >>> matching_growth(np.array([[True, False], [True, False], [True, True]]))
+        >>> new_matches(np.array([[True, False], [True, False], [True, True]]))
         array([ True, False,  True])
     """
     owners: dict[int, int] = {}
@@ -103,7 +103,7 @@ def matching_growth(is_near: BoolArray) -> BoolArray:
                     return True
         return False
 
-    growth = np.zeros(len(is_near), np.bool_)
+    is_new = np.zeros(len(is_near), np.bool_)
     for pred in np.flatnonzero(is_near.any(axis=1)).tolist():
-        growth[pred] = is_augmented(pred, set())
-    return growth
+        is_new[pred] = is_augmented(pred, set())
+    return is_new

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stdet.boxes import centre_distance
 from stdet.metrics.counts import add_fields, ratio
-from stdet.metrics.detection.matching import match_points, matching_growth
+from stdet.metrics.detection.matching import match_points, new_matches
 from stdet.metrics.masks.components import check_masks, find_components
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import BoolArray, Detections, FloatArray, IntArray
@@ -164,7 +164,7 @@ class ScoreCurve:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class HitGrowth:
+class IncrementalMatches:
     """What each detection of one sequence adds, when detections come in descending score.
 
     Attributes:
@@ -184,7 +184,7 @@ class HitGrowth:
     num_pixels: int
 
 
-def hit_growth(result: SequenceResult, *, radius_px: float) -> HitGrowth:
+def match_incrementally(result: SequenceResult, *, radius_px: float) -> IncrementalMatches:
     """Match the detections of one sequence at all thresholds.
 
     Args:
@@ -201,9 +201,9 @@ def hit_growth(result: SequenceResult, *, radius_px: float) -> HitGrowth:
         rows = truth.rows_at(frame.frame_index)
         near = centre_distance(frame.boxes_xyxy, truth.boxes_xyxy[rows]) < radius_px
         scores.append(frame.scores)
-        is_new_hit.append(matching_growth(near[:, ~truth.is_ignored[rows]]))
-        is_new_false.append(~matching_growth(near))
-    return HitGrowth(
+        is_new_hit.append(new_matches(near[:, ~truth.is_ignored[rows]]))
+        is_new_false.append(~new_matches(near))
+    return IncrementalMatches(
         scores=np.concatenate(scores),
         is_new_hit=np.concatenate(is_new_hit),
         is_new_false=np.concatenate(is_new_false),
@@ -213,7 +213,7 @@ def hit_growth(result: SequenceResult, *, radius_px: float) -> HitGrowth:
     )
 
 
-def join_growth(parts: Sequence[HitGrowth]) -> ScoreCurve:
+def join_incremental(parts: Sequence[IncrementalMatches]) -> ScoreCurve:
     """Count hits and false alarms of several sequences at every threshold.
 
     Args:
@@ -249,7 +249,9 @@ def score_curve(results: Sequence[SequenceResult], *, radius_px: float) -> Score
     Returns:
         The curve; empty where there are no detections.
     """
-    return join_growth([hit_growth(result, radius_px=radius_px) for result in results])
+    return join_incremental(
+        [match_incrementally(result, radius_px=radius_px) for result in results]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

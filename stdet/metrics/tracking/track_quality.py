@@ -1,4 +1,4 @@
-"""What becomes of targets and tracks over their lives: the questions that IRST users ask.
+"""What becomes of targets and tracks over time: the questions that IRST users ask.
 
 A track and a target match in a frame by the one-to-one assignment of most pairs, then least total
 centre distance, within an inclusive gate. Ignored truth takes part, so that a track on it is not
@@ -22,7 +22,7 @@ FALSE_TRACK_SHARE = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrackLives:
+class TrackQuality:
     """Counts over the identities and tracks of one or more sequences.
 
     Attributes:
@@ -49,7 +49,7 @@ class TrackLives:
     num_frames: int = 0
     seconds: float = 0.0
 
-    def __add__(self, other: TrackLives) -> TrackLives:
+    def __add__(self, other: TrackQuality) -> TrackQuality:
         """Return the counts of both."""
         return add_fields(self, other)
 
@@ -113,7 +113,9 @@ def match_rows(annotation: SequenceAnnotation, tracks: Tracks, *, gate_px: float
     return MatchedRows(gt_rows=np.concatenate(gt_rows), track_rows=np.concatenate(track_rows))
 
 
-def count_lives(annotation: SequenceAnnotation, tracks: Tracks, *, gate_px: float) -> TrackLives:
+def count_track_quality(
+    annotation: SequenceAnnotation, tracks: Tracks, *, gate_px: float
+) -> TrackQuality:
     """Count over one sequence.
 
     Args:
@@ -138,7 +140,7 @@ def count_lives(annotation: SequenceAnnotation, tracks: Tracks, *, gate_px: floa
     purities = _purities(annotation.track_ids[found.gt_rows], tracks, found.track_rows)
     num_tracks = len(np.unique(tracks.track_ids))
     fps = annotation.fps
-    return TrackLives(
+    return TrackQuality(
         num_identities=len(shares),
         num_confirmed=len(delays),
         frames_to_confirmation=int(delays.sum()),

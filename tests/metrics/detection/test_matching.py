@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stdet.metrics.detection.matching import match_points, matching_growth
+from stdet.metrics.detection.matching import match_points, new_matches
 
 RADIUS = 3.0
 
@@ -46,12 +46,12 @@ def test_matching_is_the_best_of_all_matchings(case):
 
 @given(distance_matrices())
 @settings(max_examples=100, deadline=None)
-def test_growth_counts_the_pairs_of_every_prefix(case):
+def test_new_matches_count_the_pairs_of_every_prefix(case):
     distances, _ = case
     sizes = [
         len(match_points(distances[:num], radius_px=RADIUS)) for num in range(len(distances) + 1)
     ]
-    assert matching_growth(distances < RADIUS).tolist() == np.diff(sizes).astype(bool).tolist()
+    assert new_matches(distances < RADIUS).tolist() == np.diff(sizes).astype(bool).tolist()
 
 
 def test_a_second_hit_beats_a_shorter_distance():
@@ -69,4 +69,4 @@ def test_radius_is_strict_and_the_next_float_makes_it_inclusive():
 def test_matching_with_nothing_on_either_side_is_empty():
     for shape in [(0, 0), (0, 3), (3, 0)]:
         assert len(match_points(np.zeros(shape), radius_px=RADIUS)) == 0
-        assert not matching_growth(np.zeros(shape, bool)).any()
+        assert not new_matches(np.zeros(shape, bool)).any()

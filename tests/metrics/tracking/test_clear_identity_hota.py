@@ -19,7 +19,7 @@ GATE = 8.0
 
 
 def trackeval_data(truth, tracks, *, by="distance"):
-    """Return one sequence as TrackEval wants it, with the similarity of this room."""
+    """Return one sequence as TrackEval wants it, with the similarity used here."""
     gt_numbers, gt_ids = np.unique(truth.track_ids, return_inverse=True)
     pred_numbers, pred_ids = np.unique(tracks.track_ids, return_inverse=True)
     data = {
@@ -47,7 +47,7 @@ def random_sequence(build, seed, *, spacing=9.0, noise=4.0, min_false=0):
     """Targets that are born, die, are missed and swapped, with false tracks and empty frames."""
     rng = np.random.default_rng(seed)
     num_frames, num_targets = int(rng.integers(1, 13)), int(rng.integers(0, 5))
-    lives = np.sort(rng.integers(0, num_frames + 1, (num_targets, 2)), axis=1)
+    spans = np.sort(rng.integers(0, num_frames + 1, (num_targets, 2)), axis=1)
     starts = spacing * np.arange(num_targets)
     names = list(range(num_targets))
     frames = []
@@ -56,7 +56,7 @@ def random_sequence(build, seed, *, spacing=9.0, noise=4.0, min_false=0):
             names[0], names[-1] = names[-1], names[0]
         if rng.random() < 0.1 and num_targets:
             names[int(rng.integers(num_targets))] = 100 + frame
-        alive = [n for n in range(num_targets) if lives[n, 0] <= frame < lives[n, 1]]
+        alive = [n for n in range(num_targets) if spans[n, 0] <= frame < spans[n, 1]]
         points = {n: (starts[n] + 0.5 * frame, 0.3 * frame) for n in alive}
         seen = [n for n in alive if rng.random() < 0.75]
         tracks = [(names[n], *(np.array(points[n]) + rng.normal(0, noise, 2))) for n in seen]

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stdet.metrics.tracking.track_quality import TrackLives, count_lives, match_rows
+from stdet.metrics.tracking.track_quality import TrackQuality, count_track_quality, match_rows
 
 GATE = 8.0
 
@@ -35,46 +35,46 @@ def test_lives_counted_by_hand(build):
             [(5, *at(14, 10))],
         ]
     )
-    lives = count_lives(truth, tracks, gate_px=GATE)
-    assert (lives.num_identities, lives.num_confirmed) == (2, 2)
-    assert lives.mean_frames_to_confirmation == 1  # 2 frames for target 1, none for target 2.
-    assert lives.completeness == pytest.approx((3 / 5 + 2 / 3) / 2)
-    assert (lives.num_tracks, lives.num_false_tracks, lives.purity) == (3, 1, 1)
-    assert lives.false_tracks_per_1000_frames == 200
-    assert math.isnan(lives.seconds)
-    assert count_lives(replace(truth, fps=25.0), tracks, gate_px=GATE).seconds == 5 / 25
+    quality = count_track_quality(truth, tracks, gate_px=GATE)
+    assert (quality.num_identities, quality.num_confirmed) == (2, 2)
+    assert quality.mean_frames_to_confirmation == 1  # 2 frames for target 1, none for target 2.
+    assert quality.completeness == pytest.approx((3 / 5 + 2 / 3) / 2)
+    assert (quality.num_tracks, quality.num_false_tracks, quality.purity) == (3, 1, 1)
+    assert quality.false_tracks_per_1000_frames == 200
+    assert math.isnan(quality.seconds)
+    assert count_track_quality(replace(truth, fps=25.0), tracks, gate_px=GATE).seconds == 5 / 25
 
 
 def test_track_that_changes_target_is_impure_and_one_mostly_off_target_is_false(build):
     truth = build.annotation([[at(10, 10), at(40, 40)]] * 4, ids=[[1, 2]] * 4)
     changing = build.tracks([[(1, *at(10, 10))]] * 3 + [[(1, *at(40, 40))]])
-    lives = count_lives(truth, changing, gate_px=GATE)
-    assert (lives.num_false_tracks, lives.purity) == (0, 0.75)
+    quality = count_track_quality(truth, changing, gate_px=GATE)
+    assert (quality.num_false_tracks, quality.purity) == (0, 0.75)
     leaving = build.tracks([[(1, *at(10, 10))]] + [[(1, *at(25, 10))]] * 3)
-    lives = count_lives(truth, leaving, gate_px=GATE)
-    assert lives.num_false_tracks == 1
-    assert math.isnan(lives.purity)
-    assert (lives.num_confirmed, lives.completeness) == (1, 1 / 8)
+    quality = count_track_quality(truth, leaving, gate_px=GATE)
+    assert quality.num_false_tracks == 1
+    assert math.isnan(quality.purity)
+    assert (quality.num_confirmed, quality.completeness) == (1, 1 / 8)
 
 
 def test_gate_is_inclusive_and_ignored_truth_makes_no_track_false(build):
     truth = build.annotation([[at(10, 10)]] * 2, ids=[[1]] * 2)
     tracks = build.tracks([[(1, *at(18, 10))]] * 2)
-    assert count_lives(truth, tracks, gate_px=GATE).completeness == 1
-    assert count_lives(truth, tracks, gate_px=7.9).completeness == 0
+    assert count_track_quality(truth, tracks, gate_px=GATE).completeness == 1
+    assert count_track_quality(truth, tracks, gate_px=7.9).completeness == 0
     ignored = replace(truth, is_ignored=np.array([True, True]))
-    lives = count_lives(ignored, tracks, gate_px=GATE)
-    assert (lives.num_identities, lives.num_false_tracks) == (0, 0)
-    assert math.isnan(lives.completeness)
+    quality = count_track_quality(ignored, tracks, gate_px=GATE)
+    assert (quality.num_identities, quality.num_false_tracks) == (0, 0)
+    assert math.isnan(quality.completeness)
 
 
 def test_counts_add_over_sequences_and_nothing_is_undefined(build):
     truth = build.annotation([[at(10, 10)]], ids=[[1]])
     tracks = build.tracks([[(1, *at(10, 10))]])
-    one = count_lives(truth, tracks, gate_px=GATE)
-    total = one + one + TrackLives()
+    one = count_track_quality(truth, tracks, gate_px=GATE)
+    total = one + one + TrackQuality()
     assert (total.num_identities, total.num_tracks, total.completeness) == (2, 2, 1)
-    nothing = count_lives(build.annotation([[]]), build.tracks([[]]), gate_px=GATE)
+    nothing = count_track_quality(build.annotation([[]]), build.tracks([[]]), gate_px=GATE)
     for value in (nothing.completeness, nothing.purity, nothing.mean_frames_to_confirmation):
         assert math.isnan(value)
     assert nothing.false_tracks_per_1000_frames == 0
