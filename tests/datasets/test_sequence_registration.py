@@ -127,7 +127,7 @@ def test_more_bad_pixels_than_the_tables_hold_are_found_by_each_process(monkeypa
     first, second = register(sequence), register(sequence)
     places = np.arange(num_bad) * 3
     monkeypatch.setattr(bad_pixels.BadPixels, "indices", places, raising=False)
-    monkeypatch.setattr(bad_pixels.BadPixels, "__init__", lambda self: None)
+    monkeypatch.setattr(bad_pixels.BadPixels, "__init__", lambda self, motion: None)
     monkeypatch.setattr(
         bad_pixels.BadPixels, "push", lambda self, frame: bad_pixels.PreparedFrame.of(frame)
     )

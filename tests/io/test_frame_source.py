@@ -152,7 +152,7 @@ def test_luma_leaves_grey_alone_and_weighs_colours():
 
 
 def test_frame_and_scale_refuse_wrong_values():
-    with pytest.raises(ValueError, match="uint8 or uint16"):
+    with pytest.raises(ValueError, match="uint8, uint16 or float32"):
         Frame(index=0, pixels=np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(ValueError, match="low < high"):
         IntensityScale(3.0, 3.0)
