@@ -26,13 +26,13 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from stdet.registration.phase_correlation import correlation_surface, windowed_spectrum
 from stdet.registration.transform import Transform
 from stdet.types import BoolArray, FloatArray
 
@@ -126,8 +126,7 @@ class Alignable:
     def spectrum(self) -> NDArray[np.complex64]:
         """Spectrum of the coarse image less its mean, under a Hann window."""
         image = self._images[_COARSE]
-        spectrum: NDArray[np.complex64] = fft.rfft2((image - image.mean()) * _window(*image.shape))
-        return spectrum
+        return windowed_spectrum(image, image.shape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -328,11 +327,10 @@ def _steepest(
 
 def _correlation_peaks(before: Alignable, after: Alignable) -> list[Transform]:
     """Return the translations at the highest peaks of the coarse phase correlation."""
-    cross = after.spectrum * before.spectrum.conj()
-    magnitude = np.abs(cross)
-    cross = cross / (magnitude + 1e-3 * magnitude.mean() + np.finfo(np.float32).tiny)
     height, width = after.image(_COARSE).shape
-    surface = fft.irfft2(cross * _lowpass(height, width), s=(height, width))
+    surface = correlation_surface(
+        before.spectrum, after.spectrum, (height, width), blur_px=_PEAK_SIGMA_PX
+    )
     peaks = []
     for _ in range(_NUM_PEAKS):
         row, column = np.unravel_index(surface.argmax(), surface.shape)
@@ -370,22 +368,3 @@ def _halved(image: FloatArray) -> FloatArray:
     blurred = cv2.GaussianBlur(image[: 2 * height, : 2 * width], (0, 0), _BLUR_SIGMA_PX)
     halved = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(halved, np.float32)
-
-
-@lru_cache(maxsize=8)
-def _window(height: int, width: int) -> FloatArray:
-    """Return a Hann window, float32 (H, W)."""
-    along_y, along_x = (np.hanning(side).astype(np.float32) for side in (height, width))
-    window: FloatArray = np.outer(along_y, along_x)
-    return window
-
-
-@lru_cache(maxsize=8)
-def _lowpass(height: int, width: int) -> FloatArray:
-    """Return the transfer of a Gaussian blur, float32 (H, W // 2 + 1)."""
-    along_y, along_x = (
-        np.exp(-2 * (np.pi * _PEAK_SIGMA_PX * frequency) ** 2).astype(np.float32)
-        for frequency in (np.fft.fftfreq(height), np.fft.rfftfreq(width))
-    )
-    transfer: FloatArray = np.outer(along_y, along_x)
-    return transfer

@@ -21,7 +21,6 @@ later one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +29,12 @@ from scipy.ndimage import gaussian_filter
 
 from stdet.config import CameraMotionModel
 from stdet.registration.alignment import Alignable, align
+from stdet.registration.phase_correlation import correlation_surface, windowed_spectrum
 from stdet.registration.transform import Transform
 from stdet.types import FloatArray
 
 NEIGHBOURS = tuple((y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1))
 """Row and column of the eight neighbours of a pixel in a frame padded by one."""
-_WHITENING_FLOOR = 1e-3
-"""Added to each spectral magnitude, relative to their mean, so that empty frequencies stay out."""
 _PEAK_SIGMA_PX = 1.0
 """The whitened correlation of two equal frames is one sample wide; blurred so far, its summit can
 be told to a hundredth of a pixel. Noise, which whitening lifts, goes with it."""
@@ -219,19 +217,9 @@ def neighbour_range(image: FloatArray) -> tuple[FloatArray, FloatArray]:
     return lowest, highest
 
 
-@lru_cache(maxsize=8)
-def _window(height: int, width: int) -> FloatArray:
-    """Return a Hann window, float32 (H, W)."""
-    along_y, along_x = (np.hanning(side).astype(np.float32) for side in (height, width))
-    window: FloatArray = np.outer(along_y, along_x)
-    return window
-
-
 def _spectrum(image: FloatArray) -> NDArray[np.complex64]:
     """Return the spectrum of an image (H, W) less its mean, under a Hann window and padded."""
-    windowed = (image - image.mean()) * _window(*image.shape)
-    spectrum: NDArray[np.complex64] = fft.rfft2(windowed, s=_padded(image.shape))
-    return spectrum
+    return windowed_spectrum(image, _padded(image.shape))
 
 
 def _padded(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -250,10 +238,7 @@ def _correlation_peak(
         shape: Of both images.
     """
     height, width = _padded(shape)
-    cross = after * before.conj()
-    magnitude = np.abs(cross)
-    cross /= magnitude + _WHITENING_FLOOR * magnitude.mean() + np.finfo(np.float32).tiny
-    surface = fft.irfft2(cross * _lowpass(height, width), s=(height, width))
+    surface = correlation_surface(before, after, (height, width), blur_px=_PEAK_SIGMA_PX)
     row, column = np.unravel_index(surface.argmax(), surface.shape)
     y = row + _summit(surface[:, column], int(row))
     x = column + _summit(surface[row], int(column))
@@ -278,17 +263,6 @@ def _overlap_peak(
     )
     peak_xy = _correlation_peak(_spectrum(seen_before), _spectrum(seen_after), seen_after.shape)
     return whole_xy + peak_xy
-
-
-@lru_cache(maxsize=8)
-def _lowpass(height: int, width: int) -> FloatArray:
-    """Return the transfer of a Gaussian blur, float32 (H, W // 2 + 1)."""
-    along_y, along_x = (
-        np.exp(-2 * (np.pi * _PEAK_SIGMA_PX * frequency) ** 2).astype(np.float32)
-        for frequency in (np.fft.fftfreq(height), np.fft.rfftfreq(width))
-    )
-    transfer: FloatArray = np.outer(along_y, along_x)
-    return transfer
 
 
 def _summit(values: FloatArray, peak: int) -> float:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from stdet.io.frame_source import Frame, RawImage
+from stdet.io.intensity.scene_levels import BLANK_SHARE
 
-_BLANK_SHARE = 0.99
 _SCENE_SHARE = 0.5
 """A frame shows a scene where no level has more of its pixels."""
 _MAX_IN_A_ROW = 23
@@ -48,7 +48,7 @@ class BlankFrames:
             The frames that pass now, in order.
         """
         share = _share_of_one_level(frame.pixels)
-        if share < _BLANK_SHARE:
+        if share < BLANK_SHARE:
             self._has_scene, self._num_flat = share < _SCENE_SHARE, 0
         elif not self._has_begun and len(self._leading) < _MAX_IN_A_ROW:
             self._leading.append(frame)
@@ -56,7 +56,7 @@ class BlankFrames:
         elif self._has_scene:
             self._num_flat += share < 1
             self._has_scene = self._num_flat <= _MAX_IN_A_ROW
-        if share >= _BLANK_SHARE and self._has_scene:
+        if share >= BLANK_SHARE and self._has_scene:
             self._left_out(frame.index)
             return []
         self._has_begun = True

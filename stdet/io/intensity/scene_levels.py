@@ -37,7 +37,8 @@ Levels = NDArray[Any]
 """Grey levels of a frame (H, W), of any integer type or float32; not finite: no level."""
 
 _LOW_SHARE, _HIGH_SHARE = 0.001, 0.999
-_BLANK_SHARE = 0.99
+BLANK_SHARE = 0.99
+"""Share of a blank frame's pixels that have one level."""
 _MIN_FRAMES_TO_JUDGE = 4
 _FRAMES_PER_ODD_ONE = 8
 _ODD_FRAME_SPANS = 3.0
@@ -202,7 +203,7 @@ def _thinning(pixels: Levels) -> int:
 
 def _usual_frames(counted: dict[int, _Counts]) -> list[int]:
     """Return the frames that are neither blank nor far from all others."""
-    blank = [i for i, c in counted.items() if c.counts.max() >= _BLANK_SHARE * c.total]
+    blank = [i for i, c in counted.items() if c.counts.max() >= BLANK_SHARE * c.total]
     kept = [index for index in counted if index not in blank] or list(counted)
     if len(kept) < _MIN_FRAMES_TO_JUDGE:
         return kept
