@@ -22,8 +22,9 @@ def add_data(commands: Any) -> None:
     check = actions.add_parser(
         "check",
         help="find damage, bad boxes and leaks between splits",
-        description="Find broken and missing images, bad boxes, gaps, frames that occur twice, "
-        "and leaks between splits. Exit code 3 where something is wrong. Works without images.",
+        description="Find broken, blank and missing images, bad boxes, gaps, frames that occur "
+        "twice, and leaks between splits. Exit code 3 where something is wrong. Works without "
+        "images.",
     )
     _add_places(check)
     check.add_argument("--no-images", action="store_true", help="check labels only")

@@ -37,7 +37,7 @@ def check_dataset(
 
     Args:
         places: Data set folders and label files; see ``find_label_files``.
-        with_images: Open every image; false checks labels only.
+        with_images: Read every image and video; false checks labels only.
         sequence_pattern: As ``data.sequence_pattern``.
         max_megapixels: As ``data.max_megapixels``.
 
@@ -77,10 +77,7 @@ def check_dataset(
 def _notes(splits: Sequence[Split], *, with_images: bool) -> list[str]:
     """Say what was not checked, and how many boxes reach over the border."""
     notes = []
-    of_videos = [split for split in splits if split.file.format == "videos"]
-    without = [s for s in splits if s not in of_videos and not s.is_present.any()]
-    if of_videos:
-        notes.append(f"frames of videos were not looked at: {_names(of_videos)}.")
+    without = [split for split in splits if not split.is_present.any()]
     if not with_images:
         notes.append("images were not checked, as asked.")
     elif without:

@@ -18,6 +18,7 @@ TITLES = {
     "labels_differ": "label files that describe the same images differently",
     "image_missing": "images that do not exist",
     "image_unreadable": "images that cannot be read",
+    "image_blank": "images that show nothing, in a sequence that shows a scene",
     "image_size": "images of another size than their labels or their sequence",
     "box_not_finite": "boxes with a value that is not finite",
     "box_empty": "boxes without area",

@@ -1,9 +1,13 @@
-"""Checks that open every image: damage, sizes, equal frames, runs of frames that look alike."""
+"""Checks that read every image: damage, blank images, sizes, equal frames, runs that look alike.
+
+Videos are read in order, up to the last frame that is labelled.
+"""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +19,11 @@ from stdet.dataset_check.splits import Place, Split, places_of
 from stdet.dataset_check.trajectories import true_runs
 from stdet.errors import DataError
 from stdet.io.frame_area import MAX_MEGAPIXELS
+from stdet.io.frame_source import FrameSource, RawImage
 from stdet.io.images.fingerprint import FLAT_HASH, hamming, perceptual_hash, pixel_digest
 from stdet.io.images.folder import read_image
+from stdet.io.intensity.blank_frames import SCENE_SHARE, share_of_one_level
+from stdet.io.intensity.scene_levels import BLANK_SHARE
 from stdet.processes.progress import ProgressBar
 
 MAX_HASH_BITS = 6
@@ -37,12 +44,14 @@ class ImageFacts:
 
     Attributes:
         hw: Height and width, (0, 0) where it cannot be read.
+        level_share: Share of the pixels that have the median level, NaN where it cannot be read.
         digest: Equal for equal pixels, b"" where it cannot be read.
         perceptual: See ``perceptual_hash``.
         error: Why it cannot be read, "" where it can.
     """
 
     hw: tuple[int, int]
+    level_share: float
     digest: bytes
     perceptual: int
     error: str
@@ -51,23 +60,32 @@ class ImageFacts:
 def look_at_images(
     splits: Sequence[Split], *, max_megapixels: float = MAX_MEGAPIXELS
 ) -> dict[Path, ImageFacts]:
-    """Read every image that exists, each once, with progress on stderr."""
-    paths = dict.fromkeys(
+    """Read every image and labelled frame that exists, each once, with progress on stderr."""
+    present = {
         split.labels.paths[row]
         for split in splits
         for row in np.flatnonzero(split.is_present).tolist()
-    )
-    facts = {}
-    if paths:
-        with ProgressBar("reading images", len(paths)) as progress:
-            for path in paths:
-                facts[path] = _look_at(path, max_megapixels=max_megapixels)
-                progress.advance()
+    }
+    facts: dict[Path, ImageFacts] = {}
+    if not present:
+        return facts
+    with ProgressBar("reading images", len(present)) as progress:
+        for split in splits:
+            for run, video in zip(split.runs, split.videos, strict=True):
+                paths = [split.labels.paths[row] for row in run.rows if split.is_present[row]]
+                unseen = {at: path for at, path in enumerate(paths) if path not in facts}
+                if video is None:
+                    seen = _look_at_images(unseen, max_megapixels=max_megapixels)
+                else:
+                    seen = _look_at_video(video, unseen)
+                for at, fact in seen:
+                    facts[paths[at]] = fact
+                    progress.advance()
     return facts
 
 
 def check_files(split: Split, facts: dict[Path, ImageFacts]) -> Iterator[Finding]:
-    """Yield missing and unreadable images and those of another size than labels or sequence.
+    """Yield missing, unreadable and blank images, and those of another size than expected.
 
     Where no image of the split exists none is reported: the labels came without images.
     """
@@ -75,6 +93,10 @@ def check_files(split: Split, facts: dict[Path, ImageFacts]) -> Iterator[Finding
         return
     for number, run in enumerate(split.runs):
         seen = [facts.get(split.labels.paths[row]) for row in run.rows]
+        yield from _blank_images(split, number, seen)
+        if split.videos[number] is not None:
+            yield from _unreadable_frames(split, number, seen)
+            continue
         common = Counter(fact.hw for fact in seen if fact and not fact.error).most_common(1)
         for frame, (row, fact) in enumerate(zip(run.rows, seen, strict=True)):
             place = place_at(split, number, frame)
@@ -89,10 +111,41 @@ def check_files(split: Split, facts: dict[Path, ImageFacts]) -> Iterator[Finding
                     yield Finding(kind="image_size", place=place, message=message)
 
 
+def _unreadable_frames(
+    split: Split, run: int, seen: Sequence[ImageFacts | None]
+) -> Iterator[Finding]:
+    """Yield the stretches of a video that cannot be read; it may lack a frame at a time."""
+    errors = [fact.error if fact else "" for fact in seen]
+    for start, stop in true_runs(np.array(errors) != ""):
+        yield Finding(
+            kind="image_unreadable",
+            place=place_at(split, run, start),
+            num_frames=stop - start,
+            message=errors[start],
+        )
+
+
+def _blank_images(split: Split, run: int, seen: Sequence[ImageFacts | None]) -> Iterator[Finding]:
+    """Yield the blank images of a sequence most of whose images show a scene."""
+    shares = np.array([fact.level_share if fact else math.nan for fact in seen])
+    is_readable = ~np.isnan(shares)
+    if not is_readable.any() or np.median(shares[is_readable]) >= SCENE_SHARE:
+        return  # Nothing to compare with, or flat by itself, as points on black.
+    for start, stop in true_runs(shares >= BLANK_SHARE):
+        yield Finding(
+            kind="image_blank",
+            place=place_at(split, run, start),
+            num_frames=stop - start,
+            message=f"one level in {shares[start:stop].min():.1%} of the pixels or more",
+        )
+
+
 def compare_frames(
     splits: Sequence[Split], copies: frozenset[int], facts: dict[Path, ImageFacts]
 ) -> list[Finding]:
     """Find frames with the same pixels, and runs of frames of two splits that look alike.
+
+    Images of one level are left out.
 
     Args:
         splits: All splits.
@@ -129,15 +182,49 @@ def compare_frames(
     return findings
 
 
-def _look_at(path: Path, *, max_megapixels: float) -> ImageFacts:
+def _look_at_images(
+    paths: Mapping[int, Path], *, max_megapixels: float
+) -> Iterator[tuple[int, ImageFacts]]:
+    """Yield what is seen of some images."""
+    for at, path in paths.items():
+        try:
+            yield at, _facts(read_image(path, max_megapixels=max_megapixels))
+        except DataError as error:
+            yield at, _unreadable(path, error)
+
+
+def _look_at_video(
+    video: FrameSource, frames: Collection[int]
+) -> Iterator[tuple[int, ImageFacts]]:
+    """Yield what is seen of some frames of a video, but for those at whose time it has none."""
+    missing = set(frames)
+    if not missing:
+        return
     try:
-        raw = read_image(path, max_megapixels=max_megapixels)
+        with video:
+            for frame in video.frames(min(missing), max(missing) + 1):
+                missing.discard(frame.index)
+                yield frame.index, _facts(frame.pixels)
     except DataError as error:
-        message = str(error).removeprefix(f"{path}: ")
-        return ImageFacts(hw=(0, 0), digest=b"", perceptual=FLAT_HASH, error=message)
+        for index in sorted(missing):
+            yield index, _unreadable(video.path, error)
+
+
+def _facts(raw: RawImage) -> ImageFacts:
     height, width = raw.shape
     return ImageFacts(
-        hw=(height, width), digest=pixel_digest(raw), perceptual=perceptual_hash(raw), error=""
+        hw=(height, width),
+        level_share=share_of_one_level(raw),
+        digest=pixel_digest(raw),
+        perceptual=perceptual_hash(raw),
+        error="",
+    )
+
+
+def _unreadable(path: Path, error: DataError) -> ImageFacts:
+    message = str(error).removeprefix(f"{path}: ")
+    return ImageFacts(
+        hw=(0, 0), level_share=math.nan, digest=b"", perceptual=FLAT_HASH, error=message
     )
 
 
@@ -163,7 +250,7 @@ def _equal_runs(
     for second, sequence in enumerate(frames):
         last_lag: dict[int, int] = {}
         for frame, fact in enumerate(sequence):
-            if fact is None or not fact.digest:
+            if fact is None or fact.perceptual == FLAT_HASH:  # Nothing is seen.
                 continue
             seen = owners.setdefault(fact.digest, {})
             for first, earlier in seen.items():

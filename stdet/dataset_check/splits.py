@@ -1,7 +1,7 @@
 """A label file or folder with its sequences, as checks and statistics look at it.
 
 Bad boxes are kept apart rather than refused: the data check is the one place that reports them.
-Nothing here opens an image except for the sizes that text lists do not give.
+Nothing here decodes an image except for the sizes that text lists do not give.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stdet.formats.image_labels import (
 from stdet.formats.image_runs import RunRows, annotate, group_rows
 from stdet.formats.label_files import LabelFile
 from stdet.io.frame_area import MAX_MEGAPIXELS
+from stdet.io.frame_source import FrameSource
 from stdet.metrics.tracking.linking import IdentifiedTruth, identify_truth
 from stdet.types import BoolArray
 
@@ -44,8 +45,9 @@ class Split:
         labels: All its images and boxes, bad ones included.
         faults: What is wrong with the boxes.
         has_size: bool (I,), whether the size of an image is known from labels or images.
-        is_present: bool (I,), whether an image exists; its content is not looked at.
+        is_present: bool (I,), whether an image or its video exists; its content is not looked at.
         runs: Contiguous sequences, rows of ``labels``.
+        videos: The video of each run; None where its frames are images.
         said: What they were taken from; see ``Grouping``.
         truths: Usable boxes of each run, with identities, given or linked.
     """
@@ -56,6 +58,7 @@ class Split:
     has_size: BoolArray
     is_present: BoolArray
     runs: tuple[RunRows, ...]
+    videos: tuple[FrameSource | None, ...]
     said: str
     truths: tuple[IdentifiedTruth, ...]
 
@@ -102,6 +105,7 @@ def load_split(
     if labels is None or not len(labels):
         raise DataError(f"{file.path}: lists no image; expected at least one.")
     runs: list[RunRows] = []
+    videos: list[FrameSource | None] = []
     said: list[str] = []
     start = 0
     for part in parts:
@@ -109,9 +113,10 @@ def load_split(
         runs += [
             replace(run, rows=tuple(start + row for row in run.rows)) for run in grouping.runs
         ]
+        videos += [part.video] * len(grouping.runs)
         said += [grouping.said] if grouping.said else []
         start += len(part)
-    is_present = _present(labels.paths)
+    is_present = np.concatenate([_present(part) for part in parts])
     has_size = np.full(len(labels), labels.are_sizes_known)
     if not labels.are_sizes_known:
         labels, has_size = _with_sizes_of_images(labels, is_present)
@@ -124,6 +129,7 @@ def load_split(
         has_size=has_size,
         is_present=is_present,
         runs=tuple(runs),
+        videos=tuple(videos),
         said="; ".join(said[:_MAX_SAID]),
         truths=tuple(
             identify_truth(annotate(usable, run), link_gate_px=LINK_GATE_PX) for run in runs
@@ -149,11 +155,13 @@ def places_of(splits: Sequence[Split]) -> list[Place]:
     ]
 
 
-def _present(paths: Sequence[Path]) -> BoolArray:
-    """Say which images exist, reading each folder once."""
-    folders = {path.parent for path in paths}
+def _present(labels: ImageLabels) -> BoolArray:
+    """Say which images exist, reading each folder once; the frames of a video do."""
+    if labels.video is not None:
+        return np.full(len(labels), True)
+    folders = {path.parent for path in labels.paths}
     listings = {folder: names_in(str(folder)) for folder in folders}
-    return np.array([path.name in listings[path.parent] for path in paths], np.bool_)
+    return np.array([path.name in listings[path.parent] for path in labels.paths], np.bool_)
 
 
 def _with_sizes_of_images(

@@ -137,7 +137,7 @@ def test_images_of_one_level_do_not_look_alike(split_writer):
 def test_damaged_missing_and_odd_sized_images_are_found(clean):
     (clean / "images/a/3.png").write_bytes((clean / "images/a/3.png").read_bytes()[:60])
     (clean / "images/a/4.png").unlink()
-    Image.new("L", (20, 30)).save(clean / "images/c/5.png")
+    Image.effect_noise((20, 30), 50).save(clean / "images/c/5.png")
     report = check_dataset([clean])
     found = {f.kind: (f.place.split, f.place.sequence, f.place.frame) for f in report.findings}
     assert found == {

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from stdet.dataset_check.check import check_dataset
+from stdet.dataset_check.findings import format_check
 from stdet.dataset_check.stats import dataset_statistics
 from stdet.io.video.source import VideoWriter
 
@@ -14,12 +15,14 @@ HW = (48, 64)
 NUM_FRAMES = 40
 
 
-def _write_video(path, corners):
-    """A video with a text file of 4x4 boxes beside it."""
+def _write_video(path, corners, *, seed=0, num_blank=0):
+    """A video of noise, blank at first, with a text file of 4x4 boxes beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed)
     with VideoWriter(path, hw=HW, fps=10.0) as writer:
-        for _ in corners:
-            writer.write(np.zeros((*HW, 3), np.uint8))
+        for frame in range(len(corners)):
+            grey = np.repeat(noise.integers(0, 256, (*HW, 1), np.uint8), 3, axis=2)
+            writer.write(grey if frame >= num_blank else np.zeros_like(grey))
     lines = [f"{x},{y},4,4" for x, y in np.round(corners, 2).tolist()]
     path.with_suffix(".txt").write_text("\n".join(lines))
 
@@ -40,14 +43,16 @@ def _write_mot(folder, corners, *, has_images=True):
             Image.fromarray(level).save(folder / "img1" / f"{k + 1:06d}.png")
 
 
-def test_videos_are_counted_and_their_frames_are_not_looked_at(tmp_path, split_writer):
+def test_videos_are_counted_and_every_labelled_frame_is_read(tmp_path, split_writer):
     for seed, name in enumerate("ab"):
-        _write_video(tmp_path / f"{name}.mp4", split_writer.path(seed))
+        _write_video(tmp_path / f"{name}.mp4", split_writer.path(seed), seed=seed)
     report = check_dataset([tmp_path])
-    assert report.findings == ()
+    assert report.findings == report.notes == ()
     (summary,) = report.splits
     assert (summary.num_sequences, summary.num_frames, summary.num_targets) == (2, 80, 80)
-    assert report.notes == (f"frames of videos were not looked at: {tmp_path.name}.",)
+    assert summary.num_images_read == 80
+    (unread,) = check_dataset([tmp_path], with_images=False).splits
+    assert unread.num_images_read == 0
     (split,) = dataset_statistics([tmp_path]).splits
     assert (split.num_targets, split.size_px.median) == (80, 4)
     assert split.step_px.num_values == 78
@@ -66,10 +71,45 @@ def test_bad_box_of_a_video_is_a_finding_that_names_its_frame(tmp_path, split_wr
 
 
 def test_path_of_a_video_in_another_split_is_a_leak(tmp_path, split_writer):
-    for split in ("train", "test"):
-        _write_video(tmp_path / split / f"{split}.mp4", split_writer.path(0))
+    for seed, split in enumerate(("train", "test")):
+        _write_video(tmp_path / split / f"{split}.mp4", split_writer.path(0), seed=seed)
     (finding,) = check_dataset([tmp_path / "train", tmp_path / "test"]).findings
     assert finding.kind == "leak_paths"
+
+
+def test_video_that_is_copied_to_another_split_is_a_leak(tmp_path, split_writer):
+    for seed, split in enumerate(("train", "test")):
+        _write_video(tmp_path / split / f"{split}.mp4", split_writer.path(seed))
+    (finding,) = check_dataset([tmp_path / "train", tmp_path / "test"]).findings
+    assert (finding.kind, finding.num_frames) == ("leak_images", NUM_FRAMES)
+
+
+def test_blank_frames_of_videos_are_found_and_are_no_copies_of_each_other(tmp_path, split_writer):
+    for seed, split in enumerate(("train", "test")):
+        video = tmp_path / split / f"{split}.mp4"
+        _write_video(video, split_writer.path(seed), seed=seed, num_blank=3)
+    found = check_dataset([tmp_path / "train", tmp_path / "test"]).findings
+    assert [(f.kind, f.place.sequence, f.place.frame, f.num_frames) for f in found] == [
+        ("image_blank", "train", 0, 3),
+        ("image_blank", "test", 0, 3),
+    ]
+
+
+def test_damaged_stretch_of_a_video_is_one_finding_that_names_its_frames(tmp_path, split_writer):
+    video = tmp_path / "a.mp4"
+    _write_video(video, split_writer.path(0))
+    whole = video.read_bytes()
+    middle = slice(len(whole) // 2, 3 * len(whole) // 4)
+    video.write_bytes(
+        whole[: middle.start] + bytes(middle.stop - middle.start) + whole[middle.stop :]
+    )
+    report = check_dataset([tmp_path])
+    (finding,) = report.findings
+    assert (finding.kind, finding.place.sequence) == ("image_unreadable", "a")
+    stop = finding.place.frame + finding.num_frames
+    assert 0 < finding.place.frame < stop < NUM_FRAMES
+    assert f"read {NUM_FRAMES - finding.num_frames} of {NUM_FRAMES} frames" in finding.message
+    assert f" a[{finding.place.frame}:{stop}]: read " in format_check(report)
 
 
 @pytest.mark.parametrize("has_images", [True, False])

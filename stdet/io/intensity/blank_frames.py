@@ -15,7 +15,7 @@ import numpy as np
 from stdet.io.frame_source import Frame, RawImage
 from stdet.io.intensity.scene_levels import BLANK_SHARE
 
-_SCENE_SHARE = 0.5
+SCENE_SHARE = 0.5
 """A frame shows a scene where no level has more of its pixels."""
 _MAX_IN_A_ROW = 23
 """Blank frames at the start of a stream that wait for one that shows a scene: the network waits
@@ -47,9 +47,9 @@ class BlankFrames:
         Returns:
             The frames that pass now, in order.
         """
-        share = _share_of_one_level(frame.pixels)
+        share = share_of_one_level(frame.pixels)
         if share < BLANK_SHARE:
-            self._has_scene, self._num_flat = share < _SCENE_SHARE, 0
+            self._has_scene, self._num_flat = share < SCENE_SHARE, 0
         elif not self._has_begun and len(self._leading) < _MAX_IN_A_ROW:
             self._leading.append(frame)
             return []
@@ -73,10 +73,10 @@ class BlankFrames:
         return leading
 
 
-def _share_of_one_level(pixels: RawImage) -> float:
+def share_of_one_level(pixels: RawImage) -> float:
     """Return the share of the pixels that have the median level."""
     step = max(math.ceil(math.sqrt(pixels.size / _MAX_PIXELS)), 1)
     seen = pixels[::step, ::step].ravel()
     level = np.partition(seen, len(seen) // 2)[len(seen) // 2]
     share = np.mean(seen == level)
-    return float(np.mean(pixels == level) if share > _SCENE_SHARE else share)
+    return float(np.mean(pixels == level) if share > SCENE_SHARE else share)
