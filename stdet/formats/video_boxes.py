@@ -131,9 +131,14 @@ def _sidecar_entries(folder: Path) -> Iterator[tuple[Path, str, list[Box]]]:
             path,
             advice="every video of the folder needs a text file of its name with x,y,w,h lines",
         )
-        boxes = [
-            _parse(f"{path}:{row}", _numbers(line)) for row, line in enumerate(lines, start=1)
-        ]
+        rows = [_numbers(line) for line in lines]
+        if len(rows) == 1 and _are_attributes(rows[0]):
+            raise DataError(
+                f"{path}: holds {len(rows[0])} attributes of the whole video (0 or 1), no boxes; "
+                "expected a line x,y,w,h per frame. Put the file of boxes of this name in its "
+                "place, or move the video out of the folder."
+            )
+        boxes = [_parse(f"{path}:{number}", row) for number, row in enumerate(rows, start=1)]
         yield video, str(path), boxes
 
 
@@ -178,6 +183,14 @@ def _numbers(line: str) -> Any:
         return [float(value) for value in line.split(",")]
     except ValueError:
         return line
+
+
+def _are_attributes(row: Any) -> bool:
+    """Say whether a line holds more flags than a box has numbers.
+
+    Anti-UAV410 has a file of ten per video in ``annos/*/att``, of the name of that of the boxes.
+    """
+    return isinstance(row, list) and len(row) > 4 and set(row) <= {0.0, 1.0}
 
 
 def _parse(where: str, value: Any) -> Box:
