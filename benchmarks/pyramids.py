@@ -104,7 +104,7 @@ def training_job(model: ModelConfig) -> Callable[[], None]:
         consistency_weight=0.1,
     )
     shape = clip_shape(DataConfig(), model)
-    references, keys = torch.from_numpy(shape.references), torch.from_numpy(shape.keys)
+    context, keys = torch.from_numpy(shape.context), torch.from_numpy(shape.keys)
     height, width = model.input_hw or NATIVE_HW
     frames = torch.rand(1, shape.window_length, num_input_channels(model), height, width)
     target = Targets(
@@ -115,7 +115,7 @@ def training_job(model: ModelConfig) -> Callable[[], None]:
 
     def run() -> None:
         step.zero_grad(set_to_none=True)
-        step(frames, references, keys, [target])[0].backward()
+        step(frames, context, keys, [target])[0].backward()
 
     return run
 

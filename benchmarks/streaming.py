@@ -65,7 +65,7 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
         input_hw=model.input_hw,
         size_divisor=detector.size_divisor,
     )
-    keys, references = torch.from_numpy(shape.keys), torch.from_numpy(shape.references)
+    keys, context = torch.from_numpy(shape.keys), torch.from_numpy(shape.context)
     seconds = {"streamed": [0.0, 0.0], "recomputed": [0.0, 0.0]}
 
     def recompute(index: int) -> None:
@@ -79,7 +79,7 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
             )
             for i in window.frame_indices
         ]
-        detector(torch.cat(clip)[None], references, keys)
+        detector(torch.cat(clip)[None], context, keys)
 
     for index in range(len(frames)):
         ways: dict[str, Callable[[], object]] = {

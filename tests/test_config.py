@@ -300,9 +300,7 @@ def test_shipped_configuration_loads_builds_and_runs(path):
     side = 2 * detector.size_divisor
     frames = torch.rand(1, shape.window_length, config.model.in_channels, side, side)
     with torch.inference_mode():
-        outputs = detector(
-            frames, torch.from_numpy(shape.references), torch.from_numpy(shape.keys)
-        )
+        outputs = detector(frames, torch.from_numpy(shape.context), torch.from_numpy(shape.keys))
     cells = side // config.model.pyramid.feature_stride
     assert outputs.obj_logits.shape == (len(shape.keys), 1, cells, cells)
     assert torch.isfinite(outputs.box_offsets).all()

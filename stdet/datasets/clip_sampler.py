@@ -1,7 +1,8 @@
 """Which frame indices form a clip: integer arithmetic, no pixels.
 
 A window holds W = T + k positions, ``frame_stride`` source frames apart, and predicts K = k + 1
-key frames whose clips of T overlap, so that per-frame features are shared. A window never leaves
+key frames whose clips of T overlap, so that per-frame features are shared. The T - 1 frames of a
+clip beside its key frame are its context, which the temporal module fuses. A window never leaves
 its sequence, and a sequence never spans a gap (``sequences.py``).
 
 Padding rule: a position before the first frame repeats the first frame, and a position after the
@@ -63,16 +64,16 @@ class ClipShape:
         return keys
 
     @property
-    def reference_steps(self) -> IntArray:
-        """Steps from the key frame to its references, int64 (T - 1,), increasing, without 0."""
+    def context_steps(self) -> IntArray:
+        """Steps from the key frame to its context, int64 (T - 1,), increasing, without 0."""
         steps: IntArray = np.arange(-self.num_past_frames, self.num_future_frames + 1)
         picked: IntArray = steps[steps != 0]
         return picked
 
     @property
-    def references(self) -> IntArray:
-        """Positions in the window of each key's references, int64 (K, T - 1)."""
-        positions: IntArray = self.keys[:, None] + self.reference_steps[None, :]
+    def context(self) -> IntArray:
+        """Positions in the window of each key's context frames, int64 (K, T - 1)."""
+        positions: IntArray = self.keys[:, None] + self.context_steps[None, :]
         return positions
 
 

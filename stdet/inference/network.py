@@ -140,7 +140,7 @@ class Network:
     @torch.inference_mode()
     def detect(
         self,
-        references: Sequence[FrameFeatures],
+        context: Sequence[FrameFeatures],
         key: FrameFeatures,
         state: TemporalState,
         *,
@@ -149,12 +149,12 @@ class Network:
         """Detect on a key frame.
 
         Args:
-            references: Features of the other frames of the clip, in order of time.
+            context: Features of the other frames of the clip, in order of time.
             key: Features of the key frame.
             state: What the temporal module kept of the key frame before; empty at the start.
             frame_index: Of the key frame.
         """
-        stacked = torch.stack([one.values for one in references], dim=1)
+        stacked = torch.stack([one.values for one in context], dim=1)
         found = self.detector.fuse(stacked, key.values, state)
         (detections,) = postprocess(
             found.outputs,

@@ -83,29 +83,29 @@ class ClipDetector(nn.Module):
         """
         return self.neck(self.backbone(self.normalise(frames)))
 
-    def fuse(self, references: Tensor, key: Tensor, state: TemporalState = ()) -> Predicted:
+    def fuse(self, context: Tensor, key: Tensor, state: TemporalState = ()) -> Predicted:
         """Predict one key frame per row from features already computed.
 
         Args:
-            references: (B, T - 1, out_channels, h, w) in order of time.
+            context: (B, T - 1, out_channels, h, w) in order of time.
             key: (B, out_channels, h, w).
             state: ``Predicted.state`` of the key before in the same sequence, ``()`` at its start.
         """
-        fused = self.temporal(references, key, state)
+        fused = self.temporal(context, key, state)
         return Predicted(outputs=self.head(fused.features), state=fused.state)
 
-    def forward(self, frames: Tensor, references: Tensor, keys: Tensor) -> HeadOutputs:
+    def forward(self, frames: Tensor, context: Tensor, keys: Tensor) -> HeadOutputs:
         """Predict every key frame of a batch of windows.
 
         Args:
             frames: (B, W, C, H, W) in [0, 1].
-            references: int64 (K, T - 1), positions in the window of each key's references.
+            context: int64 (K, T - 1), positions in the window of each key's context.
             keys: int64 (K,), positions of the key frames.
 
         Returns:
             Outputs with B x K rows, clip-major.
         """
-        return self.fuse_windows(self.window_features(frames), references, keys)
+        return self.fuse_windows(self.window_features(frames), context, keys)
 
     def window_features(self, frames: Tensor) -> Tensor:
         """Map (B, W, C, H, W) to per-frame features (B, W, out_channels, h, w)."""
@@ -114,9 +114,9 @@ class ClipDetector(nn.Module):
         out: Tensor = rearrange(features, "(b w) c h x -> b w c h x", b=frames.shape[0])
         return out
 
-    def fuse_windows(self, features: Tensor, references: Tensor, keys: Tensor) -> HeadOutputs:
+    def fuse_windows(self, features: Tensor, context: Tensor, keys: Tensor) -> HeadOutputs:
         """Predict from window features; arguments and rows as in ``forward``."""
-        picked, key = features[:, references], features[:, keys]  # (B, K, R, ...), (B, K, ...)
+        picked, key = features[:, context], features[:, keys]  # (B, K, R, ...), (B, K, ...)
         if self.temporal.is_recurrent:
             fused = self._fuse_in_order(picked, key)
         else:
@@ -127,12 +127,12 @@ class ClipDetector(nn.Module):
         outputs: HeadOutputs = self.head(fused)
         return outputs
 
-    def _fuse_in_order(self, references: Tensor, keys: Tensor) -> Tensor:
+    def _fuse_in_order(self, context: Tensor, keys: Tensor) -> Tensor:
         """Fuse the K keys of each window one after another; returns (B K, C, h, w)."""
         state: TemporalState = ()
         fused = []
         for step in range(keys.shape[1]):
-            found = self.temporal(references[:, step], keys[:, step], state)
+            found = self.temporal(context[:, step], keys[:, step], state)
             state = found.state
             fused.append(found.features)
         out: Tensor = rearrange(torch.stack(fused, dim=1), "b k c h w -> (b k) c h w")

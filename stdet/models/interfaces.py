@@ -42,7 +42,7 @@ class Fused:
 class Temporal(Protocol):
     """What every file in ``temporal`` offers: features of a key frame from those of its clip.
 
-    A module without memory ignores ``state`` and fuses ``references`` and ``key``. Its keys are
+    A module without memory ignores ``state`` and fuses ``context`` and ``key``. Its keys are
     independent, so ``ClipDetector`` hands over all keys of a batch of windows at once.
 
     A recurrent module sets ``is_recurrent``. It then gets the key frames of a sequence one after
@@ -54,17 +54,17 @@ class Temporal(Protocol):
     - In a stream, the first frame of a sequence has state ``()``, and the state goes on without
       end; the next sequence begins with ``()`` again.
 
-    With state ``()`` a recurrent module may read ``references``, which are in order of time, to
+    With state ``()`` a recurrent module may read ``context``, which is in order of time, to
     begin with a past; at the start of a sequence they repeat the first frame.
     """
 
     is_recurrent: bool
 
-    def __call__(self, references: Tensor, key: Tensor, state: TemporalState = ()) -> Fused:
+    def __call__(self, context: Tensor, key: Tensor, state: TemporalState = ()) -> Fused:
         """Fuse.
 
         Args:
-            references: (B, T - 1, C, h, w), in order of time, the key frame left out.
+            context: (B, T - 1, C, h, w), the other frames of the clip in order of time.
             key: (B, C, h, w).
             state: Returned for the key before this one; ``()`` for the first.
 

@@ -78,7 +78,7 @@ def profile_detector(
         detector = build_detector(config).eval()
         extra = (build_motion_prior(config), build_consistency(config, detector))
         frame = torch.zeros(1, num_input_channels(config), *hw)
-        num_references = config.temporal.num_frames - 1
+        num_context = config.temporal.num_frames - 1
         gflop: dict[str, float] = {}
 
         def counted(name: str, run: Callable[[], Tensor | list[Tensor] | HeadOutputs]) -> object:
@@ -90,8 +90,8 @@ def profile_detector(
         features = counted("backbone", lambda: detector.backbone(frame))
         level = counted("pyramid", lambda: detector.neck(features))  # type: ignore[arg-type]
         assert isinstance(level, Tensor)
-        references = level[:, None].expand(-1, num_references, -1, -1, -1)
-        fused = counted("temporal", lambda: detector.temporal(references, level).features)
+        context = level[:, None].expand(-1, num_context, -1, -1, -1)
+        fused = counted("temporal", lambda: detector.temporal(context, level).features)
         counted("head", lambda: detector.head(fused))
     per_frame = gflop["backbone"] + gflop["pyramid"]
     once = gflop["temporal"] + gflop["head"]

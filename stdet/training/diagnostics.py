@@ -53,7 +53,7 @@ class Diagnostics:
         dataset: Of the run; its windows at one and two thirds make the fixed batch.
         num_workers: Loader processes of the run; the batch is loaded as the run loads its own, so
             that this process opens no reader that later ones would inherit.
-        references: As the training step takes them.
+        context: As the training step takes them.
         keys: As the training step takes them.
         device: Of the run.
         run_dir: Folder for the file and the images.
@@ -64,7 +64,7 @@ class Diagnostics:
         dataset: ClipDataset,
         *,
         num_workers: int,
-        references: Tensor,
+        context: Tensor,
         keys: Tensor,
         device: torch.device,
         run_dir: Path,
@@ -82,7 +82,7 @@ class Diagnostics:
         )
         self.dataset = dataset
         self.batch: ClipBatch | None = None
-        self.places = (references, keys)
+        self.places = (context, keys)
         self.device = device
         self.run_dir = run_dir
 

@@ -48,26 +48,26 @@ class TrainingStep(nn.Module):
         self.consistency_weight = consistency_weight
 
     def forward(
-        self, frames: Tensor, references: Tensor, keys: Tensor, targets: Sequence[Targets]
+        self, frames: Tensor, context: Tensor, keys: Tensor, targets: Sequence[Targets]
     ) -> tuple[Tensor, Tensor]:
         """Return the loss and all its terms, (7,) in the order of ``LOSS_NAMES``."""
-        terms = self.losses(frames, references, keys, targets)
+        terms = self.losses(frames, context, keys, targets)
         return terms.total, terms.as_row().detach()
 
     def losses(
-        self, frames: Tensor, references: Tensor, keys: Tensor, targets: Sequence[Targets]
+        self, frames: Tensor, context: Tensor, keys: Tensor, targets: Sequence[Targets]
     ) -> LossTerms:
         """Return every loss term.
 
         Args:
             frames: (B, W, C, H, W) in [0, 1].
-            references: int64 (K, T - 1), positions of each key's references in the window.
+            context: int64 (K, T - 1), positions of each key's context in the window.
             keys: int64 (K,), positions of the key frames.
             targets: One per key frame, clip-major.
         """
         flat = self.normalised(frames)
         levels = self.detector.backbone(flat)
-        return self.losses_from_levels(levels, flat, len(frames), references, keys, targets)
+        return self.losses_from_levels(levels, flat, len(frames), context, keys, targets)
 
     def normalised(self, frames: Tensor) -> Tensor:
         """Return (B, W, C, H, W) in [0, 1] as the backbone takes it, (B W, C, H, W)."""
@@ -78,7 +78,7 @@ class TrainingStep(nn.Module):
         levels: Sequence[Tensor],
         flat: Tensor,
         num_windows: int,
-        references: Tensor,
+        context: Tensor,
         keys: Tensor,
         targets: Sequence[Targets],
     ) -> LossTerms:
@@ -88,7 +88,7 @@ class TrainingStep(nn.Module):
             levels: C1, C2, ... of the frames.
             flat: The frames, normalised, (B W, C, H, W).
             num_windows: B.
-            references: As in ``losses``.
+            context: As in ``losses``.
             keys: As in ``losses``.
             targets: As in ``losses``.
         """
@@ -106,5 +106,5 @@ class TrainingStep(nn.Module):
             motion = self.motion_weight * F.mse_loss(
                 features.float(), self.prior(window, hw).float()
             )
-        outputs = self.detector.fuse_windows(features, references, keys)
+        outputs = self.detector.fuse_windows(features, context, keys)
         return detection_loss(outputs, targets, motion=motion, consistency=consistency)

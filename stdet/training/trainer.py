@@ -149,14 +149,14 @@ class Trainer:
         if distributed.num_processes() > 1:
             self.parallel = DistributedDataParallel(self.step_module, broadcast_buffers=False)
         shape = self.dataset.shape
-        self.references = torch.from_numpy(shape.references).to(self.device)
+        self.context = torch.from_numpy(shape.context).to(self.device)
         self.keys = torch.from_numpy(shape.keys).to(self.device)
         self.diagnostics: Diagnostics | None = None
         if train.diagnostics:
             self.diagnostics = Diagnostics(
                 self.dataset,
                 num_workers=train.num_workers,
-                references=self.references,
+                context=self.context,
                 keys=self.keys,
                 device=self.device,
                 run_dir=self.run_dir,
@@ -248,7 +248,7 @@ class Trainer:
         with torch.autocast(
             self.device.type, dtype=self.autocast_dtype, enabled=self.autocast_dtype is not None
         ):
-            loss, terms = self.parallel(frames, self.references, self.keys, targets)
+            loss, terms = self.parallel(frames, self.context, self.keys, targets)
         terms = distributed.mean_over_processes(terms).cpu()
         if not terms.isfinite().all():
             raise TrainingError(

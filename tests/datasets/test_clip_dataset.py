@@ -171,7 +171,7 @@ def test_time_reversal_turns_the_window_and_keeps_the_targets_right(make, sequen
 
 def test_frame_rate_change_skips_frames(make, sequences):
     clip = make(AugmentConfig(horizontal_flip=0.0, frame_strides=(2,)))[0, 1]
-    # Keys 2 and 3 become 2 and 4; two references before each.
+    # Keys 2 and 3 become 2 and 4; two context frames before each.
     assert clip.frame_indices.tolist() == [0, 0, 2, 4]
     assert clip.is_padding.tolist() == [True, False, False, False]
     _check_against_truth(clip, sequences)

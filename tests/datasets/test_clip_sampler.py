@@ -42,7 +42,7 @@ def test_causal_clip_ends_on_its_key_and_repeats_the_first_frame():
 def test_future_frames_stand_behind_the_key_and_repeat_the_last_frame():
     shape = ClipShape(num_frames=5, num_future_frames=2)
     assert shape.keys.tolist() == [2]
-    assert shape.reference_steps.tolist() == [-2, -1, 1, 2]
+    assert shape.context_steps.tolist() == [-2, -1, 1, 2]
     window = window_at(shape, 8, 10)
     assert window.frame_indices.tolist() == [6, 7, 8, 9, 9]
     assert window.is_padding.tolist() == [False, False, False, False, True]
@@ -59,7 +59,7 @@ def test_window_of_k_more_frames_holds_k_more_keys_with_the_clips_of_each():
     shape = ClipShape(num_frames=3, window_extra=2)
     assert shape.window_length == 5
     assert shape.keys.tolist() == [2, 3, 4]
-    assert shape.references.tolist() == [[0, 1], [1, 2], [2, 3]]
+    assert shape.context.tolist() == [[0, 1], [1, 2], [2, 3]]
     assert window_at(shape, 4, 20).frame_indices.tolist() == [2, 3, 4, 5, 6]
 
 
@@ -130,12 +130,12 @@ def test_clip_of_a_key_within_a_window_is_the_clip_of_that_key_alone(shape, num_
         num_future_frames=shape.num_future_frames,
     )
     for window in windows_of_sequence(shape, num_frames):
-        for position, references in zip(shape.keys, shape.references, strict=True):
+        for position, context in zip(shape.keys, shape.context, strict=True):
             if window.is_padding[position]:
                 continue  # The last key repeated in a short sequence.
             key = int(window.frame_indices[position])
             expected = window_at(alone, key, num_frames).frame_indices
-            clip = sorted([position, *references])
+            clip = sorted([position, *context])
             assert window.frame_indices[clip].tolist() == expected.tolist()
 
 

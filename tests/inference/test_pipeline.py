@@ -85,7 +85,7 @@ def _clip_by_clip(detector, model, frames, maps=None):
         with torch.no_grad():
             outputs = detector(
                 clip[None],
-                torch.from_numpy(shape.references),
+                torch.from_numpy(shape.context),
                 torch.from_numpy(shape.keys),
             )
         found += postprocess(outputs, config=ALL_CELLS, geometry=geometry, frame_indices=[key])

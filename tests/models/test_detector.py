@@ -17,10 +17,10 @@ def test_forward_over_windows_equals_running_clip_by_clip(tiny_model, lively, nu
     detector = _detector(lively, tiny_model()).double()
     shape = ClipShape(num_frames=3, num_future_frames=num_future_frames, window_extra=2)
     frames = torch.rand(2, shape.window_length, 1, 16, 24, dtype=torch.float64)
-    references, keys = torch.from_numpy(shape.references), torch.from_numpy(shape.keys)
+    context, keys = torch.from_numpy(shape.context), torch.from_numpy(shape.keys)
     rows = []
     with torch.no_grad():
-        joint = detector(frames, references, keys)
+        joint = detector(frames, context, keys)
         for clip, first in itertools.product(range(2), range(3)):
             one, two, three = (
                 detector.frame_features(frames[clip, first + step][None]) for step in range(3)
@@ -62,8 +62,8 @@ def test_train_and_eval_differ_in_batch_norm_only(tiny_model):
 def test_every_parameter_learns_from_a_loss_over_all_outputs(tiny_model, started):
     torch.manual_seed(0)
     detector = started(build_detector(tiny_model()))
-    references, keys = torch.tensor([[0, 1], [1, 2]]), torch.tensor([2, 3])
-    out = detector(torch.rand(2, 4, 1, 16, 16), references, keys)
+    context, keys = torch.tensor([[0, 1], [1, 2]]), torch.tensor([2, 3])
+    out = detector(torch.rand(2, 4, 1, 16, 16), context, keys)
     sum(t.pow(2).sum() for t in (out.cls_logits, out.obj_logits, out.box_offsets)).backward()
     without = [n for n, p in detector.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []

@@ -20,7 +20,7 @@ REFERENCES = torch.tensor([[0, 0], [0, 0], [0, 1], [1, 2], [2, 3], [3, 4]])
 
 
 class Remembering(nn.Module):
-    """Mix each frame into a memory; a first key begins with its references."""
+    """Mix each frame into a memory; a first key begins with its context."""
 
     is_recurrent = True
 
@@ -31,13 +31,13 @@ class Remembering(nn.Module):
     def step(self, memory, features):
         return torch.tanh(self.mix(torch.cat([memory, features], dim=1)))
 
-    def forward(self, references, key, state=()):
+    def forward(self, context, key, state=()):
         if state:
             (memory,) = state
         else:
             memory = torch.zeros_like(key)
-            for reference in references.unbind(dim=1):
-                memory = self.step(memory, reference)
+            for frame in context.unbind(dim=1):
+                memory = self.step(memory, frame)
         memory = self.step(memory, key)
         return Fused(features=memory, state=(memory,))
 
@@ -76,7 +76,7 @@ def test_keys_of_a_window_share_their_memory_and_windows_do_not(detector):
     assert not torch.allclose(alone, apart[0][5:])
 
 
-def test_the_last_key_learns_from_frames_that_are_none_of_its_references(detector):
+def test_the_last_key_learns_from_frames_outside_its_context(detector):
     frames = _frames().requires_grad_()
     detector(frames, REFERENCES, torch.arange(NUM_FRAMES)).obj_logits[-1].sum().backward()
     assert frames.grad[0, 0].any()

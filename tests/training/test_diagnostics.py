@@ -31,7 +31,7 @@ def _measure(config, tmp_path, prepare=lambda module: module):
     trainer = _trainer(config, tmp_path)
     prepare(trainer.step_module)
     batch = next(iter(trainer.loader))
-    places = (trainer.references, trainer.keys)
+    places = (trainer.context, trainer.keys)
     return trainer, batch, measure_gradients(trainer.step_module, batch, places)
 
 
@@ -104,7 +104,7 @@ def test_shares_add_up_and_norms_are_those_of_autograd(tiny_run, tiny_model, tmp
         assert sum(source["levels"].values()) == pytest.approx(1)
     assert sum(found["source_shares"].values()) == pytest.approx(1)
     module = trainer.step_module.train()
-    terms = module.losses(batch.frames, trainer.references, trainer.keys, batch.targets)
+    terms = module.losses(batch.frames, trainer.context, trainer.keys, batch.targets)
     terms.motion.backward()
     grads = [p.grad for p in module.parameters() if p.grad is not None]
     norm = torch.cat([grad.flatten() for grad in grads]).norm().item()
@@ -169,7 +169,7 @@ def test_measuring_leaves_weights_statistics_and_random_numbers_alone(tiny_run, 
     before = {name: value.clone() for name, value in trainer.step_module.state_dict().items()}
     batch = next(iter(trainer.loader))
     state = torch.random.get_rng_state()
-    measure_gradients(trainer.step_module, batch, (trainer.references, trainer.keys))
+    measure_gradients(trainer.step_module, batch, (trainer.context, trainer.keys))
     draw_features(trainer.step_module, batch.frames[0, :1])
     assert torch.equal(torch.random.get_rng_state(), state)
     after = trainer.step_module.state_dict()

@@ -123,7 +123,7 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
         """Detect on the frame at a position of the sequence."""
         last, oldest = self._num_taken - 1, self._num_taken - len(self._ring)
         shape = self._network.shape
-        steps = (shape.reference_steps * shape.frame_stride).tolist()
+        steps = (shape.context_steps * shape.frame_stride).tolist()
         taken = self._ring[key - oldest]
         found = self._network.detect(
             [self._ring[min(max(key + step, 0), last) - oldest].features for step in steps],

@@ -1,7 +1,8 @@
-"""Motion coupling: the key frame is gated by its references, then coupled with each.
+"""Motion coupling: the key frame is gated by its context, then coupled with each frame of it.
 
-Tensor letters: B batch, T frames, R = T - 1 references, C channels, h w feature size. Symbols of
-SSTNet's motion-coupling neck: r, the gate computed from all references; c, the gated key frame.
+Tensor letters: B batch, T frames, R = T - 1 context frames, C channels, h w feature size.
+Symbols of SSTNet's motion-coupling neck: r, the gate computed from the whole context; c, the gated
+key frame.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from stdet.models.layers import ConvBnAct
 class MotionCoupling(nn.Module):
     """Motion-coupling module, a ``Temporal`` without memory.
 
-        r = gate(cat(references))                      ends in a sigmoid
+        r = gate(cat(context))                         ends in a sigmoid
         c = key_mix(cat(key_conv(r * key), key))
-        m = pair_mix(sum_i w_i * pair_conv(cat(reference_i, key)))
+        m = pair_mix(sum_i w_i * pair_conv(cat(context_i, key)))
         out = fuse(cat(m, c))                          + key where ``is_residual``
 
     ``gate``, ``key_mix``, ``pair_conv`` and ``fuse`` are two 3x3 convolutions with
@@ -43,37 +44,35 @@ class MotionCoupling(nn.Module):
     def __init__(
         self, channels: int, num_frames: int, *, expansion: float = 2.0, is_residual: bool = False
     ) -> None:
-        """Build the six blocks and the weights of the references."""
+        """Build the six blocks and the weights of the context frames."""
         super().__init__()
-        num_references = num_frames - 1
+        num_context = num_frames - 1
         hidden = max(round(expansion * channels), 1)
         self.num_frames = num_frames
         self.is_residual = is_residual
-        self.gate = _two_convs(num_references * channels, hidden, channels, last_act=nn.Sigmoid)
+        self.gate = _two_convs(num_context * channels, hidden, channels, last_act=nn.Sigmoid)
         self.key_conv = _two_convs(channels, channels, channels)
         self.key_mix = _two_convs(2 * channels, hidden, channels)
         self.pair_conv = _two_convs(2 * channels, hidden, channels)
         self.pair_mix = _two_convs(channels, channels, channels)
         self.fuse = _two_convs(2 * channels, hidden, channels)
-        self.pair_weights = nn.Parameter(torch.full((num_references,), 1.0 / num_references))
+        self.pair_weights = nn.Parameter(torch.full((num_context,), 1.0 / num_context))
 
-    def forward(self, references: Tensor, key: Tensor, state: TemporalState = ()) -> Fused:
-        """Fuse; arguments as in ``Temporal``, R references.
+    def forward(self, context: Tensor, key: Tensor, state: TemporalState = ()) -> Fused:
+        """Fuse; arguments as in ``Temporal``, R context frames.
 
         Raises:
-            ValueError: If there are not R references.
+            ValueError: If there are not R context frames.
         """
-        num_references = self.num_frames - 1
-        if references.shape[1] != num_references:
-            raise ValueError(
-                f"references has {references.shape[1]} frames; expected {num_references}."
-            )
-        gate = self.gate(rearrange(references, "b r c h w -> b (r c) h w"))
+        num_context = self.num_frames - 1
+        if context.shape[1] != num_context:
+            raise ValueError(f"context has {context.shape[1]} frames; expected {num_context}.")
+        gate = self.gate(rearrange(context, "b r c h w -> b (r c) h w"))
         coupled_key = self.key_mix(torch.cat([self.key_conv(gate * key), key], dim=1))
 
-        keys = repeat(key, "b c h w -> (b r) c h w", r=num_references)
-        pairs = torch.cat([rearrange(references, "b r c h w -> (b r) c h w"), keys], dim=1)
-        coupled = rearrange(self.pair_conv(pairs), "(b r) c h w -> b r c h w", r=num_references)
+        keys = repeat(key, "b c h w -> (b r) c h w", r=num_context)
+        pairs = torch.cat([rearrange(context, "b r c h w -> (b r) c h w"), keys], dim=1)
+        coupled = rearrange(self.pair_conv(pairs), "(b r) c h w -> b r c h w", r=num_context)
         motion = self.pair_mix(torch.einsum("brchw,r->bchw", coupled, self.pair_weights))
 
         out: Tensor = self.fuse(torch.cat([motion, coupled_key], dim=1))
