@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.io.frame_source import open_source
 from stdet.io.images.fingerprint import hamming, perceptual_hash
+from stdet.io.open_source import open_source
 
 NUM_FRAMES = 60
 NUM_PRINTED = 20

@@ -1,6 +1,7 @@
 """The layers of the package, read from the import statements."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -65,8 +66,8 @@ def package_of(module: str) -> str:
     return module.split(".")[0]
 
 
-def imports(root: Path) -> list[tuple[str, str]]:
-    """Return (importing module, imported package) for every import within stdet."""
+def module_imports(root: Path) -> list[tuple[str, str]]:
+    """Return (importing module, imported module) for every import within stdet."""
     known = {module_name(path, root) for path in root.rglob("*.py")}
     found = []
     for path in root.rglob("*.py"):
@@ -76,8 +77,26 @@ def imports(root: Path) -> list[tuple[str, str]]:
             target = name.removeprefix("stdet").removeprefix(".")
             while target and target not in known:  # The last part may be a class or function.
                 target = target.rpartition(".")[0]
-            found.append((module_name(path, root), package_of(target or "__init__")))
+            found.append((module_name(path, root), target or "__init__"))
     return found
+
+
+def imports(root: Path) -> list[tuple[str, str]]:
+    """Return (importing module, imported package) for every import within stdet."""
+    return [(module, package_of(target)) for module, target in module_imports(root)]
+
+
+def circle_of_imports(root: Path) -> list[str]:
+    """Return modules that import each other in a circle, nothing where there is none."""
+    graph = graphlib.TopologicalSorter[str]()
+    for module, target in module_imports(root):
+        if module != target:
+            graph.add(module, target)
+    try:
+        graph.prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def wrong_imports(root: Path) -> list[str]:
@@ -133,6 +152,10 @@ def test_every_module_has_a_layer():
 
 def test_imports_point_downwards():
     assert wrong_imports(PACKAGE) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circle_of_imports(PACKAGE) == []
 
 
 def test_metrics_tracking_and_classical_detectors_never_name_torch():
@@ -236,3 +259,12 @@ def test_checker_catches_torch_and_files(fake_tree):
         "torch.load",
         "open",
     ]
+
+
+def test_circle_is_found_where_an_import_waits_in_a_function(fake_tree):
+    assert circle_of_imports(fake_tree) == []
+    (fake_tree / "tracking" / "motion.py").write_text("import stdet.tracking.tracker\n")
+    (fake_tree / "tracking" / "tracker.py").write_text(
+        "def track():\n    from stdet.tracking.motion import move\n"
+    )
+    assert set(circle_of_imports(fake_tree)) == {"tracking.motion", "tracking.tracker"}

@@ -15,9 +15,10 @@ import numpy as np
 
 from stdet.errors import DataError
 from stdet.files.regular_file import file_mode
-from stdet.io.frame_source import IMAGE_SUFFIXES, measure_intensity, open_source
+from stdet.io.frame_source import IMAGE_SUFFIXES, measure_intensity
 from stdet.io.images.folder import read_image
 from stdet.io.images.frame_numbers import natural_key
+from stdet.io.open_source import open_source
 from stdet.registration.estimation import CameraMotion
 from stdet.synthesis import RealBackground, SceneConfig, resolve_scene
 from stdet.types import FloatArray

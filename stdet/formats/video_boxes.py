@@ -28,7 +28,8 @@ from stdet.files.text_file import read_json, read_text_lines
 from stdet.formats.image_labels import BadBoxes, ImageLabels, coordinates, usable_boxes
 from stdet.formats.mot_rows import LARGEST_NUMBER
 from stdet.io.frame_area import MAX_MEGAPIXELS
-from stdet.io.frame_source import FrameSource, open_source
+from stdet.io.frame_source import FrameSource
+from stdet.io.open_source import open_source
 from stdet.io.video.source import VideoFile
 
 _VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})

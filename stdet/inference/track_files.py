@@ -24,7 +24,8 @@ from stdet.inference.stages.times import StageTime, StageTimes
 from stdet.inference.track_outputs import TrackOutputs
 from stdet.io.drawing import Trails, draw_frame, render_scale
 from stdet.io.frame_area import MAX_MEGAPIXELS
-from stdet.io.frame_source import FrameSource, open_source
+from stdet.io.frame_source import FrameSource
+from stdet.io.open_source import open_source
 from stdet.io.video.writer import VideoWriter
 from stdet.processes.progress import ProgressBar
 

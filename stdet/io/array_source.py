@@ -23,8 +23,8 @@ from stdet.io.frame_source import (
     luma,
     luma16,
     measure_intensity,
-    open_source,
 )
+from stdet.io.open_source import open_source
 
 NUM_FIRST_FRAMES = 16
 """Frames that fix the intensity scale of 16-bit frames that come one by one."""

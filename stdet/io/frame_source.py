@@ -4,14 +4,12 @@ A source hands out raw grey frames and never changes their levels; ``IntensitySc
 [0, 1]. The map is fixed per sequence: a stretch of each frame by itself would turn the noise of an
 empty frame into false alarms.
 
-This module imports no decoder. ``video/source.py`` and ``images/folder.py`` are loaded by
-``open_source`` when they are needed.
+This module imports no decoder; ``open_source.py`` chooses one.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +19,6 @@ from typing import Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.errors import DataError
-from stdet.files.regular_file import file_mode, require_regular_file
-from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.intensity.scene_levels import SceneLevels, measure_scene
 from stdet.io.intensity.spoilt_pixels import SpoiltPixels
 from stdet.types import FloatArray
@@ -36,7 +31,6 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 """Accepted image files, compared in lower case."""
 
 _FRAME_DTYPES = (np.uint8, np.uint16, np.float32)
-_STACK_SUFFIXES = (".tif", ".tiff")
 _NUM_SAMPLED_FRAMES = 16
 _MIN_HEADROOM, _MAX_HEADROOM = 0.25, 2.0  # In units of the span between the percentiles.
 _DEEP_BITS = (10, 12, 14, 16)
@@ -223,44 +217,6 @@ class ClosesOnExit:
     ) -> None:
         """Close the source."""
         self.close()
-
-
-def open_source(
-    path: Path, *, stream: int | None = None, max_megapixels: float = MAX_MEGAPIXELS
-) -> FrameSource:
-    """Open a video, a folder of images or a multi-page TIFF.
-
-    Args:
-        path: What to read.
-        stream: Which video stream of a video file, counted from 0; ``None`` for its default one.
-        max_megapixels: Largest area of a frame, 10^6 pixels; see ``frame_area.py``.
-
-    Returns:
-        A source that suits the path.
-
-    Raises:
-        DataError: If the path is missing, empty, no regular file, or holds no frames that can be
-            read, or frames above the limit.
-    """
-    advice = "pass a video file or a folder of images"
-    mode = file_mode(path)
-    if mode is not None and stat.S_ISDIR(mode):
-        from stdet.io.images.folder import ImageFolder
-
-        return ImageFolder(path, max_megapixels=max_megapixels)
-    require_regular_file(path, advice=advice)
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: is empty (0 bytes); copy or export it again.")
-    suffix = path.suffix.lower()
-    if suffix in _STACK_SUFFIXES:
-        from stdet.io.images.tiff_stack import open_tiff
-
-        return open_tiff(path, max_megapixels=max_megapixels)
-    if suffix in IMAGE_SUFFIXES:
-        raise DataError(f"{path}: is a single image; pass its folder, {path.parent}, instead.")
-    from stdet.io.video.source import open_video
-
-    return open_video(path, stream=stream, max_megapixels=max_megapixels)
 
 
 def frame_range(num_frames: int, start: int, stop: int | None) -> range:

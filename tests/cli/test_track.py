@@ -16,7 +16,7 @@ from stdet.config import TrackerConfig
 from stdet.errors import IncompleteInputError
 from stdet.formats.mot import read_tracks
 from stdet.formats.track_json import read_track_json
-from stdet.io.frame_source import open_source
+from stdet.io.open_source import open_source
 
 NUM_FRAMES = 10
 NAMES = ["clip.json", "clip.mot.txt", "clip.mp4"]

@@ -20,7 +20,7 @@ from stdet.files.locks import lock_folder
 from stdet.files.settings_file import check_settings
 from stdet.formats.mask_folder import open_mask_folder
 from stdet.formats.mot_folder import read_mot_folder
-from stdet.io.frame_source import open_source
+from stdet.io.open_source import open_source
 from stdet.processes.interrupts import Interrupted, orderly_end
 from stdet.synthesis import generate
 

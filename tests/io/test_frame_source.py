@@ -17,10 +17,10 @@ from stdet.io.frame_source import (
     PerProcess,
     luma,
     measure_intensity,
-    open_source,
 )
 from stdet.io.images.folder import ImageFolder
 from stdet.io.images.tiff_stack import TiffStack
+from stdet.io.open_source import open_source
 
 _RNG = np.random.default_rng(0)
 

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from stdet.errors import DataError, IncompleteInputError
-from stdet.io.frame_source import Frame, FrameSource, open_source
+from stdet.io.frame_source import Frame, FrameSource
 from stdet.io.images.folder import ImageFolder, read_image
+from stdet.io.open_source import open_source
 
 _RNG = np.random.default_rng(0)
 

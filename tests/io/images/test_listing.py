@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from stdet.errors import DataError, IncompleteInputError
-from stdet.io.frame_source import open_source
 from stdet.io.images.listing import list_images
+from stdet.io.open_source import open_source
 
 _FRAMES = [f"{index:04d}.png" for index in range(4)]
 

@@ -13,10 +13,11 @@ from PIL import Image
 import stdet
 from stdet.errors import DataError
 from stdet.formats.image_labels import image_hw
-from stdet.io.frame_source import luma, luma16, open_source
+from stdet.io.frame_source import luma, luma16
 from stdet.io.images.errors import UnreadableImageError
 from stdet.io.images.folder import read_image
 from stdet.io.images.reader import open_image, read_header, read_levels, read_picture
+from stdet.io.open_source import open_source
 
 _RNG = np.random.default_rng(0)
 _HW = (9, 14)

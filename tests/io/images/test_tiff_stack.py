@@ -8,8 +8,9 @@ import pytest
 from image_files import write_tiff
 
 from stdet.errors import DataError, IncompleteInputError
-from stdet.io.frame_source import FrameSource, open_source
+from stdet.io.frame_source import FrameSource
 from stdet.io.images.tiff_pages import count_pages
+from stdet.io.open_source import open_source
 
 _RNG = np.random.default_rng(0)
 _HW = (12, 20)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from stdet.errors import IncompleteInputError
-from stdet.io.frame_source import measure_intensity, open_source
+from stdet.io.frame_source import measure_intensity
 from stdet.io.images.errors import UnreadableImageError
 from stdet.io.images.folder import read_image
 from stdet.io.intensity.wide_levels import fill_holes, measure_wide
+from stdet.io.open_source import open_source
 
 _HW = (64, 80)
 

@@ -9,7 +9,8 @@ import pytest
 from video_files import level, tells, write_video
 
 from stdet.errors import IncompleteInputError
-from stdet.io.frame_source import Frame, FrameSource, open_source
+from stdet.io.frame_source import Frame, FrameSource
+from stdet.io.open_source import open_source
 
 _MS = Fraction(1, 1000)
 _DROPPED = [at for at in range(60) if not 10 <= at < 20]

@@ -13,7 +13,7 @@ from video_files import tells, write_streams, write_video
 
 import stdet.io.video.container as container_module
 from stdet.errors import DataError, IncompleteInputError
-from stdet.io.frame_source import open_source
+from stdet.io.open_source import open_source
 from stdet.io.video.container import is_cut_short, opened_container
 from stdet.io.video.source import VideoFile, inspect_video
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from stdet.errors import DataError, IncompleteInputError
-from stdet.io.frame_source import Frame, FrameSource, open_source
+from stdet.io.frame_source import Frame, FrameSource
+from stdet.io.open_source import open_source
 from stdet.io.video.source import (
     VideoFile,
     VideoWriter,
