@@ -25,6 +25,7 @@ from stdet.evaluation.from_model import rescore_results
 from stdet.formats.video_boxes import read_video_boxes
 from stdet.inference.detector import Detector
 from stdet.inference.stages.frames import StreamFrame
+from stdet.metrics.detection.hit_rule import CentreDistance
 from stdet.metrics.detection.pd_fa import IncrementalMatches, join_incremental, match_incrementally
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import SequenceAnnotation, Tracks
@@ -92,7 +93,9 @@ def matching_rule(
     *, is_loose: bool, radius_px: float
 ) -> Callable[[SequenceResult], IncrementalMatches]:
     """Return the rule by which detections hit: loose boxes, or centres within a radius."""
-    return match_loosely if is_loose else partial(match_incrementally, radius_px=radius_px)
+    return (
+        match_loosely if is_loose else partial(match_incrementally, rule=CentreDistance(radius_px))
+    )
 
 
 def report(weights: str, videos: list[LabelledSequence]) -> None:

@@ -19,6 +19,7 @@ from drone_ir import network
 from stdet.config import StdetConfig
 from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import score_sequences
+from stdet.metrics.detection.hit_rule import hit_rule
 from stdet.metrics.detection.pd_fa import score_curve
 from stdet.metrics.detection.roc import pd_at
 from stdet.training.run import train
@@ -171,7 +172,7 @@ def train_and_score(run: PaperRun) -> None:
     streaming = network(str(run.run_dir / "last.safetensors"), run.config.train.device)
     sequences = load_sequences(run.config.data, "validation")
     scored = score_sequences(streaming, run.config, sequences, title="scoring")
-    curve = score_curve(scored.results, radius_px=run.config.evaluation.pd_radius_px)
+    curve = score_curve(scored.results, rule=hit_rule(run.config.evaluation))
     scores = scored.summary() | {
         f"pd_at_{rate}": pd_at(curve, false_alarms=rate * curve.num_frames) for rate in RATES
     }

@@ -15,7 +15,12 @@ from pydantic.dataclasses import dataclass
 
 from stdet.config.checks import STRICT
 from stdet.config.data import BoxKind, DataConfig, LabelFormat, SourceConfig
-from stdet.config.inference import EvaluationConfig, PostprocessConfig, TrackerConfig
+from stdet.config.inference import (
+    EvaluationConfig,
+    HitRuleName,
+    PostprocessConfig,
+    TrackerConfig,
+)
 from stdet.config.model import (
     BackboneConfig,
     CameraMotionModel,
@@ -45,6 +50,7 @@ __all__ = [
     "EvaluationConfig",
     "GilsConfig",
     "HeadConfig",
+    "HitRuleName",
     "Join",
     "LabelFormat",
     "MissingReferences",

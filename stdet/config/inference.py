@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stdet.config.checks import STRICT
+
+HitRuleName = Literal["centre_distance", "box_share", "iou"]
+"""Rules by which a detection hits a target; see ``stdet.metrics.detection.hit_rule``."""
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
@@ -74,8 +79,16 @@ class TrackerConfig:
 class EvaluationConfig:
     """Rules of the metrics."""
 
+    hit_rule: HitRuleName = "centre_distance"
+    """When a detection hits a target: centres closer than ``pd_radius_px``; closer than
+    ``hit_box_share`` of the target's longer side; or an overlap of at least ``hit_iou``."""
     pd_radius_px: float = Field(default=3.0, gt=0)
-    """A detection hits when its centre lies strictly closer than this, pixels."""
+    """A detection hits when its centre lies strictly closer than this, pixels. With ``box_share``
+    it is the least distance that is allowed, however small the box."""
+    hit_box_share: float = Field(default=0.5, gt=0)
+    """Of ``box_share``: share of the longer side of the true box; 0.5 is within half the box."""
+    hit_iou: float = Field(default=0.5, gt=0, le=1)
+    """Of ``iou``: least intersection over union of a hit, inclusive."""
     track_gate_px: float = Field(default=8.0, gt=0)
     """Largest centre distance at which a track and a truth match, pixels."""
     link_gate_px: float = Field(default=30.0, gt=0)

@@ -20,6 +20,7 @@ from stdet.files.atomic_file import AtomicFile
 from stdet.metrics.bootstrap import Bootstrap, bootstrap
 from stdet.metrics.counts import without_nan
 from stdet.metrics.detection.average_precision import average_precision
+from stdet.metrics.detection.hit_rule import hit_rule
 from stdet.metrics.detection.pd_fa import PdFa, join_incremental, score_curve
 from stdet.metrics.detection.ranking import RankedHits
 from stdet.metrics.detection.roc import partial_area, pd_at
@@ -103,7 +104,7 @@ def evaluate_sequences(
 
     Args:
         results: Truth, detections and tracks of each sequence.
-        config: Radius and gates.
+        config: Rule of a hit, and gates.
         confidence: Score threshold of precision, recall, F1, Pd and Fa; mAP uses all detections.
         subsets: Names of sequences to score together once more, under a name for each such set;
             None for no such.
@@ -134,7 +135,10 @@ def evaluate_sequences(
         per_sequence={summary.name: _scores([summary], config) for summary in summaries},
         rules=Rules(
             confidence=float(confidence),
+            hit_rule=config.hit_rule,
             pd_radius_px=config.pd_radius_px,
+            hit_box_share=config.hit_box_share,
+            hit_iou=config.hit_iou,
             track_gate_px=config.track_gate_px,
             link_gate_px=config.link_gate_px,
             roc_max_false_alarms_per_frame=config.roc_max_false_alarms_per_frame,
@@ -163,7 +167,7 @@ def named_subsets(names: Sequence[str], patterns: Mapping[str, str]) -> dict[str
 
 
 def best_confidence(results: Sequence[SequenceResult], config: EvaluationConfig) -> float:
-    """Find a score threshold with nearly the best F1 by centre distance.
+    """Find a score threshold with nearly the best F1.
 
     Near its maximum F1 is a plateau, wide where a detector tells targets from clutter well. Its
     ends are the scores of the weakest targets and of the strongest clutter of just this footage;
@@ -171,14 +175,14 @@ def best_confidence(results: Sequence[SequenceResult], config: EvaluationConfig)
 
     Args:
         results: Truth and detections of each sequence; tracks are not looked at.
-        config: Gives the radius of a hit.
+        config: Gives the rule of a hit.
 
     Returns:
         The middle of the range of thresholds about the best one whose F1 is within
         ``F1_TOLERANCE`` of it; detections with at least this score count. 1.0 where nothing was
         hit.
     """
-    curve = score_curve(results, radius_px=config.pd_radius_px)
+    curve = score_curve(results, rule=hit_rule(config))
     if not curve.num_hits.any():
         return 1.0
     f1 = 2 * curve.num_hits / (curve.num_targets + curve.num_hits + curve.num_false_alarms)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stdet.config import HitRuleName
 from stdet.metrics.detection.average_precision import PrecisionRecall
+from stdet.metrics.detection.hit_rule import hit_rule
 from stdet.metrics.false_alarm_rate import HourlyRate
 
 
@@ -20,7 +22,7 @@ class DetectionScores:
             5 px, keyed "1px" and so on; classes are not looked at.
         ap_area: Average precision at IoU 0.5 of targets of an area up to 9, 25, 81 px and above,
             keyed as ``SIZE_BINS_PX2``; classes are not looked at.
-        precision: At the confidence of the report, hits by centre distance.
+        precision: At the confidence of the report, hits by its rule.
         recall: Likewise.
         f1: Likewise.
         legacy: The paper protocol; see ``average_precision``.
@@ -123,7 +125,10 @@ class Rules:
 
     Attributes:
         confidence: Score threshold of precision, recall, F1, Pd and Fa.
-        pd_radius_px: A detection hits strictly closer than this, pixels.
+        hit_rule: By which detections hit.
+        pd_radius_px: Radius of a hit, and floor of the share of the box, pixels.
+        hit_box_share: Share of the target's longer side within which a detection hits.
+        hit_iou: Least overlap of a hit.
         track_gate_px: Largest distance of a track match, pixels, inclusive.
         link_gate_px: Largest step when truth was linked, pixels.
         roc_max_false_alarms_per_frame: Where the partial area under the ROC ends.
@@ -135,7 +140,10 @@ class Rules:
     """
 
     confidence: float
+    hit_rule: HitRuleName
     pd_radius_px: float
+    hit_box_share: float
+    hit_iou: float
     track_gate_px: float
     link_gate_px: float
     roc_max_false_alarms_per_frame: float
@@ -143,3 +151,8 @@ class Rules:
     num_targets: int
     linked_sequences: tuple[str, ...]
     untracked_sequences: tuple[str, ...]
+
+    @property
+    def hit(self) -> str:
+        """The rule of a hit in words, such as "centre distance < 3 px"."""
+        return str(hit_rule(self))

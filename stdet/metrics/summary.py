@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from stdet.config import EvaluationConfig
 from stdet.metrics.detection.average_precision import ClassHits, class_hits
+from stdet.metrics.detection.hit_rule import hit_rule
 from stdet.metrics.detection.pairs import flatten
 from stdet.metrics.detection.pd_fa import (
     IncrementalMatches,
@@ -74,7 +75,7 @@ def summarise(
 
     Args:
         result: Truth, detections and tracks.
-        config: Radius and gates.
+        config: Rule of a hit, and gates.
         confidence: Score threshold of Pd and Fa.
 
     Returns:
@@ -84,13 +85,13 @@ def summarise(
     annotation, tracks, gate_px = truth.annotation, result.tracks, config.track_gate_px
     if annotation.fps is None and config.fps is not None:
         annotation = replace(annotation, fps=config.fps)
-    flat = flatten(result)
+    flat, rule = flatten(result), hit_rule(config)
     return SequenceSummary(
         name=annotation.name,
         is_linked=truth.is_linked,
         is_tracked=result.is_tracked,
-        pd_fa=sequence_pd_fa(result, radius_px=config.pd_radius_px, confidence=confidence),
-        matches=match_incrementally(result, radius_px=config.pd_radius_px),
+        pd_fa=sequence_pd_fa(result, rule=rule, confidence=confidence),
+        matches=match_incrementally(result, rule=rule),
         tracking=count_tracking(annotation, tracks, gate_px=gate_px),
         tracking_iou=count_tracking_by_overlap(annotation, tracks),
         track_quality=count_track_quality(annotation, tracks, gate_px=gate_px),

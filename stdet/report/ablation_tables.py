@@ -110,8 +110,8 @@ def join_folds(folds: Sequence[Run]) -> Run:
         sequences=tuple("+".join(fold.sequences) for fold in folds),
         resamples={key: _weighted_mean(value[:, None], draws) for key, value in values.items()},
         rules={
-            key: sum(f.rules[key] for f in folds) if key.startswith("num_") else first.rules[key]
-            for key in first.rules
+            key: sum(float(f.rules[key]) for f in folds) if key.startswith("num_") else value
+            for key, value in first.rules.items()
         },
     )
 

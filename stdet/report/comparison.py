@@ -19,11 +19,12 @@ import numpy as np
 from stdet.errors import DataError, reason_of
 from stdet.files.text_file import read_json
 from stdet.metrics.bootstrap import HEADLINES, NUM_RESAMPLES, Vector, percentile_interval
+from stdet.metrics.detection.hit_rule import HIT_SETTINGS
 from stdet.report.tables import ROWS, Table, format_interval, format_score
 
 LABELS = {key: label for label, key in ROWS.items()} | {"pd_fa.pd": "Pd"}
 """What tables call a number of the JSON."""
-_RULES = ("pd_radius_px", "track_gate_px", "link_gate_px", "num_frames", "num_targets")
+_RULES = (*HIT_SETTINGS, "track_gate_px", "link_gate_px", "num_frames", "num_targets")
 """What must be equal for two runs to be comparable."""
 _MAX_NAME = 100
 """Characters of a sequence's name in a message."""
@@ -38,14 +39,14 @@ class Run:
         scores: By the names of ``HEADLINES``; NaN where undefined.
         sequences: Names, sorted.
         resamples: float64 (1000,) by name; empty for a single sequence.
-        rules: Radius, gates and numbers of frames and targets.
+        rules: Rule of a hit, gates and numbers of frames and targets.
     """
 
     name: str
     scores: Mapping[str, float]
     sequences: tuple[str, ...]
     resamples: Mapping[str, Vector]
-    rules: Mapping[str, float]
+    rules: Mapping[str, float | str]
 
 
 def read_run(path: Path) -> Run:
@@ -63,7 +64,12 @@ def read_run(path: Path) -> Run:
             resamples={
                 key: _resamples(values) for key, values in content["bootstrap"]["values"].items()
             },
-            rules={key: float(content["rules"][key]) for key in _RULES},
+            rules={
+                key: str(content["rules"][key])
+                if key == "hit_rule"
+                else float(content["rules"][key])
+                for key in _RULES
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
@@ -166,9 +172,15 @@ def require_comparable(first: Run, other: Run) -> None:
     for key, value in first.rules.items():
         if other.rules[key] != value:
             raise DataError(
-                f"{other.name}: has {key} {other.rules[key]:g}, {first.name} has {value:g}; "
+                f"{other.name}: has {key} {_said(other.rules[key])}, {first.name} has "
+                f"{_said(value)}; "
                 "evaluate both by the same rules."
             )
+
+
+def _said(value: float | str) -> str:
+    """Return a rule's value as text."""
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _at(content: Any, key: str) -> Any:

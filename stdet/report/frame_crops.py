@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stdet.boxes import centre_distance, centres_xy
+from stdet.boxes import centres_xy
+from stdet.metrics.detection.hit_rule import HitRule
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.error_events import FrameMatches
 from stdet.types import BoolArray, Detections, FloatArray
@@ -36,12 +37,12 @@ def crop_figure(
     matches: FrameMatches,
     *,
     sequence: int,
-    radius_px: float,
+    rule: HitRule,
 ) -> str:
     """Draw the part of a frame that holds most of its errors.
 
     True boxes are dashed, detections solid. At a missed target the best detection below the
-    threshold is drawn dotted, where there is one within the radius: it tells targets scored too
+    threshold is drawn dotted, where there is one that would hit: it tells targets scored too
     low from targets not seen.
 
     Args:
@@ -50,7 +51,7 @@ def crop_figure(
         frame: Its pixels, float32 (H, W) in [0, 1].
         matches: Its matches at the operating point.
         sequence: Number of the sequence in the report.
-        radius_px: Radius of a hit, pixels.
+        rule: By which detections hit.
 
     Returns:
         A ``<figure>`` element.
@@ -72,7 +73,7 @@ def crop_figure(
     for box, score, is_false in scored:
         word = f"{score:.2f} false" if is_false else f"{score:.2f}"
         parts.append(_box(box, "false" if is_false else "hit", word, window))
-    weak = _weak_detections(result, frame_index, matches, gt_xyxy[is_missed], radius_px)
+    weak = _weak_detections(result, frame_index, matches, gt_xyxy[is_missed], rule)
     for box, score in zip(weak.boxes_xyxy, weak.scores, strict=True):
         parts.append(_box(box, "weak", f"{score:.3f}", window))
     num_missed, num_false = int(is_missed.sum()), int(matches.is_false_alarm.sum())
@@ -136,11 +137,11 @@ def _weak_detections(
     frame_index: int,
     matches: FrameMatches,
     missed_xyxy: FloatArray,
-    radius_px: float,
+    rule: HitRule,
 ) -> Detections:
     """Return the best detection below the threshold at each missed target, where there is one."""
     weak = result.detections[frame_index][slice(len(matches.detections), None)]
-    is_near = centre_distance(weak.boxes_xyxy, missed_xyxy) < radius_px
+    is_near = rule.measure(weak.boxes_xyxy, missed_xyxy).is_possible
     # Detections are in descending score, so the first one near is the best.
     chosen = {int(np.argmax(column)) for column in is_near.T if column.any()}
     return weak[np.array(sorted(chosen), np.int64)]

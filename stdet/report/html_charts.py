@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.metrics.detection.contrast import local_scr
+from stdet.metrics.detection.hit_rule import HitRule
 from stdet.metrics.detection.pd_fa import ScoreCurve, score_curve
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.error_events import ErrorEvents
@@ -28,13 +29,13 @@ SIZE_EDGES_PX = (0.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, 20.0, math.inf)
 
 
 def curve_charts(
-    results: Sequence[SequenceResult], *, radius_px: float, confidence: float
+    results: Sequence[SequenceResult], *, rule: HitRule, confidence: float
 ) -> tuple[str, str]:
     """Draw precision against recall, and Pd against false alarms per frame.
 
     Args:
         results: Truth and detections of each sequence.
-        radius_px: A detection hits strictly closer than this, pixels.
+        rule: By which detections hit.
         confidence: The operating point to mark.
 
     Returns:
@@ -44,7 +45,7 @@ def curve_charts(
     groups += [(number, [result]) for number, result in enumerate(results)]
     precision_lines, roc_lines, rates = [], [], [np.zeros(0)]
     for number, group in groups:
-        curve = _with_precision(score_curve(group, radius_px=radius_px))
+        curve = _with_precision(score_curve(group, rule=rule))
         num_frames = max(1, sum(result.annotation.num_frames for result in group))
         rate = curve.num_false_alarms / num_frames
         recall = curve.num_hits / max(1, curve.num_targets)

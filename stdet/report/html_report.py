@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from stdet.config import EvaluationConfig
 from stdet.evaluation.report import Report
 from stdet.files.atomic_file import AtomicFile, explain_os_errors
+from stdet.metrics.detection.hit_rule import HIT_SETTINGS, hit_rule
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.error_events import ErrorEvents, find_errors, match_frame, worst_frames
 from stdet.report.frame_crops import CROP_PX, crop_figure
@@ -70,7 +71,7 @@ def write_html_report(
         title: Heading, such as the weights and the data set.
         report: Scores of ``results``.
         results: Truth, detections and tracks of each sequence.
-        config: Radius and gates the scores were made with.
+        config: Rule of a hit and gates the scores were made with.
         read_frame: From sequence name and frame index to float32 (H, W) in [0, 1]; called once
             for each frame with targets, in order, and once for each frame shown. None leaves out
             what needs pixels, and says so.
@@ -108,7 +109,7 @@ def _check_same(
             f"report is of {sorted(report.per_sequence)}, results are of {names}; expected the "
             "same sequences."
         )
-    for field in ("pd_radius_px", "track_gate_px", "link_gate_px"):
+    for field in (*HIT_SETTINGS, "track_gate_px", "link_gate_px"):
         made, given = getattr(report.rules, field), getattr(config, field)
         if made != given:
             raise ValueError(
@@ -130,7 +131,7 @@ def _page(title: str, material: _Material) -> str:
             f"{subset_tables(report)}</div>",
         ),
         _section("Rules", rules_list(report, len(names))),
-        _section("Curves by centre distance", _curves(material)),
+        _section("Curves", _curves(material)),
         _section("Which targets are found", _pd_charts(material)),
         _section("Sequences", _sequences(material, names)),
         _section("Errors over time", _timelines(material)),
@@ -174,9 +175,9 @@ def _curves(material: _Material) -> str:
     """Return precision against recall and the ROC."""
     rules = material.report.rules
     precision, roc = curve_charts(
-        material.results, radius_px=rules.pd_radius_px, confidence=rules.confidence
+        material.results, rule=hit_rule(rules), confidence=rules.confidence
     )
-    hit = f"Hits by centre distance below {rules.pd_radius_px:g} px."
+    hit = f"Hit: {escape(rules.hit)}."
     return '<div class="charts">{}{}</div>'.format(
         _figure(precision, f"Precision against recall. {hit} Dot: the operating point."),
         _figure(
@@ -297,11 +298,11 @@ def _crops(material: _Material) -> str:
                 match_frame(
                     result,
                     frame_index,
-                    radius_px=rules.pd_radius_px,
+                    rule=hit_rule(rules),
                     confidence=rules.confidence,
                 ),
                 sequence=number,
-                radius_px=rules.pd_radius_px,
+                rule=hit_rule(rules),
             )
         )
     return (

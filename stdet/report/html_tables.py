@@ -116,7 +116,7 @@ def rules_list(report: Report, num_sequences: int) -> str:
         untracked = escape(", ".join(rules.untracked_sequences))
     entries = [
         ("Score threshold", f"{rules.confidence:.4g} for precision, recall, F1, Pd and Fa"),
-        ("Hit", f"centre distance below {rules.pd_radius_px:g} px, best one-to-one assignment"),
+        ("Hit", f"{escape(rules.hit)}; best one-to-one assignment"),
         ("Track gate", f"centre distance up to {rules.track_gate_px:g} px; HOTA depends on it"),
         ("Frames", f"{rules.num_frames} in {num_sequences} sequence(s)"),
         ("Targets", f"{rules.num_targets} true boxes that are not ignored"),

@@ -164,7 +164,7 @@ def _notes(report: Report) -> list[str]:
     rules = report.rules
     lines = [
         f"{rules.num_frames} frames, {rules.num_targets} targets. P, R, F1, Pd, Fa at score >= "
-        f"{rules.confidence:.3g}, hits at centre distance < {rules.pd_radius_px:g} px.",
+        f"{rules.confidence:.3g}, hits at {rules.hit}.",
         f"Tracking by centre distance, gate {rules.track_gate_px:g} px; by IoU, gate 0.5. Partial "
         f"ROC area up to {rules.roc_max_false_alarms_per_frame:g} false alarms per frame. Legacy "
         "P, R, F1 are the paper protocol, no operating point.",

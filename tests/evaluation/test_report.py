@@ -135,7 +135,10 @@ def test_report_numbers_counted_by_hand(results):
     assert plain["tracking"]["mota"] == 0.5
     assert plain["rules"] == {
         "confidence": 0.5,
+        "hit_rule": "centre_distance",
         "pd_radius_px": 3.0,
+        "hit_box_share": 0.5,
+        "hit_iou": 0.5,
         "track_gate_px": 8.0,
         "link_gate_px": 30.0,
         "roc_max_false_alarms_per_frame": 1.0,

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from stdet.config import EvaluationConfig
+from stdet.metrics.detection.hit_rule import CentreDistance
 from stdet.metrics.detection.pd_fa import sequence_pd_fa
 from stdet.metrics.tracking.error_events import find_errors
 from stdet.report.html_charts import curve_charts, measure_scr, scr_chart, size_chart
 
 CONFIG = EvaluationConfig()
+RULE = CentreDistance(CONFIG.pd_radius_px)
 
 
 def events_of(results, confidence=0.5):
@@ -32,9 +34,9 @@ def bars_of(svg, group="all"):
 
 def test_operating_point_of_the_curves_is_that_of_the_report(build):
     results = [build.wandering_result("a", seed=3), build.wandering_result("b", seed=4)]
-    precision, roc = curve_charts(results, radius_px=3.0, confidence=0.5)
+    precision, roc = curve_charts(results, rule=RULE, confidence=0.5)
     for group, chosen in [("all", results), ("1", results[1:])]:
-        counts = [sequence_pd_fa(result, radius_px=3.0, confidence=0.5) for result in chosen]
+        counts = [sequence_pd_fa(result, rule=RULE, confidence=0.5) for result in chosen]
         total = sum(counts[1:], start=counts[0])
         note = f"recall {total.recall:.3g}, precision {total.precision:.3g}"
         assert note in precision.split(f'data-sequence="{group}">')[1].split("</g>")[0]
@@ -93,7 +95,7 @@ def test_frames_are_read_in_order_and_only_where_targets_are(build):
 @pytest.mark.parametrize("edge", ["left", "right"])
 def test_roc_axis_reaches_from_no_false_alarm_to_the_most(build, edge):
     result = build.wandering_result("a", seed=3)
-    _, roc = curve_charts([result], radius_px=3.0, confidence=0.5)
+    _, roc = curve_charts([result], rule=RULE, confidence=0.5)
     (data,) = re.findall(r'class="line" d="M([^"]+)"', roc)[:1]
     x = [float(point.split()[0]) for point in data.split("L")]
     assert (x[0] if edge == "left" else x[-1]) == {"left": 58.0, "right": 464.0}[edge]

@@ -73,7 +73,7 @@ def test_page_is_well_formed_and_complete(page):
     assert headings == [
         "Scores of all sequences",
         "Rules",
-        "Curves by centre distance",
+        "Curves",
         "Which targets are found",
         "Sequences",
         "Errors over time",
@@ -109,7 +109,7 @@ def test_scores_stand_with_their_intervals_and_rules(page, results):
     low, high = report.bootstrap.intervals()["pd_fa.pd"]
     assert f"{low:.4f} to {high:.4f}" in page.text
     assert "HOTA (gate 8 px)" in page.text
-    assert "centre distance below 3 px" in page.text
+    assert "centre distance < 3 px" in page.text
     assert "65 in 3 sequence(s)" in page.text
     assert "120 true boxes" in page.text
 

@@ -1,4 +1,4 @@
-"""One-to-one matching of points by distance, shared by every detection metric.
+"""One-to-one matching by distance or another cost, shared by every detection metric.
 
 The rule is optimal, not greedy: an early, unlucky choice must not turn a second hit into a miss.
 """
@@ -19,7 +19,7 @@ class Matches:
     """Matched pairs, remembered by index.
 
     Attributes:
-        pred_indices: int64 (P,), rows of the distance matrix, increasing.
+        pred_indices: int64 (P,), rows of the cost matrix, increasing.
         gt_indices: int64 (P,), the column matched to each of them.
     """
 
@@ -32,41 +32,41 @@ class Matches:
 
 
 def match_points(
-    distances: NDArray[np.float64], *, radius_px: float, is_ignored: BoolArray | None = None
+    costs: NDArray[np.float64], *, limit: float, is_ignored: BoolArray | None = None
 ) -> Matches:
     """Match predictions to truth one to one.
 
     Three aims in this order: as many pairs with counted truth as possible, then as many pairs with
-    ignored truth as possible, then the smallest total distance. A pair is possible when its
-    distance is strictly below the radius.
+    ignored truth as possible, then the smallest total cost. A pair is possible when its cost is
+    strictly below the limit.
 
     One linear assignment reaches all three. With k = min(N, M), at most k pairs are made, and
-    distances in units of the radius lie in [0, 1), so they sum to less than k. Each pair with
-    ignored truth is paid k + 1, each pair with counted truth (k + 1) (k + 2): neither distances
-    nor pairs with ignored truth can outweigh one pair of a higher aim. Impossible pairs cost 0,
-    the same as staying alone, and are dropped afterwards.
+    costs in units of the limit lie in [0, 1), so they sum to less than k. Each pair with ignored
+    truth is paid k + 1, each pair with counted truth (k + 1) (k + 2): neither costs nor pairs
+    with ignored truth can outweigh one pair of a higher aim. Impossible pairs cost 0, the same as
+    staying alone, and are dropped afterwards.
 
     Args:
-        distances: float64 (N, M), prediction to truth, pixels. N or M may be 0.
-        radius_px: Pixels. ``np.nextafter(gate, np.inf)`` makes a gate inclusive.
+        costs: float64 (N, M), at least 0, prediction to truth, such as distances in pixels. N or
+            M may be 0.
+        limit: In the unit of the costs, above 0. ``np.nextafter(gate, np.inf)`` makes a gate
+            inclusive.
         is_ignored: bool (M,), truth that counts neither as hit nor as miss; None for no such.
 
     Returns:
         The matched pairs.
 
     Example:
-        >>> found = match_points(np.array([[2.0, 2.5], [2.0, 9.0]]), radius_px=3.0)
+        >>> found = match_points(np.array([[2.0, 2.5], [2.0, 9.0]]), limit=3.0)
         >>> found.pred_indices, found.gt_indices
         (array([0, 1]), array([1, 0]))
     """
-    is_possible = distances < radius_px
-    num_pairs = min(distances.shape)
-    reward = np.full(distances.shape[1], (num_pairs + 1.0) * (num_pairs + 2.0))
+    is_possible = costs < limit
+    num_pairs = min(costs.shape)
+    reward = np.full(costs.shape[1], (num_pairs + 1.0) * (num_pairs + 2.0))
     if is_ignored is not None:
         reward[is_ignored] = num_pairs + 1.0
-    rows, columns = linear_sum_assignment(
-        np.where(is_possible, distances / radius_px - reward, 0.0)
-    )
+    rows, columns = linear_sum_assignment(np.where(is_possible, costs / limit - reward, 0.0))
     is_pair = is_possible[rows, columns]
     return Matches(
         pred_indices=rows[is_pair].astype(np.int64), gt_indices=columns[is_pair].astype(np.int64)

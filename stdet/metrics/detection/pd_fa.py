@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.boxes import centre_distance
 from stdet.metrics.counts import add_fields, ratio
+from stdet.metrics.detection.hit_rule import HitRule
 from stdet.metrics.detection.matching import match_points, new_matches
 from stdet.metrics.masks.components import check_masks, find_components
 from stdet.metrics.sequence_result import SequenceResult
@@ -83,25 +83,25 @@ class PdFa:
 
 
 def box_pd_fa(
-    detections: Detections, gt_xyxy: FloatArray, is_ignored: BoolArray, *, radius_px: float
+    detections: Detections, gt_xyxy: FloatArray, is_ignored: BoolArray, *, rule: HitRule
 ) -> PdFa:
     """Count hits and false alarms of one frame.
 
-    A detection hits when its centre lies strictly closer to a target's than the radius, by the
-    best one-to-one assignment. Ignored truth counts neither as hit nor as miss, and the detection
+    Which pairs are possible is up to the rule; of these the best one-to-one assignment hits.
+    Ignored truth counts neither as hit nor as miss, and the detection
     matched to it (after all counted targets are served) is no false alarm.
 
     Args:
         detections: Detections at or above the score threshold.
         gt_xyxy: True boxes, float32 (M, 4), pixels.
         is_ignored: bool (M,).
-        radius_px: Pixels.
+        rule: By which detections hit.
 
     Returns:
         Counts of one frame.
     """
-    distances = centre_distance(detections.boxes_xyxy, gt_xyxy)
-    matches = match_points(distances, radius_px=radius_px, is_ignored=is_ignored)
+    pairs = rule.measure(detections.boxes_xyxy, gt_xyxy)
+    matches = match_points(pairs.costs, limit=pairs.limit, is_ignored=is_ignored)
     is_false = np.ones(len(detections), np.bool_)
     is_false[matches.pred_indices] = False
     height, width = detections.image_hw
@@ -115,12 +115,12 @@ def box_pd_fa(
     )
 
 
-def sequence_pd_fa(result: SequenceResult, *, radius_px: float, confidence: float) -> PdFa:
+def sequence_pd_fa(result: SequenceResult, *, rule: HitRule, confidence: float) -> PdFa:
     """Count hits and false alarms of a sequence.
 
     Args:
         result: Truth and detections.
-        radius_px: A detection hits strictly closer than this, pixels.
+        rule: By which detections hit.
         confidence: Detections below this score are left out.
 
     Returns:
@@ -134,7 +134,7 @@ def sequence_pd_fa(result: SequenceResult, *, radius_px: float, confidence: floa
             frame[frame.scores >= confidence],
             truth.boxes_xyxy[rows],
             truth.is_ignored[rows],
-            radius_px=radius_px,
+            rule=rule,
         )
     num_empty = truth.num_frames - num_busy
     return total + PdFa(
@@ -184,12 +184,12 @@ class IncrementalMatches:
     num_pixels: int
 
 
-def match_incrementally(result: SequenceResult, *, radius_px: float) -> IncrementalMatches:
+def match_incrementally(result: SequenceResult, *, rule: HitRule) -> IncrementalMatches:
     """Match the detections of one sequence at all thresholds.
 
     Args:
         result: Truth and detections.
-        radius_px: A detection hits strictly closer than this, pixels.
+        rule: By which detections hit.
 
     Returns:
         What each detection adds.
@@ -199,7 +199,7 @@ def match_incrementally(result: SequenceResult, *, radius_px: float) -> Incremen
     is_new_hit, is_new_false = [np.zeros(0, np.bool_)], [np.zeros(0, np.bool_)]
     for frame in result.busy_frames():
         rows = truth.rows_at(frame.frame_index)
-        near = centre_distance(frame.boxes_xyxy, truth.boxes_xyxy[rows]) < radius_px
+        near = rule.measure(frame.boxes_xyxy, truth.boxes_xyxy[rows]).is_possible
         scores.append(frame.scores)
         is_new_hit.append(new_matches(near[:, ~truth.is_ignored[rows]]))
         is_new_false.append(~new_matches(near))
@@ -239,19 +239,17 @@ def join_incremental(parts: Sequence[IncrementalMatches]) -> ScoreCurve:
     )
 
 
-def score_curve(results: Sequence[SequenceResult], *, radius_px: float) -> ScoreCurve:
+def score_curve(results: Sequence[SequenceResult], *, rule: HitRule) -> ScoreCurve:
     """Count as ``box_pd_fa`` does, at all thresholds in one pass.
 
     Args:
         results: Truth and detections of each sequence.
-        radius_px: A detection hits strictly closer than this, pixels.
+        rule: By which detections hit.
 
     Returns:
         The curve; empty where there are no detections.
     """
-    return join_incremental(
-        [match_incrementally(result, radius_px=radius_px) for result in results]
-    )
+    return join_incremental([match_incrementally(result, rule=rule) for result in results])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,7 +322,7 @@ def mask_pd_fa(prediction: BoolArray, truth: BoolArray, *, radius_px: float = 3.
     delta = found.centroids_rc[:, None] - targets.centroids_rc[None]
     # Centroids are fractions: without rounding, 19/3 - 10/3 comes out below 3.
     distances: NDArray[np.float64] = np.hypot(delta[..., 0], delta[..., 1]).round(9)
-    matches = match_points(distances, radius_px=radius_px)
+    matches = match_points(distances, limit=radius_px)
     is_false = np.ones(len(found), np.bool_)
     is_false[matches.pred_indices] = False
     return MaskPdFa(

@@ -276,7 +276,7 @@ def _frames(
         is_kept = np.ones(high - low, np.bool_)
         if is_ignored.any():
             matches = match_points(
-                distances, radius_px=np.nextafter(gate, np.inf), is_ignored=is_ignored
+                distances, limit=np.nextafter(gate, np.inf), is_ignored=is_ignored
             )
             is_kept[matches.pred_indices[is_ignored[matches.gt_indices]]] = False
         frames.append(

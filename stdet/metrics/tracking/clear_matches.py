@@ -161,7 +161,7 @@ def _match(
     if free_rows and free_columns:
         rows, columns = list(free_rows), list(free_columns)
         rest = frame.distances[np.ix_(rows, columns)]
-        found = match_points(rest, radius_px=float(np.nextafter(gate, np.inf)))
+        found = match_points(rest, limit=float(np.nextafter(gate, np.inf)))
         for i, j in zip(found.pred_indices.tolist(), found.gt_indices.tolist(), strict=True):
             gt, pred = gt_ids[rows[i]], pred_ids[columns[j]]
             pairs.append((gt, float(rest[i, j]), last_track.get(gt, pred) != pred))

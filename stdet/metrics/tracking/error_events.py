@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stdet.boxes import centre_distance
 from stdet.config import EvaluationConfig
+from stdet.metrics.detection.hit_rule import HitRule, hit_rule
 from stdet.metrics.detection.matching import match_points
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.clear_identity_hota import switches_per_frame
@@ -54,14 +54,14 @@ class ErrorEvents:
 
 
 def match_frame(
-    result: SequenceResult, frame_index: int, *, radius_px: float, confidence: float
+    result: SequenceResult, frame_index: int, *, rule: HitRule, confidence: float
 ) -> FrameMatches:
     """Match one frame by the rule of ``box_pd_fa``.
 
     Args:
         result: Truth and detections.
         frame_index: Counted from 0.
-        radius_px: A detection hits strictly closer than this, pixels.
+        rule: By which detections hit.
         confidence: Detections below this score are left out.
 
     Returns:
@@ -70,11 +70,8 @@ def match_frame(
     truth, frame = result.annotation, result.detections[frame_index]
     rows = truth.rows_at(frame_index)
     detections = frame[frame.scores >= confidence]
-    matches = match_points(
-        centre_distance(detections.boxes_xyxy, truth.boxes_xyxy[rows]),
-        radius_px=radius_px,
-        is_ignored=truth.is_ignored[rows],
-    )
+    pairs = rule.measure(detections.boxes_xyxy, truth.boxes_xyxy[rows])
+    matches = match_points(pairs.costs, limit=pairs.limit, is_ignored=truth.is_ignored[rows])
     is_found = np.zeros(rows.stop - rows.start, np.bool_)
     is_found[matches.gt_indices] = True
     is_false_alarm = np.ones(len(detections), np.bool_)
@@ -92,21 +89,19 @@ def find_errors(
 
     Args:
         result: Truth, detections and tracks.
-        config: Radius and gates.
+        config: Rule of a hit, and gates.
         confidence: Score threshold of misses and false alarms.
 
     Returns:
         Counts per frame.
     """
-    truth = result.annotation
+    truth, rule = result.annotation, hit_rule(config)
     is_found = np.zeros(len(truth), np.bool_)
     num_misses = np.zeros(truth.num_frames, np.int64)
     num_false_alarms = np.zeros(truth.num_frames, np.int64)
     for frame in result.busy_frames():
         frame_index = frame.frame_index
-        matches = match_frame(
-            result, frame_index, radius_px=config.pd_radius_px, confidence=confidence
-        )
+        matches = match_frame(result, frame_index, rule=rule, confidence=confidence)
         rows = truth.rows_at(frame_index)
         is_found[rows] = matches.is_found
         num_misses[frame_index] = (~matches.is_found & ~truth.is_ignored[rows]).sum()

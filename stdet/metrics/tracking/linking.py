@@ -77,7 +77,7 @@ def _link(annotation: SequenceAnnotation, link_gate_px: float) -> IntArray:
         rows = annotation.rows_at(frame_index)
         matches = match_points(
             centre_distance(boxes[rows], boxes[previous]),
-            radius_px=np.nextafter(link_gate_px, np.inf),
+            limit=np.nextafter(link_gate_px, np.inf),
         )
         frame_ids = track_ids[rows]  # A view: writing to it fills track_ids.
         frame_ids[matches.pred_indices] = track_ids[previous][matches.gt_indices]

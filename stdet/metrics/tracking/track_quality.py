@@ -99,13 +99,13 @@ def match_rows(annotation: SequenceAnnotation, tracks: Tracks, *, gate_px: float
         The matches.
     """
     gt_rows, track_rows = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    radius = float(np.nextafter(gate_px, np.inf))
+    limit = float(np.nextafter(gate_px, np.inf))
     for frame_index in np.intersect1d(annotation.frame_indices, tracks.frame_indices).tolist():
         rows = annotation.rows_at(frame_index)
         low, high = np.searchsorted(tracks.frame_indices, [frame_index, frame_index + 1])
         matches = match_points(
             centre_distance(tracks.boxes_xyxy[low:high], annotation.boxes_xyxy[rows]),
-            radius_px=radius,
+            limit=limit,
             is_ignored=annotation.is_ignored[rows],
         )
         gt_rows.append(matches.gt_indices + rows.start)

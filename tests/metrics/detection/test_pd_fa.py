@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stdet.metrics.detection.hit_rule import CentreDistance
 from stdet.metrics.detection.pd_fa import (
     MaskPdFa,
     PdFa,
@@ -15,6 +16,8 @@ from stdet.metrics.detection.pd_fa import (
     sequence_pd_fa,
 )
 from stdet.types import Detections
+
+RULE = CentreDistance(3.0)
 
 
 def draw_mask(rectangles, hw=(16, 16)):
@@ -27,7 +30,7 @@ def draw_mask(rectangles, hw=(16, 16)):
 def test_golden_boxes(build, box_case):
     for expected in box_case.get("expected", []):
         counts = sequence_pd_fa(
-            build.box_result(box_case), radius_px=3.0, confidence=expected["threshold"]
+            build.box_result(box_case), rule=RULE, confidence=expected["threshold"]
         )
         assert counts.num_hits == expected["tp"]
         assert counts.num_false_alarms == expected["fp"]
@@ -49,7 +52,7 @@ def test_false_alarm_on_a_frame_without_targets_counts(build):
             {"hw": [20, 20], "truth_xyxy": [], "detections_xyxy_score": [[1, 1, 5, 5, 0.95]]},
         ]
     }
-    counts = sequence_pd_fa(build.box_result(case), radius_px=3.0, confidence=0.5)
+    counts = sequence_pd_fa(build.box_result(case), rule=RULE, confidence=0.5)
     assert (counts.pd, counts.precision, counts.false_alarms_per_frame) == (1.0, 0.5, 0.5)
     assert counts.false_alarms_per_pixel == 1 / 800
     assert counts.false_area_fraction == 16 / 800
@@ -116,14 +119,14 @@ def test_ignored_truth_is_neither_hit_nor_miss_and_excuses_one_detection(build):
     # The first target is ignored: one of the two detections on it is excused, one is false.
     frame = build.detections([[(10, 10, 12, 12, 0.9), (11, 10, 13, 12, 0.8)]])[0]
     truth = np.array([[10, 10, 12, 12], [40, 40, 42, 42]], np.float32)
-    counts = box_pd_fa(frame, truth, np.array([True, False]), radius_px=3.0)
+    counts = box_pd_fa(frame, truth, np.array([True, False]), rule=RULE)
     assert (counts.num_targets, counts.num_hits, counts.num_false_alarms) == (1, 0, 1)
 
 
 def test_counted_target_goes_before_a_nearer_ignored_one(build):
     frame = build.detections([[(10, 10, 12, 12, 0.9)]])[0]
     truth = np.array([[10, 10, 12, 12], [12, 10, 14, 12]], np.float32)
-    counts = box_pd_fa(frame, truth, np.array([True, False]), radius_px=3.0)
+    counts = box_pd_fa(frame, truth, np.array([True, False]), rule=RULE)
     assert (counts.num_hits, counts.num_false_alarms) == (1, 0)
 
 
@@ -132,11 +135,11 @@ def test_false_area_counts_pixel_centres_inside_the_frame(build):
     frame = build.detections(
         [[(0.4, 0.0, 1.6, 1.0, 0.9), (0.6, 3.0, 1.4, 4.0, 0.8), (-5, -5, 1, 1, 0.7)]], hw=(8, 8)
     )[0]
-    counts = box_pd_fa(frame, np.zeros((0, 4), np.float32), np.zeros(0, bool), radius_px=3.0)
+    counts = box_pd_fa(frame, np.zeros((0, 4), np.float32), np.zeros(0, bool), rule=RULE)
     assert counts.false_area_pixels == 2
     assert counts.num_false_alarms == 3
     outside = build.detections([[(-9, -9, -5, -5, 0.9)]], hw=(8, 8))[0]
-    outside = box_pd_fa(outside, np.zeros((0, 4), np.float32), np.zeros(0, bool), radius_px=3.0)
+    outside = box_pd_fa(outside, np.zeros((0, 4), np.float32), np.zeros(0, bool), rule=RULE)
     assert outside.false_area_pixels == 0
 
 
@@ -162,8 +165,8 @@ def random_result(build, seed, *, shift=0, num_frames=6):
 @given(st.integers(0, 10_000), st.integers(0, 8))
 @settings(max_examples=40, deadline=None)
 def test_pd_is_a_fraction_and_does_not_depend_on_where_the_scene_lies(build, seed, shift):
-    counts = sequence_pd_fa(random_result(build, seed), radius_px=3.0, confidence=0.3)
-    moved = sequence_pd_fa(random_result(build, seed, shift=shift), radius_px=3.0, confidence=0.3)
+    counts = sequence_pd_fa(random_result(build, seed), rule=RULE, confidence=0.3)
+    moved = sequence_pd_fa(random_result(build, seed, shift=shift), rule=RULE, confidence=0.3)
     assert math.isnan(counts.pd) == (counts.num_targets == 0)
     assert math.isnan(counts.pd) or 0 <= counts.pd <= 1
     # The area of boxes that hang out of the frame changes with the shift.
@@ -191,9 +194,9 @@ def test_counts_do_not_depend_on_the_order_of_rows(build, seed, random):
             shuffled,
             result.annotation.boxes_xyxy[gt_order],
             result.annotation.is_ignored[gt_order],
-            radius_px=3.0,
+            rule=RULE,
         )
-    total = sequence_pd_fa(result, radius_px=3.0, confidence=0.0)
+    total = sequence_pd_fa(result, rule=RULE, confidence=0.0)
     # Which of two equally good detections is the false one may change the union of areas.
     assert dataclasses.replace(total, false_area_pixels=0) == dataclasses.replace(
         shuffled_total, false_area_pixels=0
@@ -204,23 +207,23 @@ def test_counts_do_not_depend_on_the_order_of_rows(build, seed, random):
 @settings(max_examples=40, deadline=None)
 def test_score_curve_equals_counting_at_each_threshold(build, seed):
     results = [random_result(build, seed), random_result(build, seed + 1)]
-    curve = score_curve(results, radius_px=3.0)
+    curve = score_curve(results, rule=RULE)
     assert (np.diff(curve.scores) < 0).all()
     for score, hits, false in zip(
         curve.scores, curve.num_hits, curve.num_false_alarms, strict=True
     ):
         total = PdFa()
         for result in results:
-            total += sequence_pd_fa(result, radius_px=3.0, confidence=float(score))
+            total += sequence_pd_fa(result, rule=RULE, confidence=float(score))
         assert (total.num_hits, total.num_false_alarms) == (hits, false)
         assert total.num_targets == curve.num_targets
 
 
 def test_score_curve_without_detections_is_empty(build):
     result = build.result(build.annotation([[(1, 1, 3, 3)]]), build.detections([[]]))
-    curve = score_curve([result], radius_px=3.0)
+    curve = score_curve([result], rule=RULE)
     assert (len(curve.scores), curve.num_targets) == (0, 1)
-    assert len(score_curve([], radius_px=3.0).scores) == 0
+    assert len(score_curve([], rule=RULE).scores) == 0
 
 
 def test_false_area_of_a_box_far_beyond_the_frame_is_the_frame(build):
@@ -228,4 +231,4 @@ def test_false_area_of_a_box_far_beyond_the_frame_is_the_frame(build):
         build.annotation([[]], hw=(4, 6)),
         build.detections([[(-1e9, -1e9, 1e9, 1e9, 0.9)]], hw=(4, 6)),
     )
-    assert sequence_pd_fa(result, radius_px=3, confidence=0).false_area_pixels == 24
+    assert sequence_pd_fa(result, rule=RULE, confidence=0).false_area_pixels == 24

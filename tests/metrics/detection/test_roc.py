@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stdet.metrics.detection.hit_rule import CentreDistance
 from stdet.metrics.detection.pd_fa import ScoreCurve, score_curve
 from stdet.metrics.detection.roc import partial_area, pd_at
 
@@ -67,5 +68,5 @@ def test_curve_knows_frames_and_pixels(build):
         build.result(build.annotation([[], []], name=name), build.detections([[], []]))
         for name in "ab"
     ]
-    found = score_curve(results, radius_px=3)
+    found = score_curve(results, rule=CentreDistance(3.0))
     assert (found.num_frames, found.num_pixels) == (4, 4 * 64 * 64)

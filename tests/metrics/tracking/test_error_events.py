@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 
 from stdet.config import EvaluationConfig
+from stdet.metrics.detection.hit_rule import CentreDistance
 from stdet.metrics.detection.pd_fa import sequence_pd_fa
 from stdet.metrics.tracking.clear_identity_hota import count_tracking
 from stdet.metrics.tracking.error_events import ErrorEvents, find_errors, match_frame, worst_frames
 from stdet.metrics.tracking.linking import identify_truth
 
 CONFIG = EvaluationConfig()
+RULE = CentreDistance(CONFIG.pd_radius_px)
 
 
 def at(x, y):
@@ -60,7 +62,7 @@ def random_result(build):
 def test_events_add_up_to_the_counts_of_the_report(random_result, seed):
     result = random_result(seed)
     events = find_errors(result, CONFIG, confidence=0.4)
-    pd_fa = sequence_pd_fa(result, radius_px=CONFIG.pd_radius_px, confidence=0.4)
+    pd_fa = sequence_pd_fa(result, rule=RULE, confidence=0.4)
     tracking = count_tracking(result.annotation, result.tracks, gate_px=CONFIG.track_gate_px)
     assert events.num_misses.sum() == pd_fa.num_targets - pd_fa.num_hits > 0
     assert events.num_false_alarms.sum() == pd_fa.num_false_alarms > 0
@@ -95,7 +97,7 @@ def test_miss_and_false_alarm_lie_in_their_frames(build):
     assert events.num_false_alarms.tolist() == [0, 1, 0, 1]
     assert events.num_switches.tolist() == [0, 0, 0, 0]
     assert events.is_found.tolist() == [True, False, False]
-    matches = match_frame(result, 3, radius_px=3.0, confidence=0.5)
+    matches = match_frame(result, 3, rule=RULE, confidence=0.5)
     assert matches.is_false_alarm.tolist() == [True]
     assert matches.is_found.shape == (0,)
 
