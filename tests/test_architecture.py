@@ -196,7 +196,19 @@ def test_reports_tracking_and_classical_detectors_load_no_torch():
 def test_import_and_help_load_nothing_heavy(code):
     loaded = modules_after(code)
     assert "stdet" in loaded
-    assert loaded.isdisjoint({"torch", "torchvision", "numpy", "pydantic", "av", "rich", "PIL"})
+    assert loaded.isdisjoint(
+        {"torch", "torchvision", "numpy", "pydantic", "av", "rich", "PIL", "jinja2"}
+    )
+
+
+def test_tracking_and_evaluation_without_a_page_load_no_template_engine():
+    loaded = modules_after(
+        "import stdet, stdet.inference.pipeline, stdet.cli.track, stdet.cli.evaluate\n"
+        "import stdet.evaluation.from_files, stdet.report.tables\n"
+        "stdet.track, stdet.track_to_files, stdet.evaluate"
+    )
+    assert "torch" in loaded
+    assert "jinja2" not in loaded
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Enlarged pieces of frames with true and detected boxes, as HTML figures."""
+"""Enlarged pieces of frames with true and detected boxes, as inline SVG."""
 
 from __future__ import annotations
 
@@ -30,7 +30,24 @@ GREY_PERCENTILES = (0.5, 99.95)
 """Grey levels of a crop drawn black and white: dim targets must be seen."""
 
 
-def crop_figure(
+@dataclass(frozen=True, kw_only=True)
+class Crop:
+    """A piece of a frame.
+
+    Attributes:
+        sequence: Number of the sequence in the report.
+        svg: An ``<svg>`` element with the pixels and boxes.
+        caption: Sequence, frame and number of errors.
+        position: Of the piece in its frame.
+    """
+
+    sequence: int
+    svg: str
+    caption: str
+    position: str
+
+
+def draw_crop(
     result: SequenceResult,
     frame_index: int,
     frame: FloatArray,
@@ -38,7 +55,7 @@ def crop_figure(
     *,
     sequence: int,
     rule: HitRule,
-) -> str:
+) -> Crop:
     """Draw the part of a frame that holds most of its errors.
 
     True boxes are dashed, detections solid. At a missed target the best detection below the
@@ -52,9 +69,6 @@ def crop_figure(
         matches: Its matches at the operating point.
         sequence: Number of the sequence in the report.
         rule: By which detections hit.
-
-    Returns:
-        A ``<figure>`` element.
     """
     truth = result.annotation
     rows = truth.rows_at(frame_index)
@@ -77,18 +91,21 @@ def crop_figure(
     for box, score in zip(weak.boxes_xyxy, weak.scores, strict=True):
         parts.append(_box(box, "weak", f"{score:.3f}", window))
     num_missed, num_false = int(is_missed.sum()), int(matches.is_false_alarm.sum())
-    caption = f"{escape(truth.name)}, frame {frame_index}: {_counts(num_missed, num_false)}"
+    caption = f"{truth.name}, frame {frame_index}: {_counts(num_missed, num_false)}"
     num_inside = int(window.holds(errors).sum())
     if num_inside < len(errors):
         caption += f" ({num_inside} of {len(errors)} in view)"
     x, y, width, height = window.x, window.y, window.width, window.height
-    return (
-        f'<figure class="crop" data-sequence="{sequence}">'
-        f'<svg viewBox="{x} {y} {width} {height}" role="img" aria-label="{caption}">'
+    svg = (
+        f'<svg viewBox="{x} {y} {width} {height}" role="img" aria-label="{escape(caption)}">'
         f'<image x="{x}" y="{y}" width="{width}" height="{height}" '
         f'href="{_png_url(frame[y : y + height, x : x + width])}"/>{"".join(parts)}</svg>'
-        f"<figcaption>{caption}<br>x {x} to {x + width}, y {y} to {y + height} px"
-        "</figcaption></figure>"
+    )
+    return Crop(
+        sequence=sequence,
+        svg=svg,
+        caption=caption,
+        position=f"x {x} to {x + width}, y {y} to {y + height} px",
     )
 
 

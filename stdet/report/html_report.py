@@ -1,5 +1,6 @@
 """One self-contained HTML page: scores, curves, and where and how a detector went wrong.
 
+``report_page.html`` is its Jinja2 template, which escapes all values but the SVG charts.
 The page asks no server for anything: style, script, charts and images are part of it. Whatever
 belongs to one sequence carries its number in ``data-sequence``; ``report_page.js`` shows one
 sequence alone by hiding what carries another number.
@@ -9,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib import resources
 from pathlib import Path
 
+import jinja2
 import numpy as np
-from numpy.typing import NDArray
 
 from stdet.config import EvaluationConfig
 from stdet.evaluation.report import Report
@@ -22,7 +21,7 @@ from stdet.files.atomic_file import AtomicFile, explain_os_errors
 from stdet.metrics.detection.hit_rule import HIT_SETTINGS, hit_rule
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.error_events import ErrorEvents, find_errors, match_frame, worst_frames
-from stdet.report.frame_crops import CROP_PX, crop_figure
+from stdet.report.frame_crops import CROP_PX, Crop, draw_crop
 from stdet.report.html_charts import (
     FrameReader,
     curve_charts,
@@ -32,7 +31,7 @@ from stdet.report.html_charts import (
 )
 from stdet.report.html_tables import (
     rules_list,
-    sequence_table,
+    sequence_columns,
     subset_tables,
     summary_tables,
 )
@@ -40,8 +39,6 @@ from stdet.report.svg_charts import MAX_STRIP_COLUMNS, event_strip, strip_step
 
 MAX_CROPS = 24
 """Frames shown as images, over all sequences."""
-
-_NO_IMAGES = "The frames were not at hand when this report was made, so {what}."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,178 +117,141 @@ def _check_same(
 
 def _page(title: str, material: _Material) -> str:
     """Return the whole page."""
-    report, names = material.report, [result.annotation.name for result in material.results]
-    assets = resources.files("stdet.report")
-    style = (assets / "report_page.css").read_text(encoding="ascii")
-    script = (assets / "report_page.js").read_text(encoding="ascii")
-    sections = [
-        _section(
-            "Scores of all sequences",
-            f'<div class="tables">{summary_tables(report, report.bootstrap.intervals())}'
-            f"{subset_tables(report)}</div>",
-        ),
-        _section("Rules", rules_list(report, len(names))),
-        _section("Curves", _curves(material)),
-        _section("Which targets are found", _pd_charts(material)),
-        _section("Sequences", _sequences(material, names)),
-        _section("Errors over time", _timelines(material)),
-        _section("Worst frames", _crops(material)),
-    ]
-    # The policy forbids the page to load anything, whatever a name in it may say.
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<title>{escape(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<header><h1>{escape(title)}</h1></header>
-<div id="choice"><span role="status">Showing <b id="chosen">all sequences</b></span>
-<button type="button" id="reset" hidden>Show all sequences</button></div>
-<main>
-{"".join(sections)}</main>
-<script>
-{script}</script>
-</body>
-</html>
-"""
-
-
-def _section(heading: str, content: str) -> str:
-    return f"<section><h2>{heading}</h2>\n{content}</section>\n"
-
-
-def _figure(svg: str, caption: str) -> str:
-    return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
-
-
-def _curves(material: _Material) -> str:
-    """Return precision against recall and the ROC."""
-    rules = material.report.rules
-    precision, roc = curve_charts(
-        material.results, rule=hit_rule(rules), confidence=rules.confidence
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stdet", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    hit = f"Hit: {escape(rules.hit)}."
-    return '<div class="charts">{}{}</div>'.format(
-        _figure(precision, f"Precision against recall. {hit} Dot: the operating point."),
-        _figure(
-            roc,
-            f"ROC. {hit} Dot: the operating point. Thresholds without any false alarm are drawn "
-            "at the left edge.",
-        ),
+    report, results, events = material.report, material.results, material.events
+    names = [result.annotation.name for result in results]
+    rules = report.rules
+    longest = max(len(event.num_misses) for event in events)
+    precision_svg, roc_svg = curve_charts(
+        results, rule=hit_rule(rules), confidence=rules.confidence
+    )
+    return environment.get_template("report_page.html").render(
+        title=title,
+        score_tables=[
+            *summary_tables(report, report.bootstrap.intervals()),
+            *subset_tables(report),
+        ],
+        rules=rules_list(report, len(names)),
+        hit=rules.hit,
+        precision_svg=precision_svg,
+        roc_svg=roc_svg,
+        contrast=_contrast(material),
+        size_svg=size_chart(results, events),
+        names=names,
+        columns=sequence_columns(report, names, events),
+        track_gate=f"{rules.track_gate_px:g} px",
+        has_joined_frames=strip_step(longest) > 1,
+        max_columns=MAX_STRIP_COLUMNS,
+        timelines=list(map(_timeline, names, events)),
+        crops=_crops(material),
+        max_crops=MAX_CROPS,
+        crop_px=CROP_PX,
     )
 
 
-def _pd_charts(material: _Material) -> str:
-    """Return Pd against contrast and size, at the operating point."""
-    size = _figure(
-        size_chart(material.results, material.events),
-        "Pd at the operating point against target size. The lower edge belongs to a bin; n is the "
-        "number of targets. Boxes of data sets that label points are all of one size.",
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Contrast:
+    """Pd against the signal-to-clutter ratio.
+
+    Attributes:
+        svg: The chart.
+        num_undefined: Targets left out of it, for which the ratio is undefined.
+    """
+
+    svg: str
+    num_undefined: int
+
+
+def _contrast(material: _Material) -> _Contrast | None:
+    """Return Pd against contrast at the operating point, None without images."""
     if material.read_frame is None:
-        text = _NO_IMAGES.format(what="Pd against contrast is left out")
-        return f'<div class="charts"><p class="absent">{text}</p>{size}</div>'
+        return None
     scr = measure_scr(material.results, material.read_frame)
-    contrast = _figure(
-        scr_chart(material.results, material.events, scr), _scr_caption(material, scr)
-    )
-    return f'<div class="charts">{contrast}{size}</div>'
-
-
-def _scr_caption(material: _Material, scr: Sequence[NDArray[np.float64]]) -> str:
     num_undefined = sum(
         int(np.isnan(values[~result.annotation.is_ignored]).sum())
         for values, result in zip(scr, material.results, strict=True)
     )
-    caption = (
-        "Pd at the operating point against the local signal-to-clutter ratio: |mean of the most "
-        "contrasting 3x3 px in the true box - mean of the ring 2 to 8 px about it| / standard "
-        "deviation of the ring. Below 1, one frame alone shows nothing. n: number of targets."
-    )
-    if num_undefined:
-        caption += (
-            f" Left out: {num_undefined} target(s) on ground of one grey level or outside the "
-            "frame, for which the ratio is undefined."
-        )
-    return caption
-
-
-def _sequences(material: _Material, names: Sequence[str]) -> str:
-    table = sequence_table(material.report, names, material.events)
-    return (
-        "<p>Choose a row to show that sequence alone, once more to show all. Headings sort.</p>"
-        f'<div class="scroll tall">{table}</div>'
+    return _Contrast(
+        svg=scr_chart(material.results, material.events, scr), num_undefined=num_undefined
     )
 
 
-def _timelines(material: _Material) -> str:
-    """Return the errors of each sequence over its frames."""
-    gate = material.report.rules.track_gate_px
-    longest = max(len(event.num_misses) for event in material.events)
-    text = (
-        "One mark per frame with errors, the taller the more there are. Misses and false alarms "
-        f"are of detections at the score threshold; identity switches of tracks, gate {gate:g} px."
-        " Frames are counted from 0."
-    )
-    if strip_step(longest) > 1:
-        text += (
-            f" Sequences of more than {MAX_STRIP_COLUMNS} frames have one mark for several "
-            "neighbouring frames, as stated."
-        )
-    blocks = "".join(
-        _timeline(number, result.annotation.name, event)
-        for number, (result, event) in enumerate(
-            zip(material.results, material.events, strict=True)
-        )
-    )
-    return f"<p>{text}</p>{blocks}"
+@dataclass(frozen=True, kw_only=True)
+class _Lane:
+    """One kind of error over the frames of a sequence.
+
+    Attributes:
+        label: The kind.
+        total: Number of errors.
+        svg: The marks.
+    """
+
+    label: str
+    total: int
+    svg: str
 
 
-def _timeline(number: int, name: str, event: ErrorEvents) -> str:
-    """Return the strips of one sequence; a sentence where it has no errors."""
-    lanes = [
+@dataclass(frozen=True, kw_only=True)
+class _Timeline:
+    """The errors of one sequence over its frames.
+
+    Attributes:
+        name: Of the sequence.
+        note: Its length, and how many frames a mark stands for.
+        lanes: One per kind of error; empty where the sequence has no errors.
+        ticks: Indices of frames at equal distances, from the first to the last.
+    """
+
+    name: str
+    note: str
+    lanes: tuple[_Lane, ...]
+    ticks: tuple[int, ...]
+
+
+def _timeline(name: str, event: ErrorEvents) -> _Timeline:
+    """Draw the strips of one sequence."""
+    kinds = [
         ("misses", "miss", event.num_misses),
         ("false alarms", "false", event.num_false_alarms),
         ("id switches", "switch", event.num_switches),
     ]
-    num_frames, head = len(event.num_misses), f"<h3>{escape(name)}</h3>"
-    if not any(counts.any() for _, _, counts in lanes):
-        note = f"<p>{num_frames} frames without errors.</p>"
-        return f'<div class="timeline clean" data-sequence="{number}">{head}{note}</div>'
+    num_frames = len(event.num_misses)
+    if not any(counts.any() for _, _, counts in kinds):
+        return _Timeline(
+            name=name, note=f"{num_frames} frames without errors.", lanes=(), ticks=()
+        )
     step = strip_step(num_frames)
-    scale = f"{num_frames} frames" + (f", {step} per mark" if step > 1 else "")
-    strips = "".join(
-        f'<div class="lane"><span>{label} <b>{int(counts.sum())}</b></span>'
-        + event_strip(f"{name}: {label} over {num_frames} frames", kind, counts)
-        + "</div>"
-        for label, kind, counts in lanes
-    )
-    ticks = "".join(f"<span>{round(part * (num_frames - 1) / 4)}</span>" for part in range(5))
-    return (
-        f'<div class="timeline" data-sequence="{number}">{head}<p>{scale}</p>{strips}'
-        f'<div class="lane"><span>frame</span><div class="ticks">{ticks}</div></div></div>'
+    lanes = [
+        _Lane(
+            label=label,
+            total=int(counts.sum()),
+            svg=event_strip(f"{name}: {label} over {num_frames} frames", kind, counts),
+        )
+        for label, kind, counts in kinds
+    ]
+    return _Timeline(
+        name=name,
+        note=f"{num_frames} frames" + (f", {step} per mark" if step > 1 else ""),
+        lanes=tuple(lanes),
+        ticks=tuple(round(part * (num_frames - 1) / 4) for part in range(5)),
     )
 
 
-def _crops(material: _Material) -> str:
-    """Return pieces of the frames with most misses and false alarms."""
+def _crops(material: _Material) -> list[Crop] | None:
+    """Return pieces of the frames with most misses and false alarms, None without images."""
     if material.read_frame is None:
-        return f'<p class="absent">{_NO_IMAGES.format(what="none is shown")}</p>'
-    chosen = worst_frames(material.events, limit=MAX_CROPS)
-    if not chosen:
-        return "<p>No frame has a miss or a false alarm.</p>"
-    rules, figures = material.report.rules, []
-    for number, frame_index in chosen:
+        return None
+    rules, crops = material.report.rules, []
+    for number, frame_index in worst_frames(material.events, limit=MAX_CROPS):
         result = material.results[number]
-        figures.append(
-            crop_figure(
+        crops.append(
+            draw_crop(
                 result,
                 frame_index,
                 material.read_frame(result.annotation.name, frame_index),
@@ -305,14 +265,4 @@ def _crops(material: _Material) -> str:
                 rule=hit_rule(rules),
             )
         )
-    return (
-        f"<p>At most {MAX_CROPS} frames with most misses and false alarms, spread over the "
-        f"sequences; {CROP_PX}x{CROP_PX} px of each, enlarged, grey levels stretched. Boxes are "
-        "drawn 1 px larger on each side; numbers are scores.</p>"
-        '<ul class="legend"><li class="truth">truth, dashed</li>'
-        '<li class="hit">detection that hits, thin</li>'
-        '<li class="false">false alarm, thick</li>'
-        '<li class="weak">best detection below the threshold at a missed target, dotted</li></ul>'
-        f'<div class="crops">{"".join(figures)}</div>'
-        '<p id="no-crops" hidden>No frame of this sequence is among them.</p>'
-    )
+    return crops

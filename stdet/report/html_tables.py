@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Any
 
 from stdet.evaluation.report import Report
 from stdet.metrics.bootstrap import HEADLINES
-from stdet.metrics.scores import Scores
 from stdet.metrics.tracking.error_events import ErrorEvents
 from stdet.report.tables import PER_MILLION, ROWS, score_of
 
@@ -40,7 +39,52 @@ _LABELS = {key: label for label, key in ROWS.items()} | {
 }
 
 
-def summary_tables(report: Report, intervals: Mapping[str, tuple[float, float]]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class ScoreTable:
+    """Scores of one kind.
+
+    Attributes:
+        caption: What they are of.
+        header: One entry per column.
+        rows: Cells, each as long as the header; the first is the label.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A number of one sequence.
+
+    Attributes:
+        sort_key: The number in full; "" where it is undefined.
+        text: As it is shown.
+    """
+
+    sort_key: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A score of every sequence.
+
+    Attributes:
+        label: Its heading.
+        hint: What it holds.
+        cells: One per sequence.
+    """
+
+    label: str
+    hint: str
+    cells: tuple[Cell, ...]
+
+
+def summary_tables(
+    report: Report, intervals: Mapping[str, tuple[float, float]]
+) -> list[ScoreTable]:
     """Return a table per group of scores, with 95 % intervals where given.
 
     Scores are taken from ``Report.to_dict()`` as they come; one that has no label here appears
@@ -49,9 +93,6 @@ def summary_tables(report: Report, intervals: Mapping[str, tuple[float, float]])
     Args:
         report: The scores.
         intervals: Lower and upper end by dotted name, such as "detection.map50".
-
-    Returns:
-        ``<table>`` elements.
     """
     groups: dict[str, list[tuple[str, str, str]]] = {}
     for name, value in _leaves(report.to_dict()):
@@ -66,12 +107,12 @@ def summary_tables(report: Report, intervals: Mapping[str, tuple[float, float]])
             interval,
         )
         groups.setdefault(name.split(".")[0], []).append(row)
-    return "".join(_score_table(group, rows) for group, rows in groups.items())
+    return [_score_table(_GROUP_TITLES.get(group, group), rows) for group, rows in groups.items()]
 
 
-def subset_tables(report: Report) -> str:
+def subset_tables(report: Report) -> list[ScoreTable]:
     """Return a table of the headline scores of each subset of the sequences."""
-    return "".join(
+    return [
         _score_table(
             f"Sequences {name}",
             [
@@ -81,113 +122,87 @@ def subset_tables(report: Report) -> str:
             ],
         )
         for name, scores in report.subsets.items()
-    )
+    ]
 
 
-def _score_table(group: str, rows: Sequence[tuple[str, str, str]]) -> str:
+def _score_table(caption: str, rows: Sequence[tuple[str, str, str]]) -> ScoreTable:
     """Return one table of label, value and interval; the last only where there is one."""
     num_columns = 3 if any(interval != "-" for _, _, interval in rows) else 2
-    heads = ["score", "value", "95 % interval"][:num_columns]
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    body = "".join(
-        f'<tr><th scope="row">{label}</th>'
-        + "".join(f"<td>{cell}</td>" for cell in cells[: num_columns - 1])
-        + "</tr>"
-        for label, *cells in rows
-    )
-    title = escape(_GROUP_TITLES.get(group, group))
-    return (
-        f'<div class="scroll"><table><caption>{title}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+    return ScoreTable(
+        caption=caption,
+        header=("score", "value", "95 % interval")[:num_columns],
+        rows=tuple(row[:num_columns] for row in rows),
     )
 
 
-def rules_list(report: Report, num_sequences: int) -> str:
-    """Return the rules in force as a ``<dl>`` element."""
+def rules_list(report: Report, num_sequences: int) -> dict[str, str]:
+    """Return the rules in force: name and text."""
     rules = report.rules
     linked = "none; all are given by the data"
     if rules.linked_sequences:
         linked = (
-            f"{escape(', '.join(rules.linked_sequences))} (steps up to {rules.link_gate_px:g} px; "
+            f"{', '.join(rules.linked_sequences)} (steps up to {rules.link_gate_px:g} px; "
             "these tracking scores rest on a guess)"
         )
     untracked = "none"
     if rules.untracked_sequences:
-        untracked = escape(", ".join(rules.untracked_sequences))
-    entries = [
-        ("Score threshold", f"{rules.confidence:.4g} for precision, recall, F1, Pd and Fa"),
-        ("Hit", f"{escape(rules.hit)}; best one-to-one assignment"),
-        ("Track gate", f"centre distance up to {rules.track_gate_px:g} px; HOTA depends on it"),
-        ("Frames", f"{rules.num_frames} in {num_sequences} sequence(s)"),
-        ("Targets", f"{rules.num_targets} true boxes that are not ignored"),
-        ("Identities made by linking the truth", linked),
-        ("Predictions without identities, so no tracking scores", untracked),
-        ("Partial ROC area", f"up to {rules.roc_max_false_alarms_per_frame:g} Fa per frame"),
-        ("mAP", "IoU, all scores. Legacy scores are the paper protocol, no operating point"),
-    ]
-    return "<dl>" + "".join(f"<div><dt>{a}</dt><dd>{b}</dd></div>" for a, b in entries) + "</dl>"
+        untracked = ", ".join(rules.untracked_sequences)
+    return {
+        "Score threshold": f"{rules.confidence:.4g} for precision, recall, F1, Pd and Fa",
+        "Hit": f"{rules.hit}; best one-to-one assignment",
+        "Track gate": f"centre distance up to {rules.track_gate_px:g} px; HOTA depends on it",
+        "Frames": f"{rules.num_frames} in {num_sequences} sequence(s)",
+        "Targets": f"{rules.num_targets} true boxes that are not ignored",
+        "Identities made by linking the truth": linked,
+        "Predictions without identities, so no tracking scores": untracked,
+        "Partial ROC area": f"up to {rules.roc_max_false_alarms_per_frame:g} Fa per frame",
+        "mAP": "IoU, all scores. Legacy scores are the paper protocol, no operating point",
+    }
 
 
-def sequence_table(report: Report, names: Sequence[str], events: Sequence[ErrorEvents]) -> str:
-    """Return a table with a row per sequence that can be chosen, and columns that sort.
+def sequence_columns(
+    report: Report, names: Sequence[str], events: Sequence[ErrorEvents]
+) -> list[Column]:
+    """Return the columns of a table with a row per sequence, without their names.
 
     Args:
         report: The scores.
         names: Of the sequences, in the order of the page.
         events: Their errors.
-
-    Returns:
-        A ``<table>`` element.
     """
     gate = f"{report.rules.track_gate_px:g} px"
-    columns = [
-        ("sequence", "Choose one to show it alone"),
-        ("frames", "Number of frames"),
-        ("mAP50", "COCO average precision at IoU 0.5"),
-        ("F1", "At the score threshold"),
-        ("Pd", "Found / targets at the score threshold"),
-        ("Fa / frame", "False alarms per frame at the score threshold"),
-        ("misses", "Targets without a detection"),
-        ("false alarms", "Detections without a target"),
-        ("MOTA", f"Gate {gate}"),
-        ("IDF1", f"Gate {gate}"),
-        (f"HOTA ({gate})", f"Gate {gate}"),
-        ("id switches", f"Gate {gate}"),
+    scores = [report.per_sequence[name] for name in names]
+    tracking = [score.tracking for score in scores]
+    rate = [score.pd_fa.false_alarms_per_frame for score in scores]
+    misses = [int(event.num_misses.sum()) for event in events]
+    false_alarms = [int(event.num_false_alarms.sum()) for event in events]
+    return [
+        _column("frames", "Number of frames", [len(event.num_misses) for event in events]),
+        _column(
+            "mAP50",
+            "COCO average precision at IoU 0.5",
+            [score.detection.map50 for score in scores],
+        ),
+        _column("F1", "At the score threshold", [score.detection.f1 for score in scores]),
+        _column(
+            "Pd", "Found / targets at the score threshold", [score.pd_fa.pd for score in scores]
+        ),
+        _column("Fa / frame", "False alarms per frame at the score threshold", rate),
+        _column("misses", "Targets without a detection", misses),
+        _column("false alarms", "Detections without a target", false_alarms),
+        _column("MOTA", f"Gate {gate}", [score.mota for score in tracking]),
+        _column("IDF1", f"Gate {gate}", [score.idf1 for score in tracking]),
+        _column(f"HOTA ({gate})", f"Gate {gate}", [score.hota for score in tracking]),
+        _column("id switches", f"Gate {gate}", [score.id_switches for score in tracking]),
     ]
-    head = "".join(
-        f'<th scope="col" aria-sort="none"><button type="button" class="sort" '
-        f'title="{escape(hint)}">{escape(label)}</button></th>'
-        for label, hint in columns
-    )
-    rows = "".join(
-        _sequence_row(number, name, report.per_sequence[name], event)
-        for number, (name, event) in enumerate(zip(names, events, strict=True))
-    )
-    return f'<table id="sequences"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
 
-def _sequence_row(number: int, name: str, scores: Scores, event: ErrorEvents) -> str:
-    values: list[float] = [
-        len(event.num_misses),
-        scores.detection.map50,
-        scores.detection.f1,
-        scores.pd_fa.pd,
-        scores.pd_fa.false_alarms_per_frame,
-        int(event.num_misses.sum()),
-        int(event.num_false_alarms.sum()),
-        scores.tracking.mota,
-        scores.tracking.idf1,
-        scores.tracking.hota,
-        scores.tracking.id_switches,
-    ]
-    cells = "".join(
-        f'<td data-value="{"" if math.isnan(value) else value}">{_number(value, digits=3)}</td>'
+def _column(label: str, hint: str, values: Sequence[float]) -> Column:
+    cells = [
+        Cell(sort_key="" if math.isnan(value) else str(value), text=_number(value, digits=3))
         for value in values
-    )
-    return (
-        f'<tr data-row="{number}"><th scope="row"><button type="button" class="choose" '
-        f'aria-pressed="false">{escape(name)}</button></th>{cells}</tr>'
-    )
+    ]
+    return Column(label=label, hint=hint, cells=tuple(cells))
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | None]]:
@@ -202,7 +217,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, fl
 
 
 def _label(name: str, track_gate_px: float) -> str:
-    label = escape(_LABELS.get(name, name))
+    label = _LABELS.get(name, name)
     is_gated = name in {"tracking.hota", "tracking.deta", "tracking.assa"}
     return f"{label} (gate {track_gate_px:g} px)" if is_gated else label
 

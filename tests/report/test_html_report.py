@@ -211,15 +211,44 @@ def test_constant_frames_leave_contrast_out_and_say_so(write_page, results, tmp_
     assert "Left out: 120 target(s)" in page.text
 
 
-def test_names_are_escaped_everywhere(build, write_page, tmp_path):
-    name = "<script>alert('1')</script>&\"\u2603"
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert('1')</script>&\"\u2603",
+        "</title></style></svg></main><img src=x onerror=alert(1)>",
+        'a" onmouseover="alert(1)',
+        "{{ title }}{% include 'report_page.js' %}{# a #}&amp;&#60;b&#62;",
+        "Stra\u00dfe \u65e5\u672c \U0001f6f0",
+        "long" * 100,
+    ],
+    ids=["script", "closing-tags", "attribute", "template", "non-ascii", "long"],
+)
+def test_names_are_shown_as_they_are_and_never_run(build, write_page, tmp_path, name):
     truth = [[(10, 10, 14, 14), (40, 40, 44, 44)]] * 3
-    result = build.result(build.annotation(truth, name=name), build.detections([[], [], []]))
-    page = Page(write_page(tmp_path, [result], title=f"T {name}"))
+    linked = build.result(build.annotation(truth, name=name), build.detections([[], [], []]))
+    untracked = replace(
+        build.wandering_result(f"2 {name}"), tracks=Tracks.empty(), is_tracked=False
+    )
+    results = [linked, untracked]
+    subsets = {f"of {name}": [name]}
+    report = evaluate_sequences(results, EvaluationConfig(), confidence=0.5, subsets=subsets)
+    page = Page(write_page(tmp_path, results, title=f"T {name}", report=report))
+    plain = [build.wandering_result("one"), build.wandering_result("two")]
+    known = Page(write_page(tmp_path / "plain", plain))
+    assert {tag for tag, _ in page.elements} == {tag for tag, _ in known.elements}
+    assert not [a for _, a in page.elements if {"onerror", "onmouseover"} & a.keys()]
     assert len(page.all("script")) == 1
-    assert page.source.count("alert") == page.source.count("&lt;script&gt;alert(") > 5
-    assert f"T {name}" in page.text
-    assert all(page.text.count(part) for part in [f"{name}, frame 0", f"{name} (steps up to"])
+    for text in [
+        f"T {name}",
+        f"Sequences of {name}",
+        f"{name} (steps up to",
+        f"no tracking scores2 {name}",
+        f"{name}, frame 0",
+    ]:
+        assert text in page.text
+    labels = [a["aria-label"] for a in page.all("svg")]
+    assert f"{name}: misses over 3 frames" in labels
+    assert any(label.startswith(f"{name}, frame 0: 2 misses") for label in labels)
 
 
 def test_flawless_detector_has_no_worst_frames(build, write_page, tmp_path):

@@ -1,5 +1,4 @@
 import math
-import re
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +9,9 @@ from stdet.report.html_tables import summary_tables
 def rows_of(scores, intervals=None):
     """Return the cells of each score, by its label."""
     report = SimpleNamespace(to_dict=lambda: scores, rules=SimpleNamespace(track_gate_px=6.5))
-    rows = re.findall(r"<tr>(<th scope=\"row\">.*?)</tr>", summary_tables(report, intervals or {}))
-    cells = [re.findall(r">([^<]+)</t[hd]>", row) for row in rows]
-    return {label: values for label, *values in cells}
+    tables = summary_tables(report, intervals or {})
+    assert all(len(row) == len(table.header) for table in tables for row in table.rows)
+    return {label: cells for table in tables for label, *cells in table.rows}
 
 
 def test_every_tracking_score_that_depends_on_the_gate_by_definition_names_it():
