@@ -35,14 +35,14 @@ class TrackerConfig:
     """Scores by paths; a constant-velocity Kalman filter; association by centre distance."""
 
     lookahead: int | None = Field(default=5, ge=0)
-    """Detections are scored by the path they lie on, in all earlier frames and this many later
-    ones, which delays the output by as many frames. None keeps the detector's own scores."""
+    """Track-before-detect scores look at all earlier frames and at this many later ones, which
+    delays the output by as many frames. None keeps the detector's own scores."""
     confirm_hits: int = Field(default=1, ge=1)
     """M: a track is confirmed after M hits ..."""
     confirm_window: int = Field(default=1, ge=1)
-    """N: ... within N frames. The score of a path has counted hits already: 0.5 takes four in a
-    row of score 0.999, or seven of 0.9. With ``lookahead`` None and a loose operating point, 3
-    within 5 keeps clutter out (docs/decisions/0015)."""
+    """N: ... within N frames. A track-before-detect score has counted hits already: 0.5 takes four
+    in a row of score 0.999, or seven of 0.9. With ``lookahead`` None and a loose operating point,
+    3 within 5 keeps clutter out (docs/decisions/0015)."""
     max_coast: int = Field(default=2, ge=0)
     """Frames that a confirmed track goes on without a detection, on its prediction."""
     max_lost: int = Field(default=20, ge=0)
