@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -96,5 +96,16 @@ class EvaluationConfig:
     fps: float | None = Field(default=None, gt=0)
     """Frames per second of sequences whose files do not say; None leaves hourly rates undefined
     there."""
+    pd_at_false_alarms: tuple[Annotated[float, Field(ge=0)], ...] = (0.05, 0.2, 1.0)
+    """Rates at which Pd is read off the ROC, false alarms per frame; 0 asks for Pd before the
+    first one."""
     roc_max_false_alarms_per_frame: float = Field(default=1.0, gt=0)
     """The partial area under the ROC ends here, false alarms per frame."""
+
+    def __post_init__(self) -> None:
+        """Check that no two rates have one name in the report."""
+        names = [f"{rate:g}" for rate in self.pd_at_false_alarms]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"pd_at_false_alarms {', '.join(names)} repeats a rate (of six digits); leave one"
+            )
