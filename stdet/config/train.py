@@ -46,10 +46,11 @@ class AugmentConfig:
     noise_max: float = Field(default=0.0, ge=0)
     """Standard deviation of white noise is drawn from [0, this], in units of the full scale."""
     inject_targets_max: int = Field(default=0, ge=0, le=1000)
-    """Up to so many synthetic moving targets are drawn into a clip and labelled."""
+    """Maximum number of synthetic moving targets injected per clip, with labels."""
     inject_negatives_max: int = Field(default=0, ge=0, le=1000)
-    """Up to so many still spots, bad pixels and burnt-in texts are drawn beside them, unlabelled.
-    Still spots look like hovering targets: many of them cost those (docs/decisions/0005)."""
+    """Maximum number of still spots, bad pixels and burnt-in texts injected per clip, without
+    labels. Still spots look like hovering targets: many of them cost those
+    (docs/decisions/0005)."""
     min_box_px: float = Field(default=0.0, ge=0)
     """Boxes grow about their centre to at least this side after scaling and injection, pixels."""
 
