@@ -53,9 +53,9 @@ class SourceConfig:
     excluded_sequences: tuple[str, ...] = ()
     """Names to leave out."""
     boxes: BoxKind = "box"
-    """What the boxes say, in training: `box` the target's extent; `point` only its centre, so that
-    a target's box is ``train.augment.min_box_px`` wide at any zoom (DAUB); `core` that the target
-    is a bright or dark core somewhere inside (loose boxes), which is measured in the frame."""
+    """What the boxes say, in training. `box`: the target's extent. `point`: only its centre; its
+    box has ``train.augment.min_box_px`` at any zoom (DAUB). `core`: a bright or dark core lies
+    somewhere inside a loose box, and is measured in the frame."""
     sequence_pattern: str | None = None
     """As ``data.sequence_pattern``, for this source; None takes that one."""
     weight: float = Field(default=1.0, gt=0)
@@ -113,10 +113,9 @@ class DataConfig:
     """Further groups of sequences to give scores of: a title and the pattern of their names, such
     as `SCR 1 to 3: "scr1to3_*"`."""
     sequence_pattern: str | None = None
-    """Which sequence and frame an image is, where files do not state it and folders and names do
-    not tell: a regular expression that is searched in the image's path, with a group
-    `(?P<sequence>...)`, a group `(?P<frame>[0-9]+)` or both. None takes what files, folders and
-    names say."""
+    """Regular expression, searched in an image's path, that says which sequence and frame it is:
+    with a group `(?P<sequence>...)`, a group `(?P<frame>[0-9]+)` or both. None takes what files,
+    folders and names say."""
     drop_invalid_boxes: bool = False
     """Leave out boxes that are NaN, empty or outside the frame instead of stopping."""
     max_megapixels: float = Field(default=32.0, gt=0)

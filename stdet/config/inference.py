@@ -32,7 +32,7 @@ class PostprocessConfig:
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class TrackerConfig:
-    """Scores by paths; a constant-velocity Kalman filter; association by centre distance."""
+    """Track-before-detect scores, a constant-velocity Kalman filter, association by distance."""
 
     lookahead: int | None = Field(default=5, ge=0)
     """Track-before-detect scores look at all earlier frames and at this many later ones, which

@@ -147,8 +147,8 @@ class ModelConfig:
     how far it stands out there, and how far in the frame itself
     (``background_features.py``). Not part of the published method."""
     camera_motion: CameraMotionModel = "translation"
-    """Motion that registration estimates between frames: `translation`, as for the weights that
-    ship, or `similarity` (shift, rotation and zoom), where the error of the estimate allows it."""
+    """Motion that registration estimates between frames. `translation`: as for the weights that
+    ship. `similarity`: shift, rotation and zoom, where the error of the estimate allows it."""
     input_hw: tuple[int, int] | None = None
     """Letterbox size (height, width) in pixels; None keeps the native resolution."""
     pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)

@@ -108,8 +108,8 @@ class TrainConfig:
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     letterbox_on_device: bool = False
-    """Send frames to the device at their own size and bring them to ``model.input_hw`` there,
-    which spares loader and bus where that size is larger; all frames then need one size."""
+    """Send frames to the device at their own size and bring them to ``model.input_hw`` there. This
+    spares loader and bus where that size is larger. All frames then need one size."""
     channels_last: bool = False
     """Keep the channels of a pixel together in memory, which convolutions of GPUs prefer."""
     num_threads: int = Field(default=0, ge=0, le=1024)
@@ -119,7 +119,7 @@ class TrainConfig:
     diagnostics: bool = False
     """Measure gradients by level and source, and draw features, after every epoch."""
     missing_references: MissingReferences = "first_frame"
-    """With ``model.background``, what replaces reference frames that would lie before a sequence:
-    its first frame, as for the weights that ship, or later frames, as in every stream."""
+    """With ``model.background``, what replaces reference frames that would lie before a sequence.
+    `first_frame`: its first frame, as for the weights that ship. `later_frames`: as in streams."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation."""
