@@ -80,6 +80,26 @@ class Scored:
         }
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DetectorAtPoint:
+    """A detector and how it is run.
+
+    Attributes:
+        detector: The network or a classical one.
+        config: With the operating point in ``postprocess.confidence``.
+    """
+
+    detector: Detector
+    config: StdetConfig
+
+    @property
+    def confidence(self) -> float:
+        """The operating point."""
+        confidence = self.config.postprocess.confidence
+        assert confidence is not None, "the operating point has been filled in"
+        return confidence
+
+
 def detect_sequence(detector: Detector, sequence: LabelledSequence) -> Iterator[Detections]:
     """Detect on every frame of a data set's sequence, in order."""
     watch = SceneWatch(sequence.source.path, sequence.source.scale)
@@ -201,6 +221,25 @@ def evaluate(
             gives.
         DataError: If the data set cannot be used.
     """
+    ready = network_at_point(config, weights=weights, device=device)
+    sequences = load_sequences(config.data, split)
+    _warn_of_unknown_classes(sequences, config.model.head.num_classes)
+    return score_sequences(ready.detector, ready.config, sequences, title=f"evaluating {split}")
+
+
+def network_at_point(config: StdetConfig, *, weights: str, device: str) -> DetectorAtPoint:
+    """Build the network of a configuration with weights, at their operating point.
+
+    Args:
+        config: As for ``evaluate``.
+        weights: Name of shipped weights, or a file.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        CheckpointError: If the weights are of another architecture than ``config.model``.
+        ConfigError: If the weights' operating point is of other scores than ``tracker.lookahead``
+            gives.
+    """
     loaded = load_weights(find_weights(weights))
     detector = build_detector(config.model)
     load_state(detector, loaded)
@@ -208,8 +247,6 @@ def evaluate(
     if config.postprocess.confidence is None and stored.postprocess.confidence is not None:
         _check_same_scores(config.tracker.lookahead, stored.tracker.lookahead, weights)
     config = _operating_at(config, operating_point(loaded))
-    sequences = load_sequences(config.data, split)
-    _warn_of_unknown_classes(sequences, config.model.head.num_classes)
     network = Network(
         detector,
         model=config.model,
@@ -217,8 +254,14 @@ def evaluate(
         device=choose_device(device),
         weights=loaded.path,
     )
-    return score_sequences(
-        Detector.from_network(network), config, sequences, title=f"evaluating {split}"
+    return DetectorAtPoint(detector=Detector.from_network(network), config=config)
+
+
+def classical_at_point(config: StdetConfig, method: Method) -> DetectorAtPoint:
+    """Build a classical detector at its operating point, or at that of the configuration."""
+    config = _operating_at(config, OPERATING_POINTS[method])
+    return DetectorAtPoint(
+        detector=Detector.from_classical(method, config.postprocess), config=config
     )
 
 
@@ -234,10 +277,10 @@ def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> 
     Raises:
         DataError: If the data set cannot be used.
     """
-    config = _operating_at(config, OPERATING_POINTS[method])
+    ready = classical_at_point(config, method)
     return score_sequences(
-        Detector.from_classical(method, config.postprocess),
-        config,
+        ready.detector,
+        ready.config,
         load_sequences(config.data, split),
         title=f"evaluating {split}",
     )

@@ -126,12 +126,12 @@ def evaluate_sequences(
     summaries = [summarise(result, config, confidence=confidence) for result in results]
 
     def scores_of(names: Collection[str]) -> Scores:
-        return _scores([summary for summary in summaries if summary.name in names], config)
+        return score_summaries([s for s in summaries if s.name in names], config)
 
     return Report(
-        overall=_scores(summaries, config),
+        overall=score_summaries(summaries, config),
         subsets={name: scores_of(members) for name, members in (subsets or {}).items()},
-        per_sequence={summary.name: _scores([summary], config) for summary in summaries},
+        per_sequence={summary.name: score_summaries([summary], config) for summary in summaries},
         rules=Rules(
             confidence=float(confidence),
             hit_rule=config.hit_rule,
@@ -211,8 +211,13 @@ def write_report(path: Path, report: _Reportable) -> None:
         file.write(json.dumps(report.to_dict(), indent=2) + "\n")
 
 
-def _scores(summaries: Sequence[SequenceSummary], config: EvaluationConfig) -> Scores:
-    """Score a set of sequences."""
+def score_summaries(summaries: Sequence[SequenceSummary], config: EvaluationConfig) -> Scores:
+    """Score a set of sequences together.
+
+    Args:
+        summaries: At least one; each may be counted at an operating point of its own.
+        config: The rules that they were counted by.
+    """
     pd_fa = reduce(add, (summary.pd_fa for summary in summaries), PdFa())
     is_tracked = all(summary.is_tracked for summary in summaries)
     return Scores(
