@@ -21,7 +21,7 @@ LAYERS = (
     {"files"},
     {"config"},
     {"io", "metrics", "synthesis"},
-    {"formats"},
+    {"changes", "formats"},
     {"registration"},
     {"datasets"},
     {"classical", "models", "tracking"},

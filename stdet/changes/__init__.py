@@ -1,0 +1,1 @@
+"""Footage with truth, changed as cameras and files change it."""
