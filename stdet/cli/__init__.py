@@ -24,6 +24,7 @@ from stdet.cli.ablate import add_ablate
 from stdet.cli.data import add_data
 from stdet.cli.evaluate import add_compare, add_evaluate
 from stdet.cli.info import add_info
+from stdet.cli.robustness import add_robustness
 from stdet.cli.synth import add_synth
 from stdet.cli.terminal import BROKEN_PIPE_CODE, Parser, close_stdout, complain, prepare_streams
 from stdet.cli.track import add_track
@@ -79,8 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stdet {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    adders = (add_track, add_train, add_evaluate, add_compare, add_ablate, add_synth)
-    for add in (*adders, add_info, add_data):
+    adders = (add_track, add_train, add_evaluate, add_compare, add_robustness, add_ablate)
+    for add in (*adders, add_synth, add_info, add_data):
         add(commands)
     return parser
 

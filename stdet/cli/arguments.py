@@ -78,6 +78,17 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_split_options(parser: argparse.ArgumentParser) -> None:
+    """Add --split and --device, for commands that run a detector over a split."""
+    parser.add_argument(
+        "--split",
+        choices=("train", "validation", "test"),
+        default="validation",
+        help="split to score (validation)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+
+
 def add_format_option(parser: argparse.ArgumentParser) -> None:
     """Add --format for tables."""
     parser.add_argument(

@@ -10,6 +10,7 @@ from stdet.cli.arguments import (
     add_config,
     add_detector_options,
     add_format_option,
+    add_split_options,
     hold_outputs,
     load,
     positive_number,
@@ -37,13 +38,7 @@ def add_evaluate(commands: Any) -> None:
     )
     add_config(parser, nargs="?")
     add_detector_options(parser)
-    parser.add_argument(
-        "--split",
-        choices=("train", "validation", "test"),
-        default="validation",
-        help="split to score (validation)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    add_split_options(parser)
     parser.add_argument("--json", type=Path, help="file for all scores")
     add_format_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")

@@ -17,7 +17,6 @@ from stdet.metrics.scores import Rules, Scores
 
 TableStyle = Literal["text", "markdown", "latex", "csv"]
 
-_COLUMNS_PER_BLOCK = 6
 _NOTE_WIDTH = 100
 _FORMULA_STARTS = tuple("=+-@\t\r\n")
 _NUMBERS = re.compile(r"[-+]?[0-9.]*(?: \*| to [-+]?[0-9.]+)?")
@@ -92,11 +91,13 @@ class Table:
         header: One entry per column.
         rows: Each as long as the header.
         notes: Lines below.
+        columns_per_block: Of scores, so that text fits a terminal.
     """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
+    columns_per_block: int = 6
 
     def render(self, style: TableStyle) -> str:
         """Return the table as text, Markdown, LaTeX (booktabs) or CSV, ending with a newline."""
@@ -106,6 +107,7 @@ class Table:
             header=tuple(map(printable, self.header)),
             rows=tuple(tuple(map(printable, row)) for row in self.rows),
             notes=tuple(map(printable, self.notes)),
+            columns_per_block=self.columns_per_block,
         )
         return "\n".join(render(shown)) + "\n"
 
@@ -221,8 +223,8 @@ def _text(table: Table) -> list[str]:
     """Set columns in blocks that fit a terminal."""
     label_width = max(len(row[0]) for row in (table.header, *table.rows)) + 2
     lines = []
-    for start in range(1, len(table.header), _COLUMNS_PER_BLOCK):
-        block = slice(start, start + _COLUMNS_PER_BLOCK)
+    for start in range(1, len(table.header), table.columns_per_block):
+        block = slice(start, start + table.columns_per_block)
         rows = [row[block] for row in (table.header, *table.rows)]
         widths = [max(9, *map(len, column)) for column in zip(*rows, strict=True)]
         for label, cells in zip(

@@ -1,6 +1,7 @@
 """What all commands share: help, wrong arguments, configuration errors."""
 
 import errno
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,14 @@ from stdet.config import StdetConfig, load_config
 from stdet.errors import DataError
 from stdet.files.atomic_file import write_problem
 
-COMMANDS = ("track", "train", "evaluate", "info")
+COMMANDS = ("track", "train", "evaluate", "robustness", "info")
 
 
 def test_help_names_every_command(cli):
     outcome = cli("--help")
     assert (outcome.code, outcome.err) == (0, [])
     for command in (*COMMANDS, "data"):
-        assert f"\n    {command} " in outcome.out
+        assert command in re.findall(r"^    (\w+)", outcome.out, flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,75 @@
+"""`stdet robustness`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from stdet.cli.arguments import (
+    add_config,
+    add_detector_options,
+    add_format_option,
+    add_split_options,
+    count,
+    hold_outputs,
+    load,
+    positive,
+)
+from stdet.cli.terminal import say
+
+
+def add_robustness(commands: Any) -> None:
+    """Add `stdet robustness`."""
+    parser = commands.add_parser(
+        "robustness",
+        help="score a detector and tracker on footage that is changed as cameras and files do",
+        description="Run the model over a split whose sequences are changed one way after the "
+        "other (rolling, zooming, shaken, turned, compressed, ...; docs/robustness.md has the "
+        "list), the truth with them.",
+    )
+    add_config(parser, setting="model.camera_motion=similarity")
+    add_detector_options(parser)
+    add_split_options(parser)
+    parser.add_argument(
+        "--changes", nargs="+", metavar="NAME", help="changes, such as none roll zoom (all)"
+    )
+    parser.add_argument(
+        "--max-frames",
+        type=positive,
+        metavar="N",
+        help="first frames of each sequence that are used (all)",
+    )
+    parser.add_argument(
+        "--seed", type=count, default=0, help="of the random part of the changes (0)"
+    )
+    parser.add_argument("--json", type=Path, help="file for the scores, by sequence too")
+    add_format_option(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing --json file")
+    parser.set_defaults(run=_run_robustness)
+
+
+def _run_robustness(args: argparse.Namespace) -> int:
+    from stdet.evaluation.report import write_report
+    from stdet.evaluation.robustness import robustness
+    from stdet.report.robustness_table import robustness_table
+
+    with hold_outputs(args):
+        found = robustness(
+            load(args),
+            weights=args.weights,
+            method=args.detector,
+            split=args.split,
+            device=args.device,
+            changes=args.changes,
+            max_frames=args.max_frames,
+            seed=args.seed,
+            command=shlex.join(["stdet", *sys.argv[1:]]),
+        )
+        say(robustness_table(found).render(args.format))
+        if args.json is not None:
+            write_report(args.json, found)
+            say(args.json)
+    return 0

@@ -1,0 +1,42 @@
+"""The table of `stdet robustness`."""
+
+from __future__ import annotations
+
+import math
+
+from stdet.evaluation.robustness import ChangeScores, Robustness
+from stdet.report.tables import Table
+
+_COLUMNS = {
+    "Pd 1e-6/px": ("pd_at_1e_6_per_pixel", 3),
+    "Pd 1e-5/px": ("pd_at_1e_5_per_pixel", 3),
+    "Pd .05/frame": ("pd_at_0_05_per_frame", 3),
+    "Pd": ("pd", 3),
+    "Fa/frame": ("false_alarms_per_frame", 3),
+    "IDF1": ("idf1", 3),
+    "switches": ("id_switches", 0),
+    "targets": ("num_targets", 0),
+}
+"""Name of a score and its decimals, by column."""
+
+
+def robustness_table(found: Robustness) -> Table:
+    """Return a row per change, and their mean."""
+    rows = [(name, *_cells(result.overall)) for name, result in found.changes.items()]
+    mean = found.mean
+    if mean is not None:
+        rows.append(("mean of changes", *_cells(mean)))
+    return Table(
+        header=("", *_COLUMNS),
+        rows=tuple(rows),
+        notes=(
+            "Pd at a rate of false alarms; then Pd, false alarms per frame and tracking at score "
+            f">= {found.confidence:.3g}. The mean leaves out `none`. Seed {found.seed}.",
+        ),
+        columns_per_block=len(_COLUMNS),
+    )
+
+
+def _cells(scores: ChangeScores) -> list[str]:
+    values = [(getattr(scores, name), decimals) for name, decimals in _COLUMNS.values()]
+    return ["-" if math.isnan(value) else f"{value:.{decimals}f}" for value, decimals in values]

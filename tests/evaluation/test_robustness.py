@@ -1,0 +1,155 @@
+"""The benchmark of changed footage, with a classical detector."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scenes import SyntheticConfig
+
+from stdet.changes.table import CHANGES
+from stdet.config import StdetConfig
+from stdet.errors import ConfigError
+from stdet.evaluation.from_model import classical_at_point, evaluate_classical
+from stdet.evaluation.report import write_report
+from stdet.evaluation.robustness import ChangeScores, robustness, score_changes
+from stdet.metrics.scores import Scores
+from stdet.report.robustness_table import robustness_table
+
+SCENES = [
+    SyntheticConfig(name=name, seed=seed, num_frames=14, hw=(64, 80), num_targets=2)
+    for seed, name in enumerate(("a", "b"))
+]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, write_coco_split) -> StdetConfig:
+    return StdetConfig(data=write_coco_split(tmp_path_factory.mktemp("data"), SCENES))
+
+
+def run(config, *changes, **options):
+    return robustness(config, method="tophat", split="train", changes=changes, **options)
+
+
+def assert_same(found: ChangeScores, expected: Scores) -> None:
+    roc = expected.pd_fa.roc
+    assert found.pd_at_1e_6_per_pixel == roc.pd_at_false_alarms_per_pixel["1e-6"]
+    assert found.pd_at_1e_5_per_pixel == roc.pd_at_false_alarms_per_pixel["1e-5"]
+    assert found.pd_at_0_05_per_frame == roc.pd_at_false_alarms_per_frame["0.05"]
+    assert 0 < found.pd == expected.pd_fa.pd
+    assert found.false_alarms_per_frame == expected.pd_fa.false_alarms_per_frame
+    assert found.idf1 == expected.tracking.idf1
+    assert found.id_switches == expected.tracking.id_switches
+
+
+def test_unchanged_footage_scores_as_evaluate_scores_it(config):
+    found = run(config, "none").changes["none"]
+    expected = evaluate_classical(config, method="tophat", split="train").report
+    assert found.per_sequence.keys() == expected.per_sequence.keys() == {"a", "b"}
+    assert_same(found.overall, expected.overall)
+    for name, scores in expected.per_sequence.items():
+        assert_same(found.per_sequence[name], scores)
+    assert found.overall.num_targets == expected.rules.num_targets
+
+
+def test_every_change_is_scored(config):
+    found = run(config, *CHANGES, max_frames=6)
+    assert list(found.changes) == list(CHANGES)
+    scores = {name: result.overall for name, result in found.changes.items()}
+    assert all(0 <= one.pd <= 1 for one in scores.values())
+    assert scores["none"].num_targets == 24
+    assert scores["every-2nd"].num_targets == 12
+    assert len(set(scores.values())) > len(CHANGES) / 2
+    others = [one.pd for name, one in scores.items() if name != "none"]
+    assert found.mean.pd == pytest.approx(np.mean(others))
+
+
+def test_missing_frames_are_neither_seen_nor_scored(config):
+    found = run(config, "every-3rd", max_frames=12).changes["every-3rd"].overall
+    whole = run(config, "none", max_frames=12).changes["none"].overall
+    assert (found.num_targets, whole.num_targets) == (16, 48)
+    # `tophat` looks at single frames: with the detector's own scores only the sample differs.
+    assert found.pd == pytest.approx(whole.pd, abs=0.25)
+
+
+def test_same_seed_gives_the_same_scores_and_another_one_others(config):
+    first, again = (run(config, "jerks", "noise", seed=1) for _ in range(2))
+    assert first.changes == again.changes
+    other = run(config, "jerks", "noise", seed=2)
+    assert first.changes != other.changes
+
+
+def test_order_and_choice_of_changes_do_not_matter(config):
+    together = run(config, "roll", "noise").changes
+    alone = run(config, "noise", "noise").changes
+    assert list(alone) == ["noise"]
+    assert alone["noise"] == together["noise"]
+
+
+def test_unknown_change_is_one_line_with_the_names(config):
+    with pytest.raises(ConfigError) as caught:
+        run(config, "roll", "rotate")
+    assert str(caught.value).startswith("no change is named 'rotate'; choose from none, roll, ")
+    assert "\n" not in str(caught.value)
+
+
+def test_json_says_where_the_numbers_come_from(config, tmp_path):
+    found = run(config, "none", "half", seed=3, max_frames=4, command="stdet robustness c.yaml")
+    write_report(tmp_path / "r.json", found)
+    content = json.loads((tmp_path / "r.json").read_text())
+    assert content["command"] == "stdet robustness c.yaml"
+    assert content["detector"] == "tophat"
+    assert (content["seed"], content["max_frames"], content["split"]) == (3, 4, "train")
+    assert content["commit"]
+    assert content["changes"]["half"]["what"] == "half the size"
+    assert content["changes"]["none"]["num_targets"] == 16
+    assert content["mean"]["pd"] == content["changes"]["half"]["pd"]
+    assert content["changes"]["half"]["per_sequence"].keys() == {"a", "b"}
+
+
+def test_table_has_a_row_per_change_and_their_mean(config):
+    text = robustness_table(run(config, "none", "turned-90", max_frames=4)).render("csv")
+    lines = text.splitlines()
+    assert lines[0].startswith(",Pd 1e-6/px,Pd 1e-5/px,Pd .05/frame,Pd,Fa/frame,IDF1,")
+    assert [line.split(",")[0] for line in lines[1:]] == ["none", "turned-90", "mean of changes"]
+    assert lines[2].split(",")[1:] == lines[3].split(",")[1:]
+
+
+def test_unchanged_footage_alone_has_no_mean(config):
+    found = run(config, "none", max_frames=4)
+    assert found.mean is None
+    assert found.to_dict()["mean"] is None
+    assert "mean of changes" not in robustness_table(found).render("csv")
+
+
+def test_scores_that_are_undefined_are_left_out_of_the_mean():
+    names = ChangeScores.__dataclass_fields__
+    one = ChangeScores(**dict.fromkeys(names, 0.5))
+    undefined = replace(one, pd=math.nan, idf1=1.0)
+    mean = ChangeScores.mean([one, undefined])
+    assert (mean.pd, mean.idf1) == (0.5, 0.75)
+    assert math.isnan(ChangeScores.mean([undefined]).pd)
+
+
+def test_frames_are_read_when_they_are_needed(config, monkeypatch):
+    from stdet.datasets.sequences import LabelledSequence
+    from stdet.datasets.splits import load_sequences
+
+    alive, most = [], 0
+    original = LabelledSequence.read
+
+    def read(sequence, index):
+        nonlocal most
+        image = original(sequence, index)
+        import weakref
+
+        alive.append(weakref.ref(image))
+        most = max(most, sum(ref() is not None for ref in alive))
+        return image
+
+    monkeypatch.setattr(LabelledSequence, "read", read)
+    ready = classical_at_point(config, "tophat")
+    score_changes(ready, load_sequences(config.data, "train"), changes=["roll"])
+    assert len(alive) == 28
+    assert most <= 3
