@@ -104,7 +104,10 @@ def score_files(
     if truth.is_dir():
         scorables = _score_folders(truth, predictions, image_hw)
     elif truth.suffix.lower() == ".json":
-        scorables = _coco(truth, predictions, config.data)
+        scorables = [
+            _Scorable(result=result, confidence=None)
+            for result in join_coco(truth, predictions, config.data)
+        ]
     else:
         scorables = [_mot(truth, predictions, image_hw)]
     if not scorables:
@@ -263,8 +266,12 @@ def _require_inside(
         )
 
 
-def _coco(truth: Path, predictions: Path, config: DataConfig) -> list[_Scorable]:
-    """Join a COCO file with COCO results, cut into sequences."""
+def join_coco(truth: Path, predictions: Path, config: DataConfig) -> list[SequenceResult]:
+    """Join a COCO file with COCO results, cut into sequences.
+
+    Raises:
+        DataError: If a file cannot be used, or they do not fit.
+    """
     if predictions.is_dir():
         raise DataError(f"{predictions}: is a folder, but {truth} is a file; name a results file.")
     (labels,) = read_labels(
@@ -278,31 +285,28 @@ def _coco(truth: Path, predictions: Path, config: DataConfig) -> list[_Scorable]
     results = read_coco_results(predictions, truth)
     is_tracked = bool((results.track_ids != UNKNOWN_TRACK_ID).all()) and len(results.scores) > 0
     row_of = {path: row for row, path in enumerate(labels.paths)}
-    scorables = []
+    joined = []
     for run in cut_into_runs(labels, pattern=config.sequence_pattern):
         frame_of_image = np.full(len(labels), -1, np.int64)
         frame_of_image[[row_of[path] for path in run.files]] = np.arange(len(run.files))
         frames = frame_of_image[results.image_rows]
         rows = np.flatnonzero(frames >= 0)
-        scorables.append(
-            _Scorable(
-                result=SequenceResult(
-                    annotation=run.annotation,
-                    detections=_frames(
-                        frames[rows],
-                        results.boxes_xyxy[rows],
-                        results.scores[rows],
-                        len(run.files),
-                        run.annotation.image_hw,
-                        class_ids=results.class_ids[rows],
-                    ),
-                    tracks=_coco_tracks(results, rows, frames) if is_tracked else Tracks.empty(),
-                    is_tracked=is_tracked,
+        joined.append(
+            SequenceResult(
+                annotation=run.annotation,
+                detections=_frames(
+                    frames[rows],
+                    results.boxes_xyxy[rows],
+                    results.scores[rows],
+                    len(run.files),
+                    run.annotation.image_hw,
+                    class_ids=results.class_ids[rows],
                 ),
-                confidence=None,
+                tracks=_coco_tracks(results, rows, frames) if is_tracked else Tracks.empty(),
+                is_tracked=is_tracked,
             )
         )
-    return scorables
+    return joined
 
 
 def _coco_tracks(results: CocoResults, rows: IntArray, frames: IntArray) -> Tracks:

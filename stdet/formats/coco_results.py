@@ -8,6 +8,7 @@ lie outside the frame; there they are false alarms like any other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
 from stdet.errors import DataError, shown
+from stdet.files.atomic_file import write_whole
 from stdet.files.text_file import read_json
 from stdet.formats.coco_entries import read_coco_entries
 from stdet.formats.mot_rows import LARGEST_NUMBER
@@ -77,6 +79,40 @@ def read_coco_results(path: Path, truth: Path) -> CocoResults:
             [entry.get("track_id", UNKNOWN_TRACK_ID) for entry in entries], np.int64
         ),
     )
+
+
+def write_coco_results(path: Path, results: CocoResults) -> None:
+    """Write a results file that ``read_coco_results`` reads back unchanged.
+
+    Args:
+        path: JSON file; replaced where it exists.
+        results: Rows; image row 0 becomes image 1 and class 0 category 1, as ``write_coco`` has
+            them.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    # float64, where the difference of two float32 coordinates is exact.
+    boxes = results.boxes_xyxy.astype(np.float64)
+    entries: list[dict[str, Any]] = [
+        {
+            "image_id": image_row + 1,
+            "category_id": class_id + 1,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "score": score,
+        }
+        for image_row, class_id, (x1, y1, x2, y2), score in zip(
+            results.image_rows.tolist(),
+            results.class_ids.tolist(),
+            boxes.tolist(),
+            results.scores.tolist(),
+            strict=True,
+        )
+    ]
+    for entry, track_id in zip(entries, results.track_ids.tolist(), strict=True):
+        if track_id != UNKNOWN_TRACK_ID:
+            entry["track_id"] = track_id
+    write_whole(path, json.dumps(entries).encode())
 
 
 def _check(

@@ -22,6 +22,7 @@ import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
 from stdet.errors import DataError, shown
+from stdet.files.atomic_file import write_whole
 from stdet.formats.coco_entries import is_flagged, number_distinct, read_coco_entries
 from stdet.formats.coco_stated import stated_frames, stated_videos
 from stdet.formats.image_labels import (
@@ -63,13 +64,17 @@ def read_coco(
     return _keep_usable(labels, annotations, bad_boxes=bad_boxes)
 
 
-def write_coco(path: Path, labels: ImageLabels, root: Path) -> None:
+def write_coco(path: Path, labels: ImageLabels, root: Path, *, num_classes: int = 1) -> None:
     """Write a COCO file that ``read_coco`` reads back unchanged.
 
     Args:
-        path: JSON file.
+        path: JSON file; replaced where it exists.
         labels: Images and boxes; class 0 becomes category 1, and so on.
         root: Folder that ``file_name`` will be relative to.
+        num_classes: Categories, where boxes have fewer classes.
+
+    Raises:
+        DataError: If the file cannot be written.
     """
     images = [
         {
@@ -95,10 +100,10 @@ def write_coco(path: Path, labels: ImageLabels, root: Path) -> None:
         if labels.track_ids[row] != UNKNOWN_TRACK_ID:
             annotation["track_id"] = int(labels.track_ids[row])
         annotations.append(annotation)
-    num_classes = int(labels.class_ids.max(initial=0)) + 1
+    num_classes = max(num_classes, int(labels.class_ids.max(initial=0)) + 1)
     categories = [{"id": row + 1, "name": f"target{row + 1}"} for row in range(num_classes)]
     content = {"images": images, "annotations": annotations, "categories": categories}
-    path.write_text(json.dumps(content), encoding="utf-8")
+    write_whole(path, json.dumps(content).encode())
 
 
 def _parse(path: Path, root: Path) -> tuple[ImageLabels, list[dict[str, Any]]]:
