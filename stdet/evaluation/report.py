@@ -40,7 +40,8 @@ from stdet.metrics.tracking.clear_identity_hota import TrackingCounts
 from stdet.metrics.tracking.track_quality import TrackQuality
 
 ROC_FALSE_ALARMS_PER_PIXEL = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4}
-"""Rates at which Pd is read off the ROC; those per frame are a setting."""
+ROC_FALSE_ALARMS_PER_FRAME = {"0.05": 0.05, "0.2": 0.2, "1": 1.0}
+"""Rates at which Pd is read off the ROC."""
 
 F1_TOLERANCE = 0.01
 """Loss of F1 that counts as none when an operating point is chosen."""
@@ -124,6 +125,17 @@ def evaluate_sequences(
             "Rename one of them."
         )
     summaries = [summarise(result, config, confidence=confidence) for result in results]
+    return report_summaries(summaries, config, confidence=confidence, subsets=subsets)
+
+
+def report_summaries(
+    summaries: Sequence[SequenceSummary],
+    config: EvaluationConfig,
+    *,
+    confidence: float,
+    subsets: Mapping[str, Collection[str]] | None = None,
+) -> Report:
+    """Compute every score of sequences that are counted; see ``evaluate_sequences``."""
 
     def scores_of(names: Collection[str]) -> Scores:
         return score_summaries([s for s in summaries if s.name in names], config)
@@ -265,8 +277,8 @@ def _pd_fa_scores(
                 for key, rate in ROC_FALSE_ALARMS_PER_PIXEL.items()
             },
             pd_at_false_alarms_per_frame={
-                f"{rate:g}": pd_at(curve, false_alarms=rate * curve.num_frames)
-                for rate in config.pd_at_false_alarms
+                key: pd_at(curve, false_alarms=rate * curve.num_frames)
+                for key, rate in ROC_FALSE_ALARMS_PER_FRAME.items()
             },
             partial_area=partial_area(
                 curve, max_false_alarms_per_frame=config.roc_max_false_alarms_per_frame

@@ -57,25 +57,28 @@ def read_run(path: Path) -> Run:
     """
     content = read_json(path, advice="use a file of `stdet evaluate --json`")
     try:
-        return Run(
-            name=path.stem,
-            scores={key: _number(_at(content, key)) for key in HEADLINES},
-            sequences=tuple(map(str, content["bootstrap"]["sequences"])),
-            resamples={
-                key: _resamples(values) for key, values in content["bootstrap"]["values"].items()
-            },
-            rules={
-                key: str(content["rules"][key])
-                if key == "hit_rule"
-                else float(content["rules"][key])
-                for key in _RULES
-            },
-        )
+        return run_of(content, name=path.stem)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"{path}: is no report of boxes ({reason_of(error)}); use a file of `stdet evaluate "
             "--json` of this version."
         ) from error
+
+
+def run_of(content: Any, *, name: str) -> Run:
+    """Return the headline numbers of a report as plain values (``Report.to_dict``)."""
+    return Run(
+        name=name,
+        scores={key: _number(_at(content, key)) for key in HEADLINES},
+        sequences=tuple(map(str, content["bootstrap"]["sequences"])),
+        resamples={
+            key: _resamples(values) for key, values in content["bootstrap"]["values"].items()
+        },
+        rules={
+            key: str(content["rules"][key]) if key == "hit_rule" else float(content["rules"][key])
+            for key in _RULES
+        },
+    )
 
 
 def compare_runs(runs: Sequence[Run]) -> Table:

@@ -28,6 +28,20 @@ def pd_at(curve: ScoreCurve, *, false_alarms: float) -> float:
     return float(curve.num_hits[last - 1]) / curve.num_targets if last else 0.0
 
 
+def score_at(curve: ScoreCurve, *, false_alarms: float) -> float:
+    """Return the lowest score with at most so many false alarms in all frames together.
+
+    Args:
+        curve: Hits and false alarms by threshold.
+        false_alarms: Budget, as for ``pd_at``.
+
+    Returns:
+        An operating point in [0, 1]; 1 where even the strongest detection exceeds the budget.
+    """
+    last = int(np.searchsorted(curve.num_false_alarms, false_alarms * (1 + 1e-12), side="right"))
+    return float(curve.scores[last - 1]) if last else 1.0
+
+
 def partial_area(curve: ScoreCurve, *, max_false_alarms_per_frame: float) -> float:
     """Return the mean Pd over false-alarm rates from 0 to a largest one.
 

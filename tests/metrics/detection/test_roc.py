@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stdet.metrics.detection.hit_rule import CentreDistance
 from stdet.metrics.detection.pd_fa import ScoreCurve, score_curve
-from stdet.metrics.detection.roc import partial_area, pd_at
+from stdet.metrics.detection.roc import partial_area, pd_at, score_at
 
 
 def curve(num_hits, num_false, *, num_targets=4, num_frames=10, num_pixels=1000):
@@ -70,3 +70,21 @@ def test_curve_knows_frames_and_pixels(build):
     ]
     found = score_curve(results, rule=CentreDistance(3.0))
     assert (found.num_frames, found.num_pixels) == (4, 4 * 64 * 64)
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=8),
+    st.lists(st.integers(0, 3), min_size=1, max_size=8),
+    st.integers(0, 12),
+)
+def test_score_within_a_budget_is_that_of_the_pd_within_it(hits, false, budget):
+    length = min(len(hits), len(false))
+    num_hits, num_false = np.cumsum(hits[:length]), np.cumsum(false[:length])
+    found = curve(num_hits, num_false, num_targets=int(num_hits[-1]) or 1)
+    threshold = score_at(found, false_alarms=budget)
+    passing = found.scores >= threshold
+    assert num_false[passing].max(initial=0) <= budget
+    expected = num_hits[passing].max(initial=0) / found.num_targets
+    assert expected == pd_at(found, false_alarms=budget)
+    # The next lower score would be too many.
+    assert passing.all() or num_false[passing.sum()] > budget
