@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from stdet.models.head import HeadOutputs
+from stdet.types import HeadOutputs
 
 
 def _logit(score):

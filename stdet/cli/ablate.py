@@ -35,7 +35,8 @@ def _run_ablate(args: argparse.Namespace) -> int:
     run_dir = args.run_dir or Path("runs") / "ablation" / args.config.stem
     result = run_ablation(read_grid(args.config, args.overrides), run_dir=run_dir)
     if result is not None:
-        say(result.summary.render(args.format))
+        for table in (result.summary, *result.left_out):
+            say(table.render(args.format))
         for path in result.files:
             say(path)
     return 0

@@ -85,6 +85,38 @@ def load_sequences(data: DataConfig, split: Split) -> list[LabelledSequence]:
             validation sequences in two ways.
         DataError: If a file is unusable, a sequence name is unknown or the split is empty.
     """
+    return [sequence for source in _find(data, split) for sequence in source.cut()]
+
+
+def find_sequences(data: DataConfig, split: Split) -> list[LabelledSequence]:
+    """Find the sequences of one split, not yet cut to ``max_frames``: no frame is read.
+
+    Raises:
+        ConfigError: As ``load_sequences``.
+        DataError: As ``load_sequences``.
+    """
+    return _all(_find(data, split))
+
+
+def choose_sequences(
+    sequences: Sequence[LabelledSequence], names: Sequence[str], *, field: str
+) -> list[LabelledSequence]:
+    """Return the sequences whose name or group is listed.
+
+    Args:
+        sequences: To choose from.
+        names: Each of at least one of them.
+        field: Where the names stand, for messages.
+
+    Raises:
+        DataError: If a name is of no sequence.
+    """
+    _require_known(list(sequences), names, field)
+    return [s for s in sequences if s.name in names or s.group in names]
+
+
+def _find(data: DataConfig, split: Split) -> list[_Read]:
+    """Find the sequences of one split, by source; at least one."""
     if split == "test":
         found = _read_split(data, "test")
     else:
@@ -98,7 +130,7 @@ def load_sequences(data: DataConfig, split: Split) -> list[LabelledSequence]:
             )
     if not _all(found):
         raise DataError(f"The {split} split is empty: data.{split} lists no source.")
-    return [sequence for source in found for sequence in source.cut()]
+    return found
 
 
 def load_training(data: DataConfig) -> TrainingData:

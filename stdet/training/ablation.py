@@ -1,9 +1,9 @@
 """Train and score every cell of a grid, and put the results side by side.
 
 A cell is a run folder of `stdet train`, with what `stdet evaluate --json` writes beside its
-weights, as `report_<split>.json`; where that is there, the cell is finished. Under torchrun the
-processes share the cells: each cell is trained by one process, so its numbers do not depend on how
-many there are.
+weights, as `report_<split>.json`; where that is there, the cell is finished. With folds it has
+detections instead (``fold_cells.py``). Under torchrun the processes share the cells: each cell is
+trained by one process, so its numbers do not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, StdetConfig
-from stdet.datasets.splits import load_sequences
+from stdet.datasets.sequences import LabelledSequence
+from stdet.datasets.splits import find_sequences, load_sequences
 from stdet.evaluation.from_model import evaluate
+from stdet.evaluation.left_out import TRANSFER_RATE, SourceScores
 from stdet.evaluation.report import write_report
 from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
@@ -42,11 +45,11 @@ from stdet.report.ablation_tables import (
     Number,
     Variant,
     full_table,
-    join_folds,
     score_variants,
     summary_table,
 )
 from stdet.report.comparison import Run, read_run
+from stdet.report.left_out_tables import left_out_content, left_out_table, stored_point_table
 from stdet.report.scatter_chart import Point, round_axis, scatter_chart, standalone
 from stdet.report.tables import Table
 from stdet.training.ablation_folder import (
@@ -54,6 +57,12 @@ from stdet.training.ablation_folder import (
     check_ablation_folder,
     hold_ablation_folder,
     write_ablation,
+)
+from stdet.training.fold_cells import (
+    check_fold_cell,
+    check_fold_data,
+    finish_fold_cell,
+    score_fold_cells,
 )
 from stdet.training.grid import Cell, Grid
 from stdet.training.run import train
@@ -79,10 +88,12 @@ class AblationResult:
 
     Attributes:
         summary: Cost and mAP50, a row per variant.
+        left_out: What folds leave out, each and pooled; empty without folds.
         files: Everything that was written.
     """
 
     summary: Table
+    left_out: tuple[Table, ...]
     files: tuple[Path, ...]
 
 
@@ -105,14 +116,11 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
     cells = list(grid.cells(run_dir))
     check_ablation_folder(run_dir)
     for cell in cells:
-        check_same_run(cell.config, cell.run_dir)
-    # A split that cannot be read shall stop the work before it begins, not after hours.
-    checked: list[DataConfig] = []
-    for cell in cells:
-        data = cell.config.data
-        if data not in checked:  # Not hashable: it may hold a mapping.
-            require_targets(load_sequences(data, grid.split), grid.split)
-            checked.append(data)
+        if cell.fold:
+            check_fold_cell(cell)
+        else:
+            check_same_run(cell.config, cell.run_dir)
+    scored = _check_data(grid, cells)
     rank, num_processes = int(os.environ.get("RANK", "0")), os.environ.get("WORLD_SIZE", "1")
     with hold_ablation_folder(run_dir) if rank == 0 else contextlib.nullcontext():
         os.environ["WORLD_SIZE"] = "1"  # Each process trains its own cells, alone.
@@ -123,7 +131,33 @@ def run_ablation(grid: Grid, *, run_dir: Path) -> AblationResult | None:
         finally:
             os.environ["WORLD_SIZE"] = num_processes
         _wait_for_others(int(num_processes))
-        return _write_results(grid, cells, run_dir) if rank == 0 else None
+        return _write_results(grid, cells, run_dir, scored) if rank == 0 else None
+
+
+def _check_data(
+    grid: Grid, cells: Sequence[Cell]
+) -> Mapping[str, Mapping[str, Sequence[LabelledSequence]]]:
+    """Refuse splits that cannot be read now, and not after hours.
+
+    Returns:
+        What the folds of each variant score, by source; empty without folds.
+    """
+    if grid.folds:
+        known: list[tuple[DataConfig, Mapping[str, Sequence[LabelledSequence]]]] = []
+        for config in grid.variants.values():
+            if not any(config.data == data for data, _ in known):
+                known.append((config.data, check_fold_data(config.data, grid.folds)))
+        return {
+            name: next(found for data, found in known if data == config.data)
+            for name, config in grid.variants.items()
+        }
+    checked: list[DataConfig] = []
+    for cell in cells:
+        data = cell.config.data
+        if data not in checked:  # Not hashable: it may hold a mapping.
+            require_targets(load_sequences(data, grid.split), grid.split)
+            checked.append(data)
+    return {}
 
 
 def _wait_for_others(num_processes: int) -> None:
@@ -136,7 +170,10 @@ def _wait_for_others(num_processes: int) -> None:
 
 def _finish_cell(cell: Cell, grid: Grid, *, title: str) -> None:
     """Train and score one cell unless its report is there."""
-    name = f"{title}, {cell.variant}, seed {cell.seed}" + (f", {cell.fold}" if cell.fold else "")
+    name = f"{title}, {cell.variant}, seed {cell.seed}"
+    if cell.fold:
+        finish_fold_cell(cell, title=f"{name}, {cell.fold.name}")
+        return
     report = _report_path(cell, grid)
     if report.exists():
         log.info("%s: finished before.", name)
@@ -159,44 +196,72 @@ def _report_path(cell: Cell, grid: Grid) -> Path:
     return cell.run_dir / f"report_{grid.split}.json"
 
 
-def _write_results(grid: Grid, cells: Sequence[Cell], run_dir: Path) -> AblationResult:
+def _write_results(
+    grid: Grid,
+    cells: Sequence[Cell],
+    run_dir: Path,
+    scored: Mapping[str, Mapping[str, Sequence[LabelledSequence]]],
+) -> AblationResult:
     """Read all reports and write table and plots."""
-    speeds = measure_speed(grid.variants, frame_hw=_frame_hw(grid))
+    runs: dict[str, dict[int, Run]] = {name: {} for name in grid.variants}
+    left_out: dict[str, dict[int, Sequence[SourceScores]]] = {name: {} for name in grid.variants}
+    for name in grid.variants:
+        for seed in grid.seeds:
+            members = [cell for cell in cells if (cell.variant, cell.seed) == (name, seed)]
+            if grid.folds:
+                found = score_fold_cells(members, grid, scored[name])
+                run, left_out[name][seed] = found.run, found.sources
+            else:
+                run = read_run(_report_path(members[0], grid))
+            runs[name][seed] = replace(run, name=f"{name}, seed {seed}")
+    frame_hw = _frame_hw(grid, cells[0])
+    speeds = measure_speed(grid.variants, frame_hw=frame_hw)
     variants = [
         Variant(
             name=name,
-            runs={seed: _read_run(cells, grid, name, seed) for seed in grid.seeds},
-            cost=_cost(config.model, speeds[name], frame_hw=_frame_hw(grid)),
+            runs=runs[name],
+            cost=_cost(config.model, speeds[name], frame_hw=frame_hw),
         )
         for name, config in grid.variants.items()
     ]
     scores = score_variants(variants)
-    height, width = _frame_hw(grid)
+    summary = summary_table(variants, scores, _notes(grid, frame_hw))
+    tables = _left_out_tables(grid, left_out) if grid.folds else ()
+    content = {"left_out": left_out_content(left_out)} if grid.folds else {}
+    files = _write(run_dir, variants, scores, summary, tables, content)
+    return AblationResult(summary=summary, left_out=tables, files=files)
+
+
+def _left_out_tables(
+    grid: Grid, left_out: Mapping[str, Mapping[int, Sequence[SourceScores]]]
+) -> tuple[Table, ...]:
+    """Return what folds leave out, at transferred operating points and at the stored one."""
+    tables = [left_out_table(left_out)]
+    confidence = next(iter(grid.variants.values())).postprocess.confidence
+    if confidence is not None:
+        tables.append(stored_point_table(left_out, confidence=confidence))
+    return tuple(tables)
+
+
+def _notes(grid: Grid, frame_hw: tuple[int, int]) -> list[str]:
+    """Say how the numbers came about."""
+    height, width = frame_hw
     device = choose_device(next(iter(grid.variants.values())).train.device)
     notes = [
-        f"Scored on {grid.split}. Frames per second: median of {NUM_TIMED_FRAMES} frames of "
-        f"{height}x{width}, all variants in turns, {device.type}, {torch.get_num_threads()} "
-        "threads.",
+        f"Scored on {'what folds leave out' if grid.folds else grid.split}. Frames per second: "
+        f"median of {NUM_TIMED_FRAMES} frames of {height}x{width}, all variants in turns, "
+        f"{device.type}, {torch.get_num_threads()} threads.",
     ]
-    if len(grid.folds) > 1:
+    if grid.folds:
+        names = ", ".join(fold.name for fold in grid.folds)
         notes.append(
-            f"Each number is the mean of {len(grid.folds)} folds: {', '.join(grid.folds)}. Folds "
-            "are drawn in place of sequences."
+            f"Each number is the mean of {len(grid.folds)} folds: {names}, at operating points "
+            f"that the other folds choose ({TRANSFER_RATE} false alarms per frame). Folds are "
+            "drawn in place of sequences."
         )
     if grid.split == "validation":
         notes.append(_validation_note(grid))
-    summary = summary_table(variants, scores, notes)
-    return AblationResult(summary=summary, files=_write(run_dir, variants, scores, summary))
-
-
-def _read_run(cells: Sequence[Cell], grid: Grid, variant: str, seed: int) -> Run:
-    """Return the scores of a variant's seed, the mean of its folds."""
-    folds = [
-        read_run(_report_path(cell, grid))
-        for cell in cells
-        if (cell.variant, cell.seed) == (variant, seed)
-    ]
-    return replace(join_folds(folds), name=f"{variant}, seed {seed}")
+    return notes
 
 
 def _validation_note(grid: Grid) -> str:
@@ -215,8 +280,10 @@ def _write(
     variants: Sequence[Variant],
     scores: Mapping[str, Mapping[str, Number]],
     summary: Table,
+    left_out: Sequence[Table],
+    more: Mapping[str, Any],
 ) -> tuple[Path, ...]:
-    """Write the table three times and the three plots."""
+    """Write the table three times and the three plots; ``more`` goes into the JSON."""
     everything = full_table(variants, scores)
     content = {
         "variants": {
@@ -230,9 +297,11 @@ def _write(
             for variant in variants
         },
         "notes": list(summary.notes),
+        **more,
     }
+    shown = (summary, *left_out, everything)
     texts = {
-        "table.md": f"{summary.render('markdown')}\n{everything.render('markdown')}",
+        "table.md": "\n".join(table.render("markdown") for table in shown),
         "table.csv": everything.render("csv"),
         SUMMARY_NAME: json.dumps(without_nan(content), indent=2) + "\n",
         **{
@@ -274,10 +343,9 @@ def _plot(
     )
 
 
-def _frame_hw(grid: Grid) -> tuple[int, int]:
+def _frame_hw(grid: Grid, cell: Cell) -> tuple[int, int]:
     """Return the size of the frames of the scored split."""
-    config = next(iter(grid.variants.values()))
-    return load_sequences(config.data, grid.split)[0].annotation.image_hw
+    return find_sequences(cell.config.data, grid.split)[0].annotation.image_hw
 
 
 def _cost(model: ModelConfig, fps: float, *, frame_hw: tuple[int, int]) -> Cost:

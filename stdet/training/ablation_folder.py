@@ -84,4 +84,4 @@ def _is_summary(path: Path) -> bool:
         content = read_json(path, advice="")
     except DataError:
         return False
-    return isinstance(content, dict) and content.keys() == {"variants", "notes"}
+    return isinstance(content, dict) and content.keys() - {"left_out"} == {"variants", "notes"}

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ METRICS_NAME = "metrics.jsonl"
 DIAGNOSTICS_NAME = "diagnostics.jsonl"
 FEATURES_NAME = "features"
 """Folder of the images of the diagnostics."""
+LEFT_OUT_NAME = "left_out"
+"""Folder of the detections of `stdet ablate` on what its fold leaves out."""
 NEW_NAME = ".stdet-new-run"
 """Folder of a run that replaces another, until its first checkpoint stands."""
 
@@ -42,24 +44,33 @@ _OWN_FILES = re.compile(
     r"config\.yaml|resume\.pt|best\.safetensors|last\.safetensors|metrics\.jsonl"
     r"|diagnostics\.jsonl|report_(validation|test)\.json|events\.out\.tfevents\.[0-9].*"
 )
-_OWN_IMAGES = re.compile(r"epoch[0-9]+\.png")
+_OWN_FOLDERS = {
+    FEATURES_NAME: re.compile(r"epoch[0-9]+\.png"),
+    LEFT_OUT_NAME: re.compile(r".+\.(truth|detections)\.json"),
+}
 
 
 def own_files(folder: Path) -> list[Path]:
     """List the files of a run, relative to its folder; ``resume.pt``, which says it all, is last.
 
-    The reports of `stdet ablate` belong to the run that they score.
+    The reports and detections of `stdet ablate` belong to the run that they score.
     """
     found = [path for path in _listed(folder) if _OWN_FILES.fullmatch(path.name)]
-    images = folder / FEATURES_NAME
-    if images.is_dir() and not images.is_symlink():
-        found += [path for path in _listed(images) if _OWN_IMAGES.fullmatch(path.name)]
+    for name, own in _OWN_FOLDERS.items():
+        inner = folder / name
+        if inner.is_dir() and not inner.is_symlink():
+            found += [path for path in _listed(inner) if own.fullmatch(path.name)]
     names = sorted(path.relative_to(folder) for path in found if not _is_folder(path))
     return sorted(names, key=lambda name: name.name == RESUME_NAME)
 
 
-def check_same_run(config: StdetConfig, run_dir: Path) -> None:
+def check_same_run(config: StdetConfig, run_dir: Path, *, ignored: Collection[str] = ()) -> None:
     """Refuse a folder whose run has finished an epoch with another configuration.
+
+    Args:
+        config: The resolved configuration.
+        run_dir: Folder of the run.
+        ignored: Sections and dotted names of values that may differ.
 
     Raises:
         ConfigError: Naming the values that differ; or if weights or a configuration stand there
@@ -93,7 +104,11 @@ def check_same_run(config: StdetConfig, run_dir: Path) -> None:
         )
     # Values that are newer than the run: the defaults.
     old = config_to_dict(_config_of_run(run_dir))
-    changed = sorted(_differences(old, config_to_dict(config)))
+    changed = sorted(
+        name
+        for name in _differences(old, config_to_dict(config))
+        if name not in ignored and name.partition(".")[0] not in ignored
+    )
     if changed:
         raise ConfigError(
             f"{run_dir}: holds a run with other values of {', '.join(changed)}; choose another "

@@ -130,29 +130,6 @@ def test_command_prints_the_table_and_writes_plots(grid_path, tmp_path, capsys):
     assert "other values of train.epochs" in capsys.readouterr().err
 
 
-def test_folds_leave_out_what_they_score_and_are_averaged(grid_path, tmp_path, capsys):
-    grid_path.write_text(
-        GRID.replace("[0, 1]", "[0]")
-        + "folds:\n  held_out: {data: {validation_sequences: [held_out]}}\n"
-        "  one: {data: {validation_sequences: [one]}}\n"
-    )
-    run_dir = tmp_path / "run"
-    assert main(["ablate", str(grid_path), "--run-dir", str(run_dir)]) == 0
-    out = capsys.readouterr().out
-    assert "mean of 2 folds: held_out, one" in out
-    assert "weights are those of the last epoch" in out
-    for variant in ("fpn", "bp_fpn"):
-        reports = [
-            json.loads((run_dir / variant / "seed0" / fold / "report_validation.json").read_text())
-            for fold in ("held_out", "one")
-        ]
-        assert [r["bootstrap"]["sequences"] for r in reports] == [["held_out"], ["one"]]
-        mean = sum(report["pd_fa"]["pd"] for report in reports) / 2
-        assert _table(run_dir)["variants"][variant]["seeds"]["0"]["pd_fa.pd"] == pytest.approx(
-            mean
-        )
-
-
 def test_table_says_what_was_chosen_on_the_split_that_is_scored(grid_path):
     often = read_grid(grid_path, ["train.validate_every=1"])
     assert "Checkpoints were chosen on this very split" in ablation._validation_note(often)

@@ -40,19 +40,38 @@ def test_cells_are_variants_times_seeds_each_with_its_own_values(grid, tmp_path)
 
 def test_folds_are_crossed_with_variants_and_seeds(grid, tmp_path):
     found = grid(
-        "base: base.yaml\nsplit: validation\nseeds: [0, 1]\n"
-        "variants: {a: {}, b: {train: {epochs: 5}}}\n"
-        "folds: {x: {data: {validation_sequences: [x]}}, y: {data: {validation_sequences: [y]}}}"
+        "base: base.yaml\nseeds: [0, 1]\nvariants: {a: {}, b: {train: {epochs: 5}}}\n"
+        "folds: {x: [x1, x2], y: [y]}"
     )
     cells = list(found.cells(tmp_path))
-    assert found.folds == ("x", "y")
-    assert [(c.seed, c.variant, c.fold) for c in cells] == [
+    assert [fold.name for fold in found.folds] == ["x", "y"]
+    assert [(c.seed, c.variant, c.fold.name) for c in cells] == [
         (seed, variant, fold) for seed in (0, 1) for variant in "ab" for fold in "xy"
     ]
     for cell in cells:
-        assert cell.config.data.validation_sequences == (cell.fold,)
-        assert cell.run_dir == tmp_path / cell.variant / f"seed{cell.seed}" / cell.fold
-    assert found.variants["b"].data.validation_sequences == ("x",)
+        (train,), (test,) = cell.config.data.train, cell.config.data.test
+        assert test.sequences == train.excluded_sequences
+        assert test.sequences == {"x": ("x1", "x2"), "y": ("y",)}[cell.fold.name]
+        assert cell.run_dir == tmp_path / cell.variant / f"seed{cell.seed}" / cell.fold.name
+    assert found.variants["b"].data.train[0].excluded_sequences == ()
+
+
+def test_rules_differ_for_a_source_that_the_grid_names(grid, tmp_path):
+    text = (
+        "base: base.yaml\nvariants: {a: {data: {train: [{root: sky, annotations: a.json},"
+        " {root: saitd, annotations: a.json}]}}}\n"
+        "folds: {x: {sky: [x], saitd: [x]}, y: {sky: [y]}}\n"
+        "evaluation: {sky: {pd_radius_px: 6}}"
+    )
+    found = grid(text, "evaluation.track_gate_px=9")
+    config = next(found.cells(tmp_path)).config
+    sky, saitd = (found.rules_of(source, config) for source in config.data.test)
+    assert (sky.pd_radius_px, sky.track_gate_px) == (6, 9)
+    assert saitd == config.evaluation
+    with pytest.raises(
+        ConfigError, match=r"evaluation of sky: unknown key .evaluation\.pd_radius'"
+    ):
+        grid(text.replace("radius_px: 6", "radius: 6"))
 
 
 def test_overrides_lie_over_the_base_and_under_the_variants(grid):
@@ -77,10 +96,20 @@ def test_overrides_lie_over_the_base_and_under_the_variants(grid):
         ("base: base.yaml\nvariants: {a: {model: {pyramd: 1}}}", "variant a: .*'model.pyramid'"),
         ("base: base.yaml\nvariants: {a: {}}\nfolds: {}", "has no folds"),
         ("base: base.yaml\nvariants: {a: {}}\nfolds: {a/b: {}}", "fold 'a/b' names a folder"),
+        ("base: base.yaml\nvariants: {a: {}}\nfolds: {x: [a]}", "has one fold; .* two"),
         (
-            "base: base.yaml\nvariants: {a: {}}\nfolds: {x: {data: {rot: 1}}}",
-            r"grid\.yaml: fold x: .*'data.rot'",
+            "base: base.yaml\nvariants: {a: {}}\nsplit: test\nfolds: {x: [a], y: [b]}",
+            "has split and folds",
         ),
+        (
+            "base: base.yaml\nvariants: {a: {}}\nfolds: {x: [a], y: {sky: [b]}}",
+            "fold y names source 'sky'",
+        ),
+        (
+            "base: base.yaml\nvariants: {a: {}}\nevaluation: {sky: {pd_radius_px: 6}}",
+            "names source 'sky', .*none, without folds",
+        ),
+        ("base: base.yaml\nvariants: {a: {}}\nevaluation: {sky: 6}", "evaluation is {'sky': 6}"),
         (
             "base: base.yaml\nvariants: {a: {train: {epochs: yes}}}",
             r"grid\.yaml: variant a: train\.epochs: .*got 'yes'",

@@ -1,0 +1,107 @@
+"""What was detected on left-out sequences, kept as COCO files so that it can be scored again.
+
+Of each source a pair, ``<source>.truth.json`` and ``<source>.detections.json``, which `stdet
+evaluate --truth ... --predictions ...` and tools for COCO results read too. Its images are the
+frames, `<sequence>/<number>.png`; there are no such files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stdet.config import DataConfig
+from stdet.errors import DataError
+from stdet.evaluation.from_files import join_coco
+from stdet.files.atomic_file import explain_os_errors, find_leftovers
+from stdet.formats.coco_results import CocoResults, write_coco_results
+from stdet.formats.coco_video import write_coco
+from stdet.formats.image_labels import ImageLabels
+from stdet.metrics.sequence_result import SequenceResult
+from stdet.types import UNKNOWN_TRACK_ID
+
+TRUTH_ENDING = ".truth.json"
+DETECTIONS_ENDING = ".detections.json"
+
+
+def has_left_out(folder: Path, source: str) -> bool:
+    """Say whether the detections of a source were written; their file is the last."""
+    return (folder / f"{source}{DETECTIONS_ENDING}").exists()
+
+
+def write_left_out(
+    folder: Path, source: str, results: Sequence[SequenceResult], *, num_classes: int
+) -> None:
+    """Write truth and detections of the sequences of a source.
+
+    Args:
+        folder: Created.
+        source: Names the files.
+        results: At least one; tracks are not written.
+        num_classes: That the detector knows.
+
+    Raises:
+        DataError: If a file cannot be written.
+    """
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in find_leftovers(folder):
+            left.unlink()
+    write_coco(
+        folder / f"{source}{TRUTH_ENDING}", _labels(results), Path(), num_classes=num_classes
+    )
+    write_coco_results(folder / f"{source}{DETECTIONS_ENDING}", _rows(results))
+
+
+def read_left_out(folder: Path, source: str) -> list[SequenceResult]:
+    """Read what ``write_left_out`` wrote, without tracks.
+
+    Raises:
+        DataError: If a file is missing or damaged.
+    """
+    truth, found = (folder / f"{source}{end}" for end in (TRUTH_ENDING, DETECTIONS_ENDING))
+    try:
+        return join_coco(truth, found, DataConfig())
+    except DataError as error:
+        raise DataError(
+            f"{error} If it is damaged, delete {found} and give the same command again: the "
+            "weights that are there detect anew."
+        ) from error
+
+
+def _labels(results: Sequence[SequenceResult]) -> ImageLabels:
+    """Return the truth of all sequences, a frame per image."""
+    truths = [result.annotation for result in results]
+    lengths = [truth.num_frames for truth in truths]
+    starts = np.cumsum([0, *lengths[:-1]])
+    return ImageLabels(
+        where="",
+        paths=tuple(
+            Path(truth.name, f"{frame:06}.png")
+            for truth in truths
+            for frame in range(truth.num_frames)
+        ),
+        sizes_hw=np.repeat([truth.image_hw for truth in truths], lengths, axis=0),
+        image_rows=np.concatenate(
+            [truth.frame_indices + start for truth, start in zip(truths, starts, strict=True)]
+        ),
+        boxes_xyxy=np.concatenate([truth.boxes_xyxy for truth in truths]),
+        class_ids=np.concatenate([truth.class_ids for truth in truths]),
+        track_ids=np.concatenate([truth.track_ids for truth in truths]),
+        is_ignored=np.concatenate([truth.is_ignored for truth in truths]),
+    )
+
+
+def _rows(results: Sequence[SequenceResult]) -> CocoResults:
+    """Return the detections of all frames as rows of one file."""
+    frames = [frame for result in results for frame in result.detections]
+    lengths = [len(frame) for frame in frames]
+    return CocoResults(
+        image_rows=np.repeat(np.arange(len(frames)), lengths),
+        boxes_xyxy=np.concatenate([frame.boxes_xyxy for frame in frames]),
+        scores=np.concatenate([frame.scores for frame in frames]),
+        class_ids=np.concatenate([frame.class_ids for frame in frames]),
+        track_ids=np.full(sum(lengths), UNKNOWN_TRACK_ID, np.int64),
+    )
