@@ -85,7 +85,7 @@ def test_operating_point_is_the_stored_one_or_the_default(weights_path):
     assert operating_point(never) == DEFAULT_CONFIDENCE
 
 
-def test_operating_point_from_before_scores_of_paths_is_of_single_frames(weights_path, tmp_path):
+def test_operating_point_without_a_stated_lookahead_is_of_single_frames(weights_path, tmp_path):
     with safe_open(weights_path, framework="pt") as file:
         metadata, tensors = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
     settings = json.loads(metadata["config"])

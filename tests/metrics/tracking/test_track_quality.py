@@ -13,7 +13,7 @@ def at(x, y):
     return (x - 1.0, y - 1.0, x + 1.0, y + 1.0)
 
 
-def test_lives_counted_by_hand(build):
+def test_track_quality_counted_by_hand(build):
     # Target 1 in frames 0-4, target 2 in frames 1-3; track 5 picks target 1 up in frame 2, track 6
     # changes from target 2 to target 1's place never, track 7 is on nothing.
     truth = build.annotation(
