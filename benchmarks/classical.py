@@ -157,7 +157,7 @@ def compare(name: str, detector: Detector, footage: list[Footage], rule: Rule) -
     num_frames = sum(result.annotation.num_frames for result in results)
     print(f"\n{name}: {num_frames / seconds:.1f} frames/s of CPU time")
     print_table("scores of frames", results, rule)
-    print_table("scores of paths", rescore_results(results, TrackerConfig()), rule)
+    print_table("track-before-detect scores", rescore_results(results, TrackerConfig()), rule)
 
 
 def print_table(title: str, results: list[SequenceResult], rule: Rule) -> None:

@@ -84,7 +84,7 @@ def main() -> None:
             {kind: rescore_results(results, config.tracker) for kind, results in part.items()}
             for part in found
         ]
-        report(folds, scored, f"seed {seed}, scores of paths", config, args.radius_px)
+        report(folds, scored, f"seed {seed}, track-before-detect scores", config, args.radius_px)
         report_points(scored, config, args.radius_px)
 
 

@@ -3,7 +3,7 @@
     python benchmarks/load.py [--baseline CHECKOUT] [--detections 10 100 1000 2000 10000]
     python benchmarks/load.py --sides 256 1024 [--detectors stdet_n lcm]
 
-First the tracker and the scores of paths (5 frames of look-ahead): targets that move by a pixel
+First the tracker and track-before-detect scores (5 frames of look-ahead): targets move by a pixel
 per frame and are seen 0.4 px off, a tenth of the detections anywhere instead, all of them strong;
 at a fixed density of 0.001 per square pixel, and on a fixed area of 640 x 512. Median CPU
 milliseconds per frame, after ten frames. Each checkout runs in a process of its own, in turns of

@@ -15,12 +15,12 @@ import torch
 from paper_model_runs import PaperRun, start, stop
 
 from stdet.config import StdetConfig
+from stdet.datasets.clips import ClipBatch
 from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.inference.detector import Detector
 from stdet.inference.network import Network
 from stdet.training.trainer import Trainer
-from stdet.types import ClipBatch
 
 NUM_WARM, NUM_TIMED = 5, 20
 """Steps before and while the clock runs."""

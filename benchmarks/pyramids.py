@@ -22,6 +22,7 @@ import torch
 
 from stdet.config import DataConfig, ModelConfig, PostprocessConfig, load_config
 from stdet.datasets.clip_dataset import clip_shape
+from stdet.datasets.clips import Targets
 from stdet.inference.detector import Detector
 from stdet.inference.model_info import PYRAMIDS, describe_model
 from stdet.inference.network import Network
@@ -29,7 +30,6 @@ from stdet.inference.stages.frames import StreamFrame
 from stdet.models.build import build_consistency, build_detector, num_input_channels
 from stdet.registration.background_features import STEADY_FROM
 from stdet.training.step import TrainingStep
-from stdet.types import Targets
 
 DEFAULT_CONFIGS = (Path("configs/models/stdet_n.yaml"), Path("configs/models/yolo_bp_s.yaml"))
 NATIVE_HW = (256, 256)

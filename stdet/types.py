@@ -1,27 +1,18 @@
 """The typed values that packages hand to one another.
 
 Truth and prediction share one row form so that evaluation compares like with like. Coordinates
-and boxes are stated once, in ``boxes.py``. Tensor letters: B batch, W window length in frames,
-T frames fused for one key frame, K key frames per window, C channels, H W size, N targets.
-
-This module names torch types without importing torch, so that the NumPy packages (tracking,
-metrics) and ``stdet --help`` stay free of it.
+and boxes are stated once, in ``boxes.py``. All arrays are NumPy's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stdet.conversions import DetectionRows, TrackRows
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -49,122 +40,6 @@ def _check_boxes(owner: str, boxes_xyxy: FloatArray) -> None:
         raise ValueError(f"{owner}.boxes_xyxy holds a value that is not finite.")
     if (boxes_xyxy[:, 2:] < boxes_xyxy[:, :2]).any():
         raise ValueError(f"{owner}.boxes_xyxy holds a box with x2 < x1 or y2 < y1.")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Targets:
-    """True targets of one key frame, in clip pixels (torch).
-
-    Attributes:
-        boxes_xyxy: float32 (N, 4).
-        class_ids: int64 (N,), counted from 0.
-        track_ids: int64 (N,), ``UNKNOWN_TRACK_ID`` where the data set gives none.
-    """
-
-    boxes_xyxy: Tensor
-    class_ids: Tensor
-    track_ids: Tensor
-
-    def __post_init__(self) -> None:
-        """Check the shapes."""
-        num = self.boxes_xyxy.shape[0]
-        if tuple(self.boxes_xyxy.shape) != (num, 4):
-            raise ValueError(f"Targets.boxes_xyxy has shape {tuple(self.boxes_xyxy.shape)}.")
-        if tuple(self.class_ids.shape) != (num,) or tuple(self.track_ids.shape) != (num,):
-            raise ValueError("Targets.class_ids and track_ids need one entry per box.")
-
-    def __len__(self) -> int:
-        """Return the number of targets."""
-        return int(self.boxes_xyxy.shape[0])
-
-    def to(self, device: object) -> Targets:
-        """Return the same targets on another device."""
-        return Targets(
-            boxes_xyxy=self.boxes_xyxy.to(device),  # type: ignore[call-overload]
-            class_ids=self.class_ids.to(device),  # type: ignore[call-overload]
-            track_ids=self.track_ids.to(device),  # type: ignore[call-overload]
-        )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Clip:
-    """One training sample: a window of T + k frames with K = k + 1 key frames (torch).
-
-    Attributes:
-        frames: float32 (W, C, H, W): grey in [0, 1], repeated or not, then the background features
-            of a detector that takes them.
-        frame_indices: int64 (W,), source frame of each position; repeats only where padded.
-        is_padding: bool (W,), true where a position repeats the first frame of its sequence.
-        key_indices: int64 (K,), positions whose targets are predicted, increasing.
-        targets: one ``Targets`` per key frame, in clip pixels.
-        sequence_name: where the frames come from.
-        original_hw: size of the source frame.
-        to_original: float32 (2, 3), the affine map from clip pixels to source pixels.
-    """
-
-    frames: Tensor
-    frame_indices: Tensor
-    is_padding: Tensor
-    key_indices: Tensor
-    targets: tuple[Targets, ...]
-    sequence_name: str
-    original_hw: tuple[int, int]
-    to_original: Tensor
-
-    def __post_init__(self) -> None:
-        """Check that the parts speak of the same window."""
-        window = self.frames.shape[0]
-        if self.frames.ndim != 4:
-            raise ValueError(f"Clip.frames has shape {tuple(self.frames.shape)}; expected 4 axes.")
-        if len(self.frame_indices) != window or len(self.is_padding) != window:
-            raise ValueError("Clip.frame_indices and is_padding need one entry per frame.")
-        if len(self.targets) != len(self.key_indices):
-            raise ValueError(
-                f"Clip has {len(self.key_indices)} key frames and {len(self.targets)} targets."
-            )
-
-    def __len__(self) -> int:
-        """Return the number of frames in the window."""
-        return int(self.frames.shape[0])
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ClipBatch:
-    """Clips of equal size stacked for the detector (torch).
-
-    Attributes:
-        frames: float32 (B, W, C, H, W), channels as in ``Clip``.
-        key_indices: int64 (K,), the same positions in every clip.
-        targets: B x K ``Targets`` in clip-major order: clip 0 key 0, clip 0 key 1, ...
-        clip_names: where each clip comes from, for messages, for example "data5[3:11]".
-    """
-
-    frames: Tensor
-    key_indices: Tensor
-    targets: tuple[Targets, ...]
-    clip_names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return int(self.frames.shape[0])
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HeadOutputs:
-    """Raw outputs of the head on one level (torch): logits and offsets, not probabilities.
-
-    Attributes:
-        cls_logits: (B, num_classes, h, w).
-        obj_logits: (B, 1, h, w).
-        box_offsets: (B, 4, h, w): dx, dy in cells from the cell centre, log width and log height
-            in cells.
-        feature_stride: pixels per cell.
-    """
-
-    cls_logits: Tensor
-    obj_logits: Tensor
-    box_offsets: Tensor
-    feature_stride: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""The tracker's and the path scores' pairings over all pairs at once: slow, and plain to read.
+"""Pairings of tracker and track-before-detect scores over all pairs: slow, and plain to read.
 
 Oracles for the sparse ones in ``stdet/tracking``: every track against every detection, one matrix
 for the whole frame.
@@ -10,9 +10,9 @@ from unittest.mock import patch
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from stdet.tracking import path_scores, tracker
+from stdet.tracking import track_before_detect, tracker
 from stdet.tracking.association import Assignment, PricedPairs
-from stdet.tracking.path_scores import GATE, START_STD_PX, STEP_STD_PX
+from stdet.tracking.track_before_detect import GATE, START_STD_PX, STEP_STD_PX
 
 
 def dense_cost(predicted_xy, innovation_covariances, measured_xy, *, gate_sigma, gate_px):
@@ -49,7 +49,7 @@ def dense_assign(pairs):
 
 
 def dense_follow(paths, xy, log_odds):
-    """Do as ``path_scores._follow`` does."""
+    """Do as ``track_before_detect._follow`` does."""
     if not len(xy) or not len(paths.xy):
         return np.full(len(xy), -1, np.int64)
     std_px = np.where(paths.is_new, START_STD_PX, STEP_STD_PX)
@@ -65,9 +65,9 @@ def dense_follow(paths, xy, log_odds):
 
 @contextmanager
 def all_pairs():
-    """Let the tracker and the path scores look at all pairs for a while."""
+    """Let the tracker and the track-before-detect scores look at all pairs for a while."""
     with (
         patch.multiple(tracker, possible_pairs=dense_pairs, assign=dense_assign),
-        patch.object(path_scores, "_follow", dense_follow),
+        patch.object(track_before_detect, "_follow", dense_follow),
     ):
         yield

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from stdet.types import HeadOutputs
+from stdet.models.head import HeadOutputs
 
 
 def _logit(score):

@@ -36,9 +36,9 @@ LAYERS = (
     {"__main__"},
 )
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
-NO_TORCH = {package for packages in LAYERS[:8] for package in packages} - {"types"}
+NO_TORCH = {package for packages in LAYERS[:8] for package in packages}
 NO_TORCH |= {"classical", "report", "tracking"}
-"""Packages that never import torch; ``types`` names it for annotations."""
+"""Packages that never import torch."""
 
 FILE_MODULES = {"glob", "io", "json", "os", "pathlib", "safetensors", "shutil", "tempfile", "yaml"}
 

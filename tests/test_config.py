@@ -113,6 +113,14 @@ def test_key_that_is_like_no_other_gets_the_list(refusal):
         ("train: {epochs: 2.5}", "train.epochs: Input should be a valid integer"),
         ("train: {epochs: many}", "train.epochs: Input should be a valid integer"),
         ("train: {learning_rate: .nan}", "train.learning_rate: Input should be a finite number"),
+        (
+            "evaluation: {pd_at_false_alarms: [0.1, 1, 0.1]}",
+            "pd_at_false_alarms 0.1, 1, 0.1 repeats a rate",
+        ),
+        (
+            "evaluation: {pd_at_false_alarms: [-1]}",
+            "evaluation.pd_at_false_alarms[0]: Input should be greater than or equal to 0, got -1",
+        ),
         ("tracker: {gate_px: .inf}", "tracker.gate_px: Input should be a finite number, got inf"),
         ("train: {optimizer: adam}", "'sgd' or 'adamw', got 'adam'"),
         ("data: {root: null}", "data.root: Input is not a valid path"),

@@ -19,6 +19,7 @@ from stdet.io.frame_area import MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
+    from stdet.files.settings_file import Layer
 
 _MAX_NUMBER = 2**31
 """No count of frames or pixels is larger; beyond it numbers overflow in libraries."""
@@ -98,11 +99,11 @@ def add_format_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(args: argparse.Namespace) -> StdetConfig:
-    """Read the configuration that the arguments name."""
+def load(args: argparse.Namespace, *changes: Layer) -> StdetConfig:
+    """Read the configuration that the arguments name; ``changes`` go over it."""
     from stdet.config import load_config
 
-    return load_config(args.config, args.overrides)
+    return load_config(args.config, args.overrides, changes=changes)
 
 
 @contextlib.contextmanager

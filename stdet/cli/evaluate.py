@@ -13,12 +13,14 @@ from stdet.cli.arguments import (
     add_split_options,
     hold_outputs,
     load,
+    positive_number,
     size_hw,
 )
 from stdet.cli.terminal import say
 from stdet.errors import ConfigError
 
 if TYPE_CHECKING:
+    from stdet.config import StdetConfig
     from stdet.evaluation.from_masks import MaskReport
     from stdet.evaluation.report import Report
 
@@ -30,7 +32,9 @@ def add_evaluate(commands: Any) -> None:
         help="score a detector and tracker on a data set, or files of any tool against truth",
         description="Run the model over a split (CONFIG), or score files alone (--truth and "
         "--predictions): COCO results against a COCO file, MOT text or a JSON of `stdet track` "
-        "against MOT truth, folders of these, or folders of PNG masks.",
+        "against MOT truth, folders of these, or folders of PNG masks. A detection hits within "
+        "3 px of the target's centre; --set evaluation.hit_rule=box_share asks for half the box "
+        "(evaluation.hit_box_share), and =iou for an overlap (evaluation.hit_iou).",
     )
     add_config(parser, nargs="?")
     add_detector_options(parser)
@@ -46,6 +50,13 @@ def add_evaluate(commands: Any) -> None:
     )
     parser.add_argument(
         "--predictions", type=Path, help="COCO results, MOT file, JSON of `track`, or folder"
+    )
+    parser.add_argument(
+        "--fps",
+        type=positive_number,
+        metavar="N",
+        help="frames per second of sequences whose files do not say, for rates per hour "
+        "(evaluation.fps)",
     )
     parser.add_argument(
         "--size",
@@ -83,7 +94,7 @@ def _score_split(args: argparse.Namespace) -> Report:
     from stdet.evaluation.from_model import evaluate, evaluate_classical
     from stdet.report.tables import report_table
 
-    config = load(args)
+    config = _load(args)
     if args.detector is None:
         scored = evaluate(config, weights=args.weights, split=args.split, device=args.device)
     else:
@@ -107,10 +118,17 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
     from stdet.metrics.tracking.per_target import format_target_table
     from stdet.report.tables import report_table
 
-    config = load(args)
+    config = _load(args)
     if is_mask_folder(args.truth):
         if args.report is not None:
             raise ConfigError("evaluate: --report shows boxes; leave it out for masks.")
+        if args.fps is not None:
+            raise ConfigError("evaluate: --fps is for rates per hour; leave it out for masks.")
+        if config.evaluation.hit_rule != "centre_distance":
+            raise ConfigError(
+                f"evaluate: evaluation.hit_rule {config.evaluation.hit_rule} is for boxes; masks "
+                "hit by centre_distance."
+            )
         masks = score_masks(args.truth, args.predictions, radius_px=config.evaluation.pd_radius_px)
         say(format_mask_table(masks))
         return masks
@@ -128,6 +146,15 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
             read_frame=None,
         )
     return scores.report
+
+
+def _load(args: argparse.Namespace) -> StdetConfig:
+    """Read the configuration; --fps goes over what it says."""
+    from stdet.files.settings_file import Layer
+
+    if args.fps is None:
+        return load(args)
+    return load(args, Layer(where="--fps", values={"evaluation": {"fps": args.fps}}))
 
 
 def _write_html(args: argparse.Namespace, **content: Any) -> None:

@@ -36,7 +36,7 @@ def add_track(commands: Any) -> None:
     parser.add_argument(
         "--confidence",
         type=fraction,
-        help="lowest score of a path that begins a track, 0 to 1 (chosen on validation, stored "
+        help="lowest score that begins a track, 0 to 1 (chosen on validation, stored "
         "with the weights; for a classical detector chosen on two segments of DAUB)",
     )
     parser.add_argument("--start", type=count, default=0, help="first frame, from 0 (0)")

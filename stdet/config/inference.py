@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -35,14 +35,14 @@ class TrackerConfig:
     """Track-before-detect scores, a constant-velocity Kalman filter, association by distance."""
 
     lookahead: int | None = Field(default=5, ge=0)
-    """Detections are scored by the path they lie on, in all earlier frames and this many later
-    ones, which delays the output by as many frames. None keeps the detector's own scores."""
+    """Track-before-detect scores look at all earlier frames and at this many later ones, which
+    delays the output by as many frames. None keeps the detector's own scores."""
     confirm_hits: int = Field(default=1, ge=1)
     """M: a track is confirmed after M hits ..."""
     confirm_window: int = Field(default=1, ge=1)
-    """N: ... within N frames. The score of a path has counted hits already: 0.5 takes four in a
-    row of score 0.999, or seven of 0.9. With ``lookahead`` None and a loose operating point, 3
-    within 5 keeps clutter out (docs/decisions/0015)."""
+    """N: ... within N frames. A track-before-detect score has counted hits already: 0.5 takes four
+    in a row of score 0.999, or seven of 0.9. With ``lookahead`` None and a loose operating point,
+    3 within 5 keeps clutter out (docs/decisions/0015)."""
     max_coast: int = Field(default=2, ge=0)
     """Frames that a confirmed track goes on without a detection, on its prediction."""
     max_lost: int = Field(default=20, ge=0)
@@ -96,5 +96,16 @@ class EvaluationConfig:
     fps: float | None = Field(default=None, gt=0)
     """Frames per second of sequences whose files do not say; None leaves hourly rates undefined
     there."""
+    pd_at_false_alarms: tuple[Annotated[float, Field(ge=0)], ...] = (0.05, 0.2, 1.0)
+    """Rates at which Pd is read off the ROC, false alarms per frame; 0 asks for Pd before the
+    first one."""
     roc_max_false_alarms_per_frame: float = Field(default=1.0, gt=0)
     """The partial area under the ROC ends here, false alarms per frame."""
+
+    def __post_init__(self) -> None:
+        """Check that no two rates have one name in the report."""
+        names = [f"{rate:g}" for rate in self.pd_at_false_alarms]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"pd_at_false_alarms {', '.join(names)} repeats a rate (of six digits); leave one"
+            )

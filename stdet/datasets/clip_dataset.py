@@ -19,6 +19,7 @@ from stdet.datasets.clip_sampler import (
     frames_of_clip,
     windows_of_sequence,
 )
+from stdet.datasets.clips import Clip, ClipBatch, Targets
 from stdet.datasets.core_box import core_box
 from stdet.datasets.frame_cache import FrameCache
 from stdet.datasets.input_geometry import InputGeometry, detector_input
@@ -30,7 +31,7 @@ from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.registered_stream import RegisteredFrame
 from stdet.registration.transform import Transform
 from stdet.synthesis.injection import inject_targets
-from stdet.types import UNKNOWN_TRACK_ID, Clip, ClipBatch, IntArray, Targets
+from stdet.types import UNKNOWN_TRACK_ID, IntArray
 
 SampleKey = tuple[int, int]
 """(number of the draw, index of the window): together with the seed they fix a sample."""

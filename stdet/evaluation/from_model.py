@@ -32,7 +32,7 @@ from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.models.build import build_detector
 from stdet.processes.progress import ProgressBar
-from stdet.tracking.path_scores import score_paths
+from stdet.tracking.track_before_detect import track_before_detect
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, FloatArray, Tracks
 
@@ -125,7 +125,7 @@ def rescore_results(
     if config.lookahead is None:
         return list(results)
     return [
-        replace(result, detections=tuple(score_paths(result.detections, config.lookahead)))
+        replace(result, detections=tuple(track_before_detect(result.detections, config.lookahead)))
         for result in results
     ]
 

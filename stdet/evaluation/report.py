@@ -40,8 +40,7 @@ from stdet.metrics.tracking.clear_identity_hota import TrackingCounts
 from stdet.metrics.tracking.track_quality import TrackQuality
 
 ROC_FALSE_ALARMS_PER_PIXEL = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4}
-ROC_FALSE_ALARMS_PER_FRAME = {"0.05": 0.05, "0.2": 0.2, "1": 1.0}
-"""Rates at which Pd is read off the ROC."""
+"""Rates at which Pd is read off the ROC; those per frame are a setting."""
 
 F1_TOLERANCE = 0.01
 """Loss of F1 that counts as none when an operating point is chosen."""
@@ -277,8 +276,8 @@ def _pd_fa_scores(
                 for key, rate in ROC_FALSE_ALARMS_PER_PIXEL.items()
             },
             pd_at_false_alarms_per_frame={
-                key: pd_at(curve, false_alarms=rate * curve.num_frames)
-                for key, rate in ROC_FALSE_ALARMS_PER_FRAME.items()
+                f"{rate:g}": pd_at(curve, false_alarms=rate * curve.num_frames)
+                for rate in config.pd_at_false_alarms
             },
             partial_area=partial_area(
                 curve, max_false_alarms_per_frame=config.roc_max_false_alarms_per_frame

@@ -12,7 +12,8 @@ from stdet.config import PostprocessConfig
 from stdet.datasets.input_geometry import InputGeometry
 from stdet.errors import CheckpointError
 from stdet.models.box_coder import decode_boxes, decode_scores
-from stdet.types import Detections, HeadOutputs
+from stdet.models.head import HeadOutputs
+from stdet.types import Detections
 
 MAX_CANDIDATES = 1000
 """Best cells per frame that enter NMS; 1000 separate targets on one frame are not met."""

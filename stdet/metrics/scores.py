@@ -45,7 +45,8 @@ class RocScores:
     Attributes:
         pd_at_false_alarms_per_pixel: Highest Pd at no more than 1e-6, 1e-5 and 1e-4 false alarms
             per pixel, keyed "1e-6" and so on.
-        pd_at_false_alarms_per_frame: Likewise for 0.05, 0.2 and 1 false alarms per frame.
+        pd_at_false_alarms_per_frame: Likewise for the rates per frame that the settings name,
+            keyed "0.05" and so on.
         partial_area: Mean Pd over false alarms per frame from 0 to the rate of the rules.
     """
 

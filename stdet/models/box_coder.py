@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stdet.types import HeadOutputs
+from stdet.models.head import HeadOutputs
 
 MAX_LOG_SIZE = 8.0
 """Largest log width or height in cells; keeps exp() finite for a network that diverges."""

@@ -10,9 +10,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from stdet.models.backbone import CspDarknet
-from stdet.models.head import DecoupledHead
+from stdet.models.head import DecoupledHead, HeadOutputs
 from stdet.models.interfaces import Pyramid, Temporal, TemporalState
-from stdet.types import HeadOutputs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from stdet.models.layers import ConvBnAct
-from stdet.types import HeadOutputs
 
 PRIOR_SCORE = 0.01
 """Score of an untrained head; keeps the first losses finite where nearly all cells are empty."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeadOutputs:
+    """Raw outputs of the head on one level: logits and offsets, not probabilities.
+
+    Attributes:
+        cls_logits: (B, num_classes, h, w).
+        obj_logits: (B, 1, h, w).
+        box_offsets: (B, 4, h, w): dx, dy in cells from the cell centre, log width and log height
+            in cells.
+        feature_stride: pixels per cell.
+    """
+
+    cls_logits: Tensor
+    obj_logits: Tensor
+    box_offsets: Tensor
+    feature_stride: int
 
 
 class DecoupledHead(nn.Module):

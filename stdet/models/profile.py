@@ -17,8 +17,8 @@ from stdet.models.build import (
     build_motion_prior,
     num_input_channels,
 )
+from stdet.models.head import HeadOutputs
 from stdet.models.necks.bp_fpn import BpFpn
-from stdet.types import HeadOutputs
 
 NATIVE_HW = (256, 256)
 """Size at which a native-resolution model is counted."""

@@ -10,7 +10,7 @@ from typing import Any
 from stdet.evaluation.report import Report
 from stdet.metrics.bootstrap import HEADLINES
 from stdet.metrics.tracking.error_events import ErrorEvents
-from stdet.report.tables import PER_MILLION, ROWS, score_of
+from stdet.report.tables import PER_MILLION, ROWS, pd_at_rate, score_of
 
 _GROUP_TITLES = {
     "detection": "Detection",
@@ -217,7 +217,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, fl
 
 
 def _label(name: str, track_gate_px: float) -> str:
-    label = _LABELS.get(name, name)
+    label = _LABELS.get(name) or pd_at_rate(name) or name
     is_gated = name in {"tracking.hota", "tracking.deta", "tracking.assa"}
     return f"{label} (gate {track_gate_px:g} px)" if is_gated else label
 

@@ -23,6 +23,9 @@ _NUMBERS = re.compile(r"[-+]?[0-9.]*(?: \*| to [-+]?[0-9.]+)?")
 """A score, a difference, an interval, or the sign of what is undefined."""
 _LATEX_ESCAPES = {"%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "<": "$<$", ">": "$>$"}
 
+_PD_AT_RATES = "pd_fa.roc.pd_at_false_alarms_per_frame."
+_PD_AT_RATE = "Pd at Fa {}/frame"
+
 ROWS: Mapping[str, str] = {
     "mAP50": "detection.map50",
     "mAP50:95": "detection.map50_95",
@@ -46,9 +49,7 @@ ROWS: Mapping[str, str] = {
     "Fa per frame": "pd_fa.false_alarms_per_frame",
     "Fa per 1e6 pixels": "pd_fa.false_alarms_per_pixel",
     "false area (1e-6)": "pd_fa.false_area_fraction",
-    "Pd at Fa 0.05/frame": "pd_fa.roc.pd_at_false_alarms_per_frame.0.05",
-    "Pd at Fa 0.2/frame": "pd_fa.roc.pd_at_false_alarms_per_frame.0.2",
-    "Pd at Fa 1/frame": "pd_fa.roc.pd_at_false_alarms_per_frame.1",
+    _PD_AT_RATE: f"{_PD_AT_RATES}{{}}",
     "Pd at Fa 1e-6/px": "pd_fa.roc.pd_at_false_alarms_per_pixel.1e-6",
     "Pd at Fa 1e-5/px": "pd_fa.roc.pd_at_false_alarms_per_pixel.1e-5",
     "Pd at Fa 1e-4/px": "pd_fa.roc.pd_at_false_alarms_per_pixel.1e-4",
@@ -76,7 +77,7 @@ ROWS: Mapping[str, str] = {
     "IDF1 by IoU": "tracking_iou.idf1",
     "HOTA by IoU": "tracking_iou.hota",
 }
-"""Label in a table and name in the JSON."""
+"""Label in a table and name in the JSON; {} is each of the rates that the report was asked for."""
 
 PER_MILLION = {"pd_fa.false_alarms_per_pixel", "pd_fa.false_area_fraction"}
 """Shown in units of 1e-6."""
@@ -120,12 +121,33 @@ def report_table(report: Report) -> Table:
     if intervals:
         names.insert(1, "95 % interval")
     rows = []
-    for label, key in ROWS.items():
+    for label, key in rows_of(report).items():
         cells = [format_score(key, score_of(scores, key)) for _, scores in columns]
         if intervals:
             cells.insert(1, format_interval(key, intervals.get(key)))
         rows.append((label, *cells))
     return Table(header=("", *names), rows=tuple(rows), notes=tuple(_notes(report)))
+
+
+def rows_of(report: Report) -> dict[str, str]:
+    """Return label and name in the JSON of every row of a report."""
+    rates = report.overall.pd_fa.roc.pd_at_false_alarms_per_frame
+    return {
+        label.format(rate): key.format(rate)
+        for label, key in ROWS.items()
+        for rate in (rates if "{}" in key else [""])
+    }
+
+
+def pd_at_rate(name: str) -> str | None:
+    """Return the label of a Pd at a rate per frame; None where the name is of another score.
+
+    Example:
+        >>> pd_at_rate("pd_fa.roc.pd_at_false_alarms_per_frame.0.05")
+        'Pd at Fa 0.05/frame'
+    """
+    rate = name.removeprefix(_PD_AT_RATES)
+    return None if rate == name else _PD_AT_RATE.format(rate)
 
 
 def score_of(scores: Scores, key: str) -> float:

@@ -32,13 +32,13 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from stdet.datasets.clip_dataset import ClipDataset, collate
+from stdet.datasets.clips import ClipBatch
 from stdet.files.atomic_file import write_whole
 from stdet.metrics.counts import without_nan
 from stdet.models.necks.bp_fpn import BpFpn
 from stdet.processes.workers import start_worker
 from stdet.training.run_folder import DIAGNOSTICS_NAME, FEATURES_NAME
 from stdet.training.step import TrainingStep
-from stdet.types import ClipBatch
 
 NUM_WINDOWS = 2
 """Windows of the fixed batch."""

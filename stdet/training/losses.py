@@ -14,10 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stdet.datasets.clips import Targets
 from stdet.models.box_coder import cell_centres, decode_boxes, decode_scores
+from stdet.models.head import HeadOutputs
 from stdet.training.assigner import assign, paired_iou
 from stdet.training.distributed import sum_over_processes
-from stdet.types import HeadOutputs, Targets
 
 BOX_WEIGHT = 5.0
 

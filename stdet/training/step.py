@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from stdet.datasets.clips import Targets
 from stdet.models.detector import ClipDetector
 from stdet.models.motion import MotionPrior
 from stdet.models.necks.bp_fpn import BpFpn
 from stdet.models.necks.dgr import LevelConsistency
 from stdet.training.losses import LossTerms, detection_loss
-from stdet.types import Targets
 
 
 class TrainingStep(nn.Module):

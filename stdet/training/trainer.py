@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from stdet.config import StdetConfig
 from stdet.datasets.clip_dataset import ClipDataset, clip_shape, collate
+from stdet.datasets.clips import ClipBatch
 from stdet.datasets.sequences import LabelledSequence
 from stdet.errors import CheckpointError, TrainingError
 from stdet.evaluation.from_model import Scored, score_sequences
@@ -36,7 +37,6 @@ from stdet.training.resume import load_resume, save_resume, take_state
 from stdet.training.run_folder import BEST_NAME, LAST_NAME, RESUME_NAME
 from stdet.training.run_log import RunLog
 from stdet.training.step import TrainingStep
-from stdet.types import ClipBatch
 
 log = logging.getLogger(__name__)
 

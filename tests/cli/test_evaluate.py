@@ -226,6 +226,28 @@ def test_path_of_any_length_is_one_line(refused, truth):
     assert "name too long" in refused("evaluate", *files)
 
 
+def test_frame_rate_and_rule_of_a_hit_hold_for_files_that_state_none(cli, tmp_path):
+    """Boxes of 16 x 16 px, 4 px apart, and a false alarm, in one frame of one second."""
+    (tmp_path / "gt.txt").write_text("1,1,11,11,16,16,1,1,1\n")
+    (tmp_path / "found.txt").write_text(
+        "1,-1,15,11,16,16,0.9,-1,-1,-1\n1,-1,41,41,4,4,0.5,-1,-1,-1\n"
+    )
+    files = ["--truth", tmp_path / "gt.txt", "--predictions", tmp_path / "found.txt"]
+    options = ["--size", "64x64", "--json", tmp_path / "r.json", "--overwrite"]
+
+    def scored(*more):
+        outcome = cli("evaluate", *files, *options, *more)
+        assert (outcome.code, outcome.err) == (0, [])
+        report = json.loads((tmp_path / "r.json").read_text())
+        return report["pd_fa"]["pd"], report["pd_fa"]["false_alarms_per_hour"]["rate"]
+
+    assert scored() == (0, None)
+    assert scored("--fps", "1") == (0, 7200)
+    share = ["--set", "evaluation.hit_rule=box_share"]
+    # What the command line says for one run goes over a setting.
+    assert scored("--fps", "1", *share, "--set", "evaluation.fps=9") == (1, 3600)
+
+
 def test_mask_folders_are_scored_and_written(cli, refused, tmp_path):
     for folder in ("truth", "found"):
         (tmp_path / folder).mkdir()
@@ -242,6 +264,9 @@ def test_mask_folders_are_scored_and_written(cli, refused, tmp_path):
     assert content["definition"]["false_component_pixels"] == 2
     assert "basicirstd" in outcome.out
     assert "leave it out for masks" in refused("evaluate", *files, "--report", tmp_path / "page")
+    assert "leave it out for masks" in refused("evaluate", *files, "--fps", "25")
+    line = refused("evaluate", *files, "--set", "evaluation.hit_rule=iou")
+    assert "masks hit by centre_distance" in line
 
 
 def test_existing_report_is_refused_before_the_work(refused, config, tmp_path):

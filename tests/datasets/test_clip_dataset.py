@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from stdet.config import AugmentConfig, DataConfig
 from stdet.datasets.clip_dataset import ClipDataset, clip_shape, collate
 from stdet.datasets.clip_sampler import ClipShape
+from stdet.datasets.clips import Clip
 from stdet.datasets.frame_cache import FrameCache
 from stdet.datasets.splits import load_sequences
 from stdet.errors import ConfigError
@@ -17,7 +18,7 @@ from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.registered_stream import register_frames
 from stdet.registration.transform import Transform
 from stdet.synthesis.injection import inject_targets
-from stdet.types import UNKNOWN_TRACK_ID, Clip
+from stdet.types import UNKNOWN_TRACK_ID
 
 HW = (24, 32)
 SHAPE = ClipShape(num_frames=3, window_extra=1)

@@ -117,6 +117,51 @@ def test_hourly_rates_need_a_frame_rate_of_the_files_or_of_the_settings(results)
     assert told.pd_fa.roc.pd_at_false_alarms_per_frame.keys() == {"0.05", "0.2", "1"}
 
 
+def test_pd_is_read_off_at_the_rates_of_the_settings(results):
+    config = EvaluationConfig(pd_at_false_alarms=(0, 0.125, 2.5))
+    report = evaluate_sequences(results, config, confidence=0.5)
+    # Of 8 targets, scores in descending order: hits at 0.95 and 0.9, a false alarm at 0.85, hits
+    # at 0.8 and 0.7, a false alarm at 0.6, a hit at 0.1; one false alarm in 8 frames is 0.125.
+    assert report.overall.pd_fa.roc.pd_at_false_alarms_per_frame == {
+        "0": 2 / 8,
+        "0.125": 4 / 8,
+        "2.5": 5 / 8,
+    }
+    lines = report_table(report).render("text").splitlines()
+    assert [line.split()[:5] for line in lines if "/frame" in line] == [
+        ["Pd", "at", "Fa", "0/frame", "0.2500"],
+        ["Pd", "at", "Fa", "0.125/frame", "0.5000"],
+        ["Pd", "at", "Fa", "2.5/frame", "0.6250"],
+    ]
+
+
+def test_rule_of_a_hit_changes_pd_and_precision_and_is_named(build):
+    # Boxes of 16 x 16 px, 4 px apart: beyond 3 px, within half the box, IoU 12 / 20 = 0.6.
+    result = build.result(
+        build.annotation([[(10, 10, 26, 26)]]), build.detections([[(14, 10, 30, 26, 0.9)]])
+    )
+    found = {}
+    for settings in (
+        {},
+        {"hit_rule": "box_share"},
+        {"hit_rule": "box_share", "hit_box_share": 0.25},
+        {"hit_rule": "iou", "hit_iou": 0.6},
+        {"hit_rule": "iou", "hit_iou": 0.61},
+    ):
+        config = EvaluationConfig(**settings)
+        report = evaluate_sequences([result], config, confidence=0.5)
+        scores, rules = report.overall, report.to_dict()["rules"]
+        assert {name: rules[name] for name in settings} == settings
+        assert f"hits at {report.rules.hit}." in report_table(report).notes[0]
+        assert scores.pd_fa.pd == scores.detection.precision == scores.detection.f1
+        assert scores.pd_fa.false_alarms_per_frame == 1 - scores.pd_fa.pd
+        assert scores.pd_fa.roc.partial_area == scores.pd_fa.pd
+        # Without any hit no threshold is better than another.
+        assert (best_confidence([result], config) == 1) == (scores.pd_fa.pd == 0)
+        found[report.rules.hit] = scores.pd_fa.pd
+    assert list(found.values()) == [0, 1, 0, 1, 0]
+
+
 def test_report_numbers_counted_by_hand(results):
     plain = evaluate_sequences(results, CONFIG, confidence=0.5).to_dict()
     one = plain["per_sequence"]["one"]

@@ -14,7 +14,7 @@ from stdet.inference.postprocess import (
     postprocess,
 )
 from stdet.models.box_coder import decode_boxes, decode_scores
-from stdet.types import HeadOutputs
+from stdet.models.head import HeadOutputs
 from tests.head_outputs import head_outputs
 
 SURE = 12.0

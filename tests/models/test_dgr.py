@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from stdet.config import DgrConfig, ModelConfig
+from stdet.datasets.clips import Targets
 from stdet.models.backbone import CspDarknet
 from stdet.models.build import build_consistency, build_detector
 from stdet.models.necks.bp_fpn import BpFpn
@@ -20,7 +21,6 @@ from stdet.models.necks.dgr import (
 )
 from stdet.models.necks.fpn import Fpn
 from stdet.training.step import TrainingStep
-from stdet.types import Targets
 
 CHANNELS = (4, 8, 16, 32)
 KINDS = typing.get_args(typing.get_type_hints(DgrConfig)["type"])

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from stdet.datasets.clips import Targets
 from stdet.models.build import build_detector, build_motion_prior
 from stdet.models.motion import MotionPrior
 from stdet.training.step import TrainingStep
-from stdet.types import Targets
 
 
 def _prior():

@@ -94,6 +94,8 @@ def test_runs_that_do_not_compare_are_refused(save, tmp_path):
         compare_runs([base, read_run(save("more", [0.5, 0.6, 0.7]))])
     with pytest.raises(DataError, match="has pd_radius_px 5, base has 3"):
         compare_runs([base, read_run(save("rules", [0.5, 0.6], pd_radius_px=5))])
+    with pytest.raises(DataError, match="has hit_rule iou, base has centre_distance"):
+        compare_runs([base, read_run(save("iou", [0.5, 0.6], hit_rule="iou"))])
     with pytest.raises(DataError, match="names repeat"):
         compare_runs([base, base])
     (tmp_path / "other.json").write_text("{}")

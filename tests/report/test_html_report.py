@@ -290,6 +290,19 @@ def test_folder_that_cannot_be_made_is_the_users_error(build, write_page, tmp_pa
         write_page(tmp_path / "file", [build.wandering_result("one")])
 
 
+def test_page_names_the_rule_of_a_hit_and_the_rates_that_were_asked_for(
+    build, write_page, tmp_path
+):
+    config = EvaluationConfig(hit_rule="iou", pd_at_false_alarms=(0.3,))
+    results = [build.wandering_result("one")]
+    report = evaluate_sequences(results, config, confidence=0.5)
+    found = Page(write_page(tmp_path, results, config=config, report=report)).text
+    assert found.count("IoU >= 0.5") == 3  # Among the rules and below both curves.
+    assert "centre distance < 3 px" not in found
+    assert "Pd at Fa 0.3/frame" in found
+    assert "Pd at Fa 0.05/frame" not in found
+
+
 def test_report_of_other_sequences_or_rules_is_refused(build, write_page, tmp_path):
     one, other = build.wandering_result("one"), build.wandering_result("other")
     config = EvaluationConfig()
@@ -298,6 +311,8 @@ def test_report_of_other_sequences_or_rules_is_refused(build, write_page, tmp_pa
         write_page(tmp_path, [one], report=report)
     with pytest.raises(ValueError, match="report has pd_radius_px"):
         write_page(tmp_path, [one], config=EvaluationConfig(pd_radius_px=4.0))
+    with pytest.raises(ValueError, match="report has hit_rule"):
+        write_page(tmp_path, [one], config=EvaluationConfig(hit_rule="iou"))
     assert list(tmp_path.iterdir()) == []
 
 

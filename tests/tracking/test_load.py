@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from stdet.config import TrackerConfig
 from stdet.tracking.association import possible_pairs
 from stdet.tracking.neighbours import near_pairs
-from stdet.tracking.path_scores import FORGET, KEEP, NEW, PathScores, score_paths
+from stdet.tracking.track_before_detect import (
+    FORGET,
+    KEEP,
+    NEW,
+    TrackBeforeDetect,
+    track_before_detect,
+)
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections
 
@@ -72,7 +78,7 @@ def tracked(frames, config):
 
 def scored(frames, lookahead):
     """Return the bytes of the scored detections of each frame."""
-    found = score_paths(frames, lookahead)
+    found = track_before_detect(frames, lookahead)
     return [(one.boxes_xyxy.tobytes(), one.scores.tobytes()) for one in found]
 
 
@@ -151,7 +157,7 @@ def test_near_pairs_equal_all_pairs_where_a_tree_has_a_hard_time(points):
 
 
 def test_ten_thousand_detections_give_ten_thousand_tracks():
-    tracker, scores = Tracker(TrackerConfig()), PathScores(1)
+    tracker, scores = Tracker(TrackerConfig()), TrackBeforeDetect(1)
     rng = np.random.default_rng(0)
     # 40 px apart: farther than any gate.
     place = np.stack(np.meshgrid(np.arange(100.0), np.arange(100.0)), axis=-1).reshape(-1, 2) * 40
@@ -166,7 +172,7 @@ def test_ten_thousand_detections_give_ten_thousand_tracks():
 
 def test_clutter_for_ever_leaves_bounded_memory():
     config = TrackerConfig()
-    tracker, scores = Tracker(config), PathScores(2)
+    tracker, scores = Tracker(config), TrackBeforeDetect(2)
     num, sizes = 60, []
     rng = np.random.default_rng(0)
     for index in range(200):

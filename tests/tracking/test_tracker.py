@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stdet.boxes import box_iou, centres_xy
 from stdet.config import TrackerConfig
-from stdet.tracking.path_scores import score_paths
+from stdet.tracking.track_before_detect import track_before_detect
 from stdet.tracking.tracker import MIN_SIZE_PX, Tracker
 from stdet.types import Detections, Tracks
 
@@ -40,7 +40,7 @@ def run(tracker: Tracker, frames: Sequence[Points], *, first: int = 0) -> Tracks
 
 
 def careful(**changes: float) -> TrackerConfig:
-    """Return settings that confirm after three hits in five frames, as without path scores."""
+    """Return settings that confirm after three hits in five frames, for single-frame scores."""
     return TrackerConfig(**({"confirm_hits": 3, "confirm_window": 5} | changes))
 
 
@@ -227,8 +227,8 @@ def test_rows_carry_the_last_detections_score_and_class_and_the_smoothed_size() 
     assert (hit.detection_indices.item(), coasted.detection_indices.item()) == (0, -1)
 
 
-def test_score_of_a_path_has_confirmed_already() -> None:
-    """By default a track begins with its first detection: a path score of 0.5 takes a few."""
+def test_track_begins_with_the_first_detection_above_the_threshold() -> None:
+    """One detection confirms: a track-before-detect score of 0.5 takes a few hits already."""
     assert Tracker(TrackerConfig()).update(detections_at(0, [[9, 9]])).track_ids.tolist() == [1]
     lookahead = TrackerConfig().lookahead
     assert lookahead is not None
@@ -238,7 +238,7 @@ def test_score_of_a_path_has_confirmed_already() -> None:
         detections = [
             detections_at(frame, centres, score=score) for frame, centres in enumerate(frames)
         ]
-        found = score_paths(detections, lookahead)
+        found = track_before_detect(detections, lookahead)
         return float(max(scored.scores.max() for scored in found if len(scored)))
 
     assert best(3, 0.999) < 0.5 < best(4, 0.999)

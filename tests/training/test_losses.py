@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stdet.datasets.clips import Targets
+from stdet.models.head import HeadOutputs
 from stdet.training import losses
 from stdet.training.losses import LOSS_NAMES, detection_loss
-from stdet.types import HeadOutputs, Targets
 
 
 def _targets(boxes=(), class_ids=None):

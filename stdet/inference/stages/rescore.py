@@ -1,4 +1,4 @@
-"""Score detections by the paths they lie on."""
+"""Give detections scores that look at the frames before and after."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from stdet.inference.stages.frames import DetectedFrame
 from stdet.inference.stages.stage import Stage
-from stdet.tracking.path_scores import PathScores
+from stdet.tracking.track_before_detect import TrackBeforeDetect
 
 
 class Rescore(Stage[DetectedFrame, DetectedFrame]):
-    """Give detections their track-before-detect scores; see ``path_scores.py``.
+    """Give detections their track-before-detect scores; see ``track_before_detect.py``.
 
     Args:
         lookahead: Frames after a frame that its scores wait for.
@@ -20,7 +20,7 @@ class Rescore(Stage[DetectedFrame, DetectedFrame]):
 
     def __init__(self, lookahead: int) -> None:
         """Start before the first frame."""
-        self._scores: PathScores[DetectedFrame] = PathScores(lookahead)
+        self._scores: TrackBeforeDetect[DetectedFrame] = TrackBeforeDetect(lookahead)
         self.delay = lookahead
 
     def push(self, frame: DetectedFrame, /) -> Iterator[DetectedFrame]:

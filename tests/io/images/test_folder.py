@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frame_sources import frames_and_error
 from PIL import Image
 
 from stdet.errors import DataError, IncompleteInputError
-from stdet.io.frame_source import Frame, FrameSource
+from stdet.io.frame_source import FrameSource
 from stdet.io.images.folder import ImageFolder, read_image
 from stdet.io.open_source import open_source
 
@@ -21,16 +22,6 @@ def _save(path: Path, pixels: np.ndarray) -> np.ndarray:
 
 def _grey(hw: tuple[int, int] = (12, 17)) -> np.ndarray:
     return _RNG.integers(0, 256, hw, dtype=np.uint8)
-
-
-def _stream(source: FrameSource) -> tuple[list[Frame], IncompleteInputError | None]:
-    frames = []
-    try:
-        for frame in source.frames():
-            frames.append(frame)  # A list() would lose the frames before the error.
-    except IncompleteInputError as error:
-        return frames, error
-    return frames, None
 
 
 def _read_last(source: FrameSource) -> np.ndarray:
@@ -107,7 +98,7 @@ def test_broken_file_is_left_out_and_the_others_keep_their_indices(
     half = broken.read_bytes()[: broken.stat().st_size // 2]
     broken.write_bytes(half if isinstance(content, str) else content)
     source = ImageFolder(tmp_path)
-    frames, error = _stream(source)
+    frames, error = frames_and_error(source)
     assert "read 4 of 5 frames; cannot read" in str(error)
     assert str(broken) in str(error)
     assert [frame.index for frame in frames] == [0, 1, 3, 4]
@@ -187,7 +178,7 @@ def test_cut_stack_keeps_the_pages_before_the_cut(
     images[0].save(path, save_all=True, append_images=images[1:])
     path.write_bytes(path.read_bytes()[:-num_lost_bytes])
     with open_source(path) as source:
-        frames, error = _stream(source)
+        frames, error = frames_and_error(source)
     assert error is not None
     assert len(frames) == num_kept
     np.testing.assert_array_equal(frames[0].pixels, pages[0])

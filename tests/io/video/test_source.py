@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from frame_sources import frames_and_error
 
 from stdet.errors import DataError, IncompleteInputError
 from stdet.io.frame_source import Frame, FrameSource
@@ -71,16 +72,6 @@ def _cut(path: Path, share: float = 0.6) -> Path:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     return path
-
-
-def _stream(source: FrameSource) -> tuple[list[Frame], IncompleteInputError | None]:
-    frames = []
-    try:
-        for frame in source.frames():
-            frames.append(frame)  # A list() would lose the frames before the error.
-    except IncompleteInputError as error:
-        return frames, error
-    return frames, None
 
 
 def _read_seven(source: FrameSource) -> np.ndarray:
@@ -198,7 +189,7 @@ def test_cut_video_gives_what_is_left_and_then_says_so(
     whole = _write(tmp_path / name, num_frames=100, has_index_first=name == "a.mp4")
     path = _cut(whole, share)
     with open_source(path) as source:
-        frames, error = _stream(source)
+        frames, error = frames_and_error(source)
         assert source.num_declared == 100
         assert f"{path}: read {len(frames)} of 100 frames" in str(error)
         assert at_least <= len(frames) < 100
@@ -215,7 +206,7 @@ def test_cut_16_bit_video_gives_what_is_left(tmp_path: Path):
     frames = [_RNG.integers(0, 65536, (31, 45), dtype=np.uint16) for _ in range(20)]
     write_grey(tmp_path / "a.mkv", frames, 25)
     with open_source(_cut(tmp_path / "a.mkv")) as source:
-        read, error = _stream(source)
+        read, error = frames_and_error(source)
     assert "of 20 frames" in str(error)
     assert 10 <= len(read) <= 13
     for frame, written in zip(read, frames, strict=False):
@@ -230,7 +221,7 @@ def test_damage_part_way_leaves_a_hole_and_shifts_no_index(tmp_path: Path):
     content[positions[20] : positions[20] + 300] = bytes(300)
     path.write_bytes(content)
     with open_source(path) as source:
-        frames, error = _stream(source)
+        frames, error = frames_and_error(source)
         assert [frame.index for frame in frames] == [*range(20), *range(21, 40)]
         assert "read 39 of 40 frames; 0 are cut off at the end and 1 are damaged" in str(error)
         _assert_is_scene(frames[20])

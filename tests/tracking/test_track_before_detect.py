@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stdet.tracking.path_scores import KEEP, NEW, PathScores, score_paths
+from stdet.tracking.track_before_detect import KEEP, NEW, TrackBeforeDetect, track_before_detect
 from stdet.types import Detections
 
 
@@ -30,7 +30,7 @@ def frame(index, *rows):
 
 def scored(frames, lookahead=100):
     """Score a whole sequence."""
-    return list(score_paths(frames, lookahead))
+    return list(track_before_detect(frames, lookahead))
 
 
 def log_odds(score):
@@ -115,7 +115,7 @@ def test_dim_target_on_a_path_outranks_brighter_flashes(speed):
 
 
 def test_scores_wait_for_the_lookahead_and_no_longer():
-    scores = PathScores(3)
+    scores = TrackBeforeDetect(3)
     counts = [len(scores.push(Timed(t, frame(t, (10, 10, 0.7))))) for t in range(6)]
     assert counts == [0, 0, 0, 1, 1, 1]
     # What a frame holds besides its detections goes along.

@@ -194,7 +194,7 @@ class _Waiting(Generic[Frame]):
     past: Float64Array
 
 
-class PathScores(Generic[Frame]):
+class TrackBeforeDetect(Generic[Frame]):
     """Score the detections of one sequence by the paths they lie on.
 
     Frames go in and come out in order, with all that they hold besides.
@@ -254,9 +254,9 @@ class _DetectionsAlone:
     detections: Detections
 
 
-def score_paths(detections: Iterable[Detections], lookahead: int) -> Iterator[Detections]:
+def track_before_detect(detections: Iterable[Detections], lookahead: int) -> Iterator[Detections]:
     """Yield the detections of one sequence, frame by frame, with their new scores."""
-    scores: PathScores[_DetectionsAlone] = PathScores(lookahead)
+    scores: TrackBeforeDetect[_DetectionsAlone] = TrackBeforeDetect(lookahead)
     for found in detections:
         for scored in scores.push(_DetectionsAlone(detections=found)):
             yield scored.detections
