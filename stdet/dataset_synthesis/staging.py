@@ -7,7 +7,6 @@ left there is removed by the next.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import shutil
@@ -15,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stdet.errors import DataError
-from stdet.files.atomic_file import explain_os_errors, find_leftovers, write_whole
+from stdet.files.atomic_file import (
+    explain_os_errors,
+    find_leftovers,
+    remove_leftovers,
+    write_whole,
+)
 from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder
 from stdet.processes.interrupts import uninterrupted
-
-log = logging.getLogger(__name__)
 
 SUMMARY_NAME = "synth.json"
 """Marks a folder as a generated data set; the last file that takes its place."""
@@ -48,10 +50,7 @@ def staged(folder: Path, *, overwrite: bool) -> Iterator[Path]:
             folder.mkdir(parents=True, exist_ok=True)
         with lock_folder(folder, advice="wait for it, or name another folder with --out"):
             _check(folder, overwrite=overwrite)  # Another run may have ended since.
-            with explain_os_errors(folder):
-                for left in find_leftovers(folder):
-                    _remove(left)
-                    log.warning("%s: removed; a run that was killed left it.", left)
+            remove_leftovers(folder)
             with _stage(folder) as stage:
                 yield stage
                 with uninterrupted(), explain_os_errors(folder):
@@ -108,10 +107,3 @@ def _replace(folder: Path, stage: Path) -> None:
         if path.name not in (old.name, SUMMARY_NAME):
             path.rename(folder / path.name)
     (stage / SUMMARY_NAME).replace(folder / SUMMARY_NAME)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()

@@ -3,7 +3,7 @@
 What is being written has a name of its own, ``<name>.<8 hex digits>.part``, so that two runs never
 write one file and nothing that lies there is followed or opened. It is renamed at the end, or
 removed. Only a process that is killed (``kill -9``, power) leaves such a file;
-``find_leftovers`` finds them.
+``find_leftovers`` finds them, and ``remove_leftovers`` removes them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import logging
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +23,10 @@ from typing import Self
 
 from stdet.errors import DataError, reason_of
 from stdet.processes.interrupts import uninterrupted
+
+log = logging.getLogger(__name__)
+
+_ANY_NAME = re.compile(".+")
 
 _DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -201,17 +207,37 @@ def require_writable(path: Path) -> None:
     part.unlink(missing_ok=True)
 
 
-def find_leftovers(folder: Path, name: str = "") -> list[Path]:
-    """Return the files that killed runs have left in a folder; those of one output, if named.
+def find_leftovers(folder: Path, name: str | re.Pattern[str] = _ANY_NAME) -> list[Path]:
+    """Return what killed runs have left in a folder.
 
     Call it where no other run writes (``locks.py``); theirs look the same.
+
+    Args:
+        folder: Where to look.
+        name: Of the output that was being written, or what its name must match.
 
     Raises:
         DataError: If the folder cannot be read.
     """
-    pattern = re.compile(rf"{re.escape(name) if name else '.+'}\.[0-9a-f]{{8}}\.part", re.DOTALL)
+    own = name.pattern if isinstance(name, re.Pattern) else re.escape(name)
+    pattern = re.compile(rf"(?:{own})\.[0-9a-f]{{8}}\.part", re.DOTALL)
     with explain_os_errors(folder):
         return sorted(entry for entry in folder.iterdir() if pattern.fullmatch(entry.name))
+
+
+def remove_leftovers(folder: Path, name: str | re.Pattern[str] = _ANY_NAME) -> None:
+    """Remove what ``find_leftovers`` finds, and say so.
+
+    Raises:
+        DataError: If the folder cannot be read, or something in it not be removed.
+    """
+    for path in find_leftovers(folder, name):
+        with explain_os_errors(path):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        log.warning("%s: removed; a run that was killed left it.", path)
 
 
 @contextlib.contextmanager

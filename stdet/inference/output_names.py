@@ -18,7 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stdet.errors import DataError
-from stdet.files.atomic_file import explain_os_errors, find_leftovers, require_writable
+from stdet.files.atomic_file import (
+    explain_os_errors,
+    find_leftovers,
+    remove_leftovers,
+    require_writable,
+)
 from stdet.files.regular_file import file_mode
 from stdet.formats.track_json import read_extent
 
@@ -125,7 +130,6 @@ def recover_leftovers(names: OutputNames) -> None:
         DataError: If a file cannot be renamed or removed.
     """
     texts = [find_leftovers(names.folder, path.name) for path in (names.mot, names.json)]
-    videos = find_leftovers(names.folder, names.video.name)  # Without an end: cannot be played.
     partial = names.partial
     extent = read_extent(texts[1][0]) if [len(found) for found in texts] == [1, 1] else None
     with explain_os_errors(names.folder):
@@ -138,7 +142,6 @@ def recover_leftovers(names: OutputNames) -> None:
                 extent.num_frames,
                 partial.mot.name,
             )
-            texts = []
-        for path in [path for found in (*texts, videos) for path in found]:
-            path.unlink()
-            log.warning("%s: removed; a run that was killed left it.", path)
+    # Texts that hold no more than is there, and the video, which cannot be played without its end.
+    for path in (names.mot, names.json, names.video):
+        remove_leftovers(names.folder, path.name)

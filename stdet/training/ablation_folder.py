@@ -6,18 +6,15 @@ No others are ever written over or removed.
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stdet.errors import ConfigError, DataError
-from stdet.files.atomic_file import explain_os_errors, find_leftovers, write_whole
+from stdet.files.atomic_file import explain_os_errors, remove_leftovers, write_whole
 from stdet.files.locks import lock_folder
 from stdet.files.regular_file import file_mode, require_regular_file
 from stdet.files.text_file import read_json
-
-log = logging.getLogger(__name__)
 
 SUMMARY_NAME = "table.json"
 """Marks a folder as one of an ablation; the first file that is written."""
@@ -56,11 +53,7 @@ def hold_ablation_folder(run_dir: Path) -> Iterator[None]:
     with explain_os_errors(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)
     with lock_folder(run_dir, advice="wait for it, or name another --run-dir"):
-        for left in find_leftovers(run_dir):
-            if _OWN_FILES.fullmatch(left.with_suffix("").stem):
-                with explain_os_errors(left):
-                    left.unlink()
-                log.warning("%s: removed; a run that was killed left it.", left)
+        remove_leftovers(run_dir, _OWN_FILES)
         yield
 
 

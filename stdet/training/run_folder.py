@@ -20,7 +20,7 @@ from typing import Any
 
 from stdet.config import StdetConfig, config_to_dict, load_config
 from stdet.errors import ConfigError
-from stdet.files.atomic_file import explain_os_errors, find_leftovers, write_whole
+from stdet.files.atomic_file import explain_os_errors, remove_leftovers, write_whole
 from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder
 from stdet.files.regular_file import file_mode, require_regular_file
 from stdet.files.yaml_file import read_yaml
@@ -147,7 +147,7 @@ def hold_run_folder(config: StdetConfig, run_dir: Path, *, overwrite: bool) -> I
             lock_folder(run_dir, advice="wait for it, or name another --run-dir")
         )
         _finish_interrupted(run_dir)
-        _remove_leftovers(run_dir)
+        remove_leftovers(run_dir, _OWN_FILES)
         if overwrite:
             _check_replaceable(run_dir)
             with explain_os_errors(run_dir / NEW_NAME):
@@ -208,15 +208,6 @@ def _finish_interrupted(run_dir: Path) -> None:
         settle(run_dir)
     else:
         _remove_new(run_dir)
-
-
-def _remove_leftovers(run_dir: Path) -> None:
-    """Remove what a killed process has left of files of a run half written."""
-    for left in find_leftovers(run_dir):
-        if _OWN_FILES.fullmatch(left.with_suffix("").stem):
-            with explain_os_errors(left):
-                left.unlink()
-            log.warning("%s: removed; a run that was killed left it.", left)
 
 
 def _drop_unfinished(run_dir: Path) -> None:

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from stdet.errors import ConfigError, DataError, IncompleteInputError
 from stdet.files import atomic_file
-from stdet.files.atomic_file import AtomicFile, explain_os_errors, find_leftovers, write_whole
+from stdet.files.atomic_file import (
+    AtomicFile,
+    explain_os_errors,
+    find_leftovers,
+    remove_leftovers,
+    write_whole,
+)
 
 PART_NAME = re.compile(r"a\.txt\.[0-9a-f]{8}\.part")
 ERRORS = [DataError("no"), ConfigError("no"), IncompleteInputError("ended"), OSError("gone")]
@@ -138,6 +144,23 @@ def test_only_what_killed_runs_left_is_found(path):
         path.with_name(name).touch()
     assert [part.name for part in find_leftovers(path.parent, "a.txt")] == names[:1]
     assert [part.name for part in find_leftovers(path.parent)] == names[:2]
+    assert find_leftovers(path.parent, re.compile(r"c|b\.txt")) == [path.with_name(names[1])]
+
+
+def test_what_killed_runs_left_is_removed_and_said_and_nothing_else(path, caplog):
+    outside = path.with_name("mine")
+    outside.mkdir()
+    (outside / "mine.txt").touch()
+    path.with_name("a.txt.0123abcd.part").symlink_to(outside)
+    folder = path.with_name("data.0123abcd.part")
+    folder.mkdir()
+    (folder / "image.png").touch()
+    path.with_name("b.txt.0123abcd.part").touch()
+    remove_leftovers(path.parent, re.compile(r"a\.txt|data"))
+    names = sorted(entry.name for entry in path.parent.iterdir())
+    assert names == ["a.txt", "b.txt.0123abcd.part", "mine"]
+    assert (outside / "mine.txt").exists()
+    assert caplog.text.count("removed; a run that was killed left it.") == 2
 
 
 def test_writing_outside_the_block_is_a_wrong_call(path):
