@@ -6,7 +6,7 @@ The shipped weights were trained on these clips: for weights that were not.
 
 The clips are number 5, 20 and 40 of each of the four classes, the first 40 frames of each. Their
 boxes are loose, so a detection hits when its centre lies within half the longer side of the box
-from the box's centre; further detections within it count neither way. Scores are those of paths.
+from the box's centre (`evaluation.hit_rule: box_share`). Scores use track-before-detect.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stdet.boxes import centre_distance
-from stdet.config import TrackerConfig
+from stdet.config import EvaluationConfig, TrackerConfig
 from stdet.datasets.sequences import LabelledSequence, open_sequences
 from stdet.evaluation.from_model import rescore_results
 from stdet.formats.video_boxes import read_video_boxes
 from stdet.inference.detector import Detector
 from stdet.inference.stages.frames import StreamFrame
-from stdet.metrics.detection.hit_rule import CentreDistance
-from stdet.metrics.detection.pd_fa import IncrementalMatches, join_incremental, match_incrementally
+from stdet.metrics.detection.hit_rule import CentreDistance, hit_rule
+from stdet.metrics.detection.pd_fa import IncrementalMatches, match_incrementally, score_curve
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import SequenceAnnotation, Tracks
 
@@ -34,6 +33,7 @@ CLASSES = ("IR_AIRPLANE", "IR_BIRD", "IR_DRONE", "IR_HELICOPTER")
 CLIP_NUMBERS = (5, 20, 40)
 NUM_FRAMES = 40
 FALSE_ALARMS_PER_FRAME = (0.05, 0.2, 1.0)
+HALF_BOX = hit_rule(EvaluationConfig(hit_rule="box_share"))
 
 
 def main() -> None:
@@ -67,35 +67,12 @@ def network(weights: str, device: str = "cpu") -> Detector:
     return Detector.from_weights(weights, device=device)
 
 
-def match_loosely(result: SequenceResult) -> IncrementalMatches:
-    """Match the detections of one sequence by the rule for loose boxes."""
-    truth = result.annotation
-    scores, hits = [np.zeros(0, np.float32)], [np.zeros(0, np.bool_)]
-    for found in result.detections:
-        boxes = truth.boxes_xyxy[truth.rows_at(found.frame_index)]
-        reach = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0) / 2
-        is_near = (centre_distance(found.boxes_xyxy, boxes) < reach).any(axis=1)
-        counted = ~is_near | (np.cumsum(is_near) == 1)
-        scores.append(found.scores[counted])
-        hits.append(is_near[counted])
-    is_hit = np.concatenate(hits)
-    return IncrementalMatches(
-        scores=np.concatenate(scores),
-        is_new_hit=is_hit,
-        is_new_false=~is_hit,
-        num_targets=len(truth),
-        num_frames=truth.num_frames,
-        num_pixels=truth.num_frames * int(np.prod(truth.image_hw)),
-    )
-
-
 def matching_rule(
     *, is_loose: bool, radius_px: float
 ) -> Callable[[SequenceResult], IncrementalMatches]:
     """Return the rule by which detections hit: loose boxes, or centres within a radius."""
-    return (
-        match_loosely if is_loose else partial(match_incrementally, rule=CentreDistance(radius_px))
-    )
+    rule = HALF_BOX if is_loose else CentreDistance(radius_px)
+    return partial(match_incrementally, rule=rule)
 
 
 def report(weights: str, videos: list[LabelledSequence]) -> None:
@@ -113,7 +90,7 @@ def report(weights: str, videos: list[LabelledSequence]) -> None:
             SequenceResult(annotation=truth, detections=tuple(found), tracks=Tracks.empty())
         )
     scored = rescore_results(results, TrackerConfig())
-    curve = join_incremental([match_loosely(result) for result in scored])
+    curve = score_curve(scored, rule=HALF_BOX)
     for rate in FALSE_ALARMS_PER_FRAME:
         last = int(np.searchsorted(curve.num_false_alarms, rate * curve.num_frames, side="right"))
         print(
