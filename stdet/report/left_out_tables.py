@@ -13,14 +13,7 @@ from stdet.metrics.scores import Scores
 from stdet.report.tables import Table, format_score, score_of
 
 _MAP50 = "detection.map50"
-_FIRST_RATE = "pd_fa.roc.pd_at_false_alarms_per_frame.0.05"
-_CURVE = {
-    "mAP50": _MAP50,
-    "Pd at 0.05": _FIRST_RATE,
-    "Pd at 0.2": "pd_fa.roc.pd_at_false_alarms_per_frame.0.2",
-    "Pd at 1": "pd_fa.roc.pd_at_false_alarms_per_frame.1",
-}
-"""Numbers of all thresholds."""
+_PD_AT = "pd_fa.roc.pd_at_false_alarms_per_frame."
 _POINT = {
     "Pd": "pd_fa.pd",
     "Fa per frame": "pd_fa.false_alarms_per_frame",
@@ -48,24 +41,47 @@ def left_out_table(variants: Mapping[str, Runs]) -> Table:
     Args:
         variants: By name.
     """
+    rates = _rates(variants)
     point = {label: _POINT[label] for label in _TRANSFERRED}
-    header = ("", "frames", *_CURVE, "lowest seed", "highest seed", "score", *point)
+    spread = ("lowest seed", "highest seed") if rates else ()
+    header = (
+        "",
+        "frames",
+        "mAP50",
+        *(f"Pd at {rate}" for rate in rates),
+        *spread,
+        "score",
+        *point,
+    )
     rows = []
     for variant, runs in variants.items():
         prefix = f"{variant}: " if len(variants) > 1 else ""
         for title, num_frames, seeds in _transferred_rows(runs):
-            rates = [numbers[_FIRST_RATE] for numbers in seeds]
-            cells = [_mean(key, seeds) for key in _CURVE.values()]
-            cells += [format_score(_FIRST_RATE, rate) for rate in (min(rates), max(rates))]
+            cells = [_mean(key, seeds) for key in (_MAP50, *(_PD_AT + rate for rate in rates))]
+            for rate in rates[:1]:
+                values = [numbers.get(_PD_AT + rate, math.nan) for numbers in seeds]
+                cells += [format_score(_PD_AT, value) for value in (min(values), max(values))]
             cells += [_mean(key, seeds) for key in (_CONFIDENCE, *point.values())]
             rows.append((f"{prefix}{title}", str(num_frames), *cells))
     notes = (
-        "Pd at false alarms per frame, mean over seeds, with the lowest and highest seed of Pd at "
-        f"0.05. From `score` on: at the score at which the other folds have {TRANSFER_RATE} false "
+        "Pd at false alarms per frame, mean over seeds; lowest and highest seed of the first of "
+        f"them. From `score` on: at the score at which the other folds have {TRANSFER_RATE} false "
         "alarms per frame. mAP50 only where boxes are the targets' extents.",
         "Pooled: the detections of all folds scored once, each fold at its own operating point.",
     )
     return Table(header=header, rows=tuple(rows), notes=notes)
+
+
+def _rates(variants: Mapping[str, Runs]) -> list[str]:
+    """Return the rates of false alarms per frame that Pd is given at, of all sources."""
+    runs = next(iter(variants.values()))
+    return list(
+        dict.fromkeys(
+            rate
+            for scores in next(iter(runs.values()))
+            for rate in scores.pooled.transferred.pd_fa.roc.pd_at_false_alarms_per_frame
+        )
+    )
 
 
 def stored_point_table(variants: Mapping[str, Runs], *, confidence: float) -> Table:
@@ -175,10 +191,15 @@ def _mean_row(seeds: Sequence[SourceScores]) -> _Row:
 
 def _numbers(part: PartScores, *, has_extents: bool) -> dict[str, float]:
     """Return the numbers of a row of one seed."""
-    numbers = {key: score_of(part.transferred, key) for key in _CURVE.values()}
-    if not has_extents:
-        numbers[_MAP50] = math.nan
-    return {**numbers, _CONFIDENCE: part.confidence, **_point(part.transferred)}
+    scores = part.transferred
+    return {
+        _MAP50: scores.detection.map50 if has_extents else math.nan,
+        **{
+            _PD_AT + rate: pd for rate, pd in scores.pd_fa.roc.pd_at_false_alarms_per_frame.items()
+        },
+        _CONFIDENCE: part.confidence,
+        **_point(scores),
+    }
 
 
 def _point(scores: Scores) -> dict[str, float]:
@@ -186,7 +207,7 @@ def _point(scores: Scores) -> dict[str, float]:
 
 
 def _mean(key: str, seeds: Sequence[Mapping[str, float]]) -> str:
-    return format_score(key, float(np.mean([numbers[key] for numbers in seeds])))
+    return format_score(key, float(np.mean([numbers.get(key, math.nan) for numbers in seeds])))
 
 
 def _range(key: str, seeds: Sequence[Mapping[str, float]]) -> str:

@@ -13,7 +13,7 @@ from stdet.report.left_out_tables import left_out_content, left_out_table, store
 TARGET = (10, 10, 14, 14)
 
 
-def scores(found_in, *, excluded=(), has_extents=True, confidence=0.5):
+def scores(found_in, *, excluded=(), has_extents=True, confidence=0.5, **rules):
     """Two folds of ten frames, in each of which a target is found in the first so many."""
     parts = []
     for fold, num_found in found_in.items():
@@ -24,7 +24,7 @@ def scores(found_in, *, excluded=(), has_extents=True, confidence=0.5):
                 fold=fold,
                 source="sky",
                 results=(made,),
-                rules=EvaluationConfig(),
+                rules=EvaluationConfig(**rules),
                 has_extents=has_extents,
             )
         )
@@ -85,3 +85,11 @@ def test_json_has_every_seed():
     assert pooled["pd_fa.pd"] == pytest.approx(0.6)
     assert pooled["confidence"] is None
     assert content["0"]["stored"]["sky, pooled, 2 sequences"]["pd_fa.pd"] == pytest.approx(0.7)
+
+
+def test_pd_is_given_at_the_rates_of_the_rules():
+    runs = {0: scores({"a": 10, "b": 4}, pd_at_false_alarms=(0.5, 2.0))}
+    header = left_out_table({"n": runs}).header
+    assert header[2:7] == ("mAP50", "Pd at 0.5", "Pd at 2", "lowest seed", "highest seed")
+    runs = {0: scores({"a": 10, "b": 4}, pd_at_false_alarms=())}
+    assert left_out_table({"n": runs}).header[2:4] == ("mAP50", "score")
