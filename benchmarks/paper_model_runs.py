@@ -14,11 +14,10 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from drone_ir import network
-
 from stdet.config import StdetConfig
 from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import score_sequences
+from stdet.inference.detector import Detector
 from stdet.metrics.detection.hit_rule import hit_rule
 from stdet.metrics.detection.pd_fa import score_curve
 from stdet.metrics.detection.roc import pd_at
@@ -169,7 +168,8 @@ def train_and_score(run: PaperRun) -> None:
     num_known = len(run.records())
     train(run.config, run_dir=run.run_dir)
     trained_s = time.monotonic() - began
-    streaming = network(str(run.run_dir / "last.safetensors"), run.config.train.device)
+    weights = str(run.run_dir / "last.safetensors")
+    streaming = Detector.from_weights(weights, device=run.config.train.device)
     sequences = load_sequences(run.config.data, "validation")
     scored = score_sequences(streaming, run.config, sequences, title="scoring")
     curve = score_curve(scored.results, rule=hit_rule(run.config.evaluation))

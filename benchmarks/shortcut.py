@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from drone_ir import network
 from torch import Tensor
 
 from stdet.config import StdetConfig, load_config
 from stdet.datasets.splits import Split, load_sequences
 from stdet.evaluation.from_model import score_sequences
+from stdet.inference.checkpoint import load_detector
+from stdet.inference.detector import Detector
+from stdet.inference.network import Network
 from stdet.models.necks.bp_fpn import BpFpn
 
 Hook = Callable[[torch.nn.Module, tuple[Tensor, ...], Tensor], Tensor]
@@ -81,13 +83,14 @@ def previous_detail() -> Hook:
 
 def map50(config: StdetConfig, weights: str, split: Split, hook: Hook) -> float:
     """Score the split with a hook on the shortcut."""
-    streaming = network(weights)
-    shortcuts = [m.shortcut for m in streaming.detector.modules() if isinstance(m, BpFpn)]
+    network = Network.of_weights(*load_detector(weights), device="cpu")
+    shortcuts = [m.shortcut for m in network.detector.modules() if isinstance(m, BpFpn)]
     if shortcuts == [None] or not shortcuts or shortcuts[0].join is not None:
         raise SystemExit(f"{weights} has no shortcut that is added.")
     shortcuts[0].register_forward_hook(hook)
     sequences = load_sequences(config.data, split)
-    return score_sequences(streaming, config, sequences, title="scoring").map50
+    detector = Detector.from_network(network)
+    return score_sequences(detector, config, sequences, title="scoring").map50
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from stdet.models.build import build_detector
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 MODULES = (
-    "drone_ir",
     "paper_model",
     "paper_model_runs",
     "paper_model_table",

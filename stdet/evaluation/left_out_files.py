@@ -15,7 +15,7 @@ import numpy as np
 from stdet.config import DataConfig
 from stdet.errors import DataError
 from stdet.evaluation.from_files import join_coco
-from stdet.files.atomic_file import explain_os_errors, find_leftovers
+from stdet.files.atomic_file import explain_os_errors, remove_leftovers
 from stdet.formats.coco_results import CocoResults, write_coco_results
 from stdet.formats.coco_video import write_coco
 from stdet.formats.image_labels import ImageLabels
@@ -47,8 +47,7 @@ def write_left_out(
     """
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for left in find_leftovers(folder):
-            left.unlink()
+    remove_leftovers(folder)
     write_coco(
         folder / f"{source}{TRUTH_ENDING}", _labels(results), Path(), num_classes=num_classes
     )
