@@ -114,15 +114,7 @@ def evaluate_sequences(
     Raises:
         DataError: If there is no sequence or two have the same name.
     """
-    names = [result.annotation.name for result in results]
-    if not names:
-        raise DataError("evaluation: got no sequences; expected at least one. Check the data set.")
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise DataError(
-            f"evaluation: more than one sequence is named {twice[0]!r}; expected unique names. "
-            "Rename one of them."
-        )
+    require_unique_names([result.annotation.name for result in results])
     summaries = [summarise(result, config, confidence=confidence) for result in results]
     return report_summaries(summaries, config, confidence=confidence, subsets=subsets)
 
@@ -159,6 +151,22 @@ def report_summaries(
         ),
         bootstrap=bootstrap(summaries),
     )
+
+
+def require_unique_names(names: Sequence[str]) -> None:
+    """Refuse sequences that cannot be told apart, and none at all.
+
+    Raises:
+        DataError: If there is no sequence or two have the same name.
+    """
+    if not names:
+        raise DataError("evaluation: got no sequences; expected at least one. Check the data set.")
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise DataError(
+            f"evaluation: more than one sequence is named {twice[0]!r}; expected unique names. "
+            "Rename one of them."
+        )
 
 
 def named_subsets(names: Sequence[str], patterns: Mapping[str, str]) -> dict[str, list[str]]:

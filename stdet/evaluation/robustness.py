@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +24,7 @@ from stdet.evaluation.from_model import (
     classical_at_point,
     network_at_point,
 )
-from stdet.evaluation.report import score_summaries
+from stdet.evaluation.report import require_unique_names, score_summaries
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS, find_weights, git_commit
 from stdet.inference.detector import DetectorStage
 from stdet.inference.stages.frames import StreamFrame
@@ -35,7 +36,7 @@ from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.summary import SequenceSummary, summarise
 from stdet.metrics.tracking.linking import identify_truth
 from stdet.processes.progress import ProgressBar
-from stdet.types import FloatArray, Tracks
+from stdet.types import FloatArray, SequenceAnnotation, Tracks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +111,14 @@ class Robustness:
         changes: By name.
         confidence: The operating point.
         seed: That the changes were drawn with.
+        linked_sequences: Names of sequences whose identities were guessed by linking the truth.
         made_by: Where the numbers come from: command, commit, weights and such.
     """
 
     changes: Mapping[str, ChangeResult]
     confidence: float
     seed: int
+    linked_sequences: tuple[str, ...]
     made_by: Mapping[str, Any]
 
     @property
@@ -131,6 +134,7 @@ class Robustness:
                 **self.made_by,
                 "seed": self.seed,
                 "confidence": self.confidence,
+                "linked_sequences": list(self.linked_sequences),
                 "changes": {
                     name: {
                         "what": CHANGES[name].what,
@@ -240,16 +244,25 @@ def score_changes(
         DataError: If a frame cannot be read.
     """
     config, found = ready.config, {}
+    require_unique_names([sequence.name for sequence in sequences])
+    # Before any change: a camera that jerks leads from one target to another.
+    truths = [
+        identify_truth(
+            sequence.annotation.cut(0, min(max_frames or len(sequence), len(sequence))),
+            link_gate_px=config.evaluation.link_gate_px,
+        )
+        for sequence in sequences
+    ]
     for name in chosen_changes(changes):
-        footage = [
-            _changed(sequence, name, config, max_frames=max_frames, seed=seed)
-            for sequence in sequences
-        ]
-        with ProgressBar(name, sum(map(len, footage))) as bar:
-            summaries = [
-                summarise(_run(ready, one, bar), config.evaluation, confidence=ready.confidence)
-                for one in footage
-            ]
+        waiting = deque(
+            _changed(sequence, truth.annotation, name, seed=seed)
+            for sequence, truth in zip(sequences, truths, strict=True)
+        )
+        summaries = []
+        with ProgressBar(name, sum(map(len, waiting))) as bar:
+            while waiting:  # Footage may hold frames once it has been read.
+                result = _run(ready, waiting.popleft(), bar)
+                summaries.append(summarise(result, config.evaluation, confidence=ready.confidence))
         found[name] = ChangeResult(
             overall=ChangeScores.of(summaries, config.evaluation),
             per_sequence={
@@ -257,23 +270,19 @@ def score_changes(
                 for summary in summaries
             },
         )
-    return Robustness(changes=found, confidence=ready.confidence, seed=seed, made_by=made_by or {})
+    return Robustness(
+        changes=found,
+        confidence=ready.confidence,
+        seed=seed,
+        linked_sequences=tuple(t.annotation.name for t in truths if t.is_linked),
+        made_by=made_by or {},
+    )
 
 
 def _changed(
-    sequence: LabelledSequence,
-    name: str,
-    config: StdetConfig,
-    *,
-    max_frames: int | None,
-    seed: int,
+    sequence: LabelledSequence, truth: SequenceAnnotation, name: str, *, seed: int
 ) -> Footage:
-    """Return a sequence with its first frames changed."""
-    truth = sequence.annotation
-    if max_frames is not None:
-        truth = truth.cut(0, min(max_frames, truth.num_frames))
-    # Before the change, since a camera that jerks leads from one target to another.
-    truth = identify_truth(truth, link_gate_px=config.evaluation.link_gate_px).annotation
+    """Return the frames of a sequence that there is truth of, changed."""
     footage = Footage.of(truth, sequence.read, bit_depth=sequence.source.bit_depth)
     rng = np.random.default_rng([seed, zlib.crc32(sequence.name.encode())])
     return CHANGES[name].apply(footage, rng)

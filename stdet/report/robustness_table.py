@@ -26,13 +26,19 @@ def robustness_table(found: Robustness) -> Table:
     mean = found.mean
     if mean is not None:
         rows.append(("mean of changes", *_cells(mean)))
+    notes = [
+        "Pd at a rate of false alarms; then Pd, false alarms per frame and tracking at score >= "
+        f"{found.confidence:.3g}. The mean leaves out `none`. Seed {found.seed}."
+    ]
+    if found.linked_sequences:
+        notes.append(
+            "Identities made by linking the truth before the change: "
+            f"{', '.join(found.linked_sequences)}."
+        )
     return Table(
         header=("", *_COLUMNS),
         rows=tuple(rows),
-        notes=(
-            "Pd at a rate of false alarms; then Pd, false alarms per frame and tracking at score "
-            f">= {found.confidence:.3g}. The mean leaves out `none`. Seed {found.seed}.",
-        ),
+        notes=tuple(notes),
         columns_per_block=len(_COLUMNS),
     )
 

@@ -2,18 +2,21 @@
 
 import json
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scenes import SyntheticConfig
 
+from stdet.changes import recording
 from stdet.changes.table import CHANGES
-from stdet.config import StdetConfig
-from stdet.errors import ConfigError
-from stdet.evaluation.from_model import classical_at_point, evaluate_classical
+from stdet.config import EvaluationConfig, StdetConfig
+from stdet.datasets.sequences import LabelledSequence
+from stdet.errors import ConfigError, DataError
+from stdet.evaluation.from_model import evaluate_classical
 from stdet.evaluation.report import write_report
-from stdet.evaluation.robustness import ChangeScores, robustness, score_changes
+from stdet.evaluation.robustness import ChangeScores, robustness
 from stdet.metrics.scores import Scores
 from stdet.report.robustness_table import robustness_table
 
@@ -108,6 +111,28 @@ def test_json_says_where_the_numbers_come_from(config, tmp_path):
     assert content["changes"]["half"]["per_sequence"].keys() == {"a", "b"}
 
 
+def test_identities_are_linked_before_the_change(tmp_path, write_coco_split):
+    config = StdetConfig(data=write_coco_split(tmp_path, SCENES))
+    path = tmp_path / "annotations" / "train.json"
+    labels = json.loads(path.read_text())
+    for annotation in labels["annotations"]:
+        del annotation["track_id"]
+    path.write_text(json.dumps(labels))
+    found = run(config, "jerks", max_frames=6)
+    assert found.linked_sequences == ("a", "b")
+    assert "before the change: a, b." in robustness_table(found).render("text")
+    # Jerks of 6 to 30 px would break links of at most 1 px.
+    strict = replace(config, evaluation=EvaluationConfig(link_gate_px=1.0))
+    assert run(strict, "jerks", max_frames=6).changes == found.changes
+
+
+def test_sequences_of_one_name_are_refused(config):
+    (source,) = config.data.train
+    twice = replace(config, data=replace(config.data, train=(source, source)))
+    with pytest.raises(DataError, match="more than one sequence is named 'a'"):
+        run(twice, "none")
+
+
 def test_table_has_a_row_per_change_and_their_mean(config):
     text = robustness_table(run(config, "none", "turned-90", max_frames=4)).render("csv")
     lines = text.splitlines()
@@ -132,24 +157,22 @@ def test_scores_that_are_undefined_are_left_out_of_the_mean():
     assert math.isnan(ChangeScores.mean([undefined]).pd)
 
 
-def test_frames_are_read_when_they_are_needed(config, monkeypatch):
-    from stdet.datasets.sequences import LabelledSequence
-    from stdet.datasets.splits import load_sequences
+@pytest.mark.parametrize(
+    ("change", "owner", "reader", "most"),
+    [("roll", LabelledSequence, "read", 3), ("h264", recording, "compress", 1)],
+    ids=["frames", "groups of compressed frames"],
+)
+def test_memory_does_not_grow_with_the_footage(config, monkeypatch, change, owner, reader, most):
+    made, num_alive = [], []
+    original = getattr(owner, reader)
 
-    alive, most = [], 0
-    original = LabelledSequence.read
+    def read(*args, **options):
+        num_alive.append(1 + sum(ref() is not None for ref in made))
+        pixels = original(*args, **options)
+        made.append(weakref.ref(pixels))
+        return pixels
 
-    def read(sequence, index):
-        nonlocal most
-        image = original(sequence, index)
-        import weakref
-
-        alive.append(weakref.ref(image))
-        most = max(most, sum(ref() is not None for ref in alive))
-        return image
-
-    monkeypatch.setattr(LabelledSequence, "read", read)
-    ready = classical_at_point(config, "tophat")
-    score_changes(ready, load_sequences(config.data, "train"), changes=["roll"])
-    assert len(alive) == 28
-    assert most <= 3
+    monkeypatch.setattr(owner, reader, read)
+    run(config, change)
+    assert len(made) == (28 if change == "roll" else 2)
+    assert max(num_alive) <= most
