@@ -17,7 +17,7 @@ from stdet.config import HitRuleName
 from stdet.types import BoolArray, FloatArray
 
 _MAX_IOU = 1 - 1e-10
-"""As in COCO: equal boxes count as equal although their corners are rounded."""
+"""As in COCO: equal boxes hit although their IoU is rounded. Costs can be divided by the limit."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -151,6 +151,22 @@ def test_longer_side_of_the_target_counts_not_that_of_the_detection():
     assert not BoxShare(0.5, 1.0).measure(target, found).is_possible
 
 
+@pytest.mark.parametrize("rule", [CentreDistance(3.0), BoxShare(0.5, 1.0), BoxShare(0.1, 3.0)])
+def test_centre_at_exactly_the_limit_misses(rule):
+    target = np.array([[10, 10, 16, 16]], np.float32)
+    assert not rule.measure(target + 3 * np.array([1, 0, 1, 0], np.float32), target).is_possible
+    assert rule.measure(target + 2.875 * np.array([1, 0, 1, 0], np.float32), target).is_possible
+
+
+def test_overlap_of_one_takes_equal_boxes_alone(build):
+    result = build.result(
+        build.annotation([[(1, 1, 4, 4), (10, 10, 13, 13)]]),
+        build.detections([[(1, 1, 4, 4, 0.9), (10, 10, 13, 12.5, 0.8)]]),
+    )
+    counts = sequence_pd_fa(result, rule=Overlap(1.0), confidence=0.5)
+    assert (counts.num_hits, counts.num_false_alarms) == (1, 1)
+
+
 def test_overlap_is_inclusive_and_equal_boxes_overlap_wholly():
     # 2 of 4 columns in common, 4 + 2 - 2 = 4 in all: IoU 0.5.
     target, found = np.array([[0, 0, 4, 4]], np.float32), np.array([[0, 0, 2, 4]], np.float32)
