@@ -21,9 +21,10 @@ from scipy.ndimage import map_coordinates, spline_filter
 
 from stdet.cli.arguments import size_hw
 from stdet.io.images.folder import read_image
-from stdet.registration.alignment import Alignable, align
-from stdet.registration.estimation import PreparedFrame, estimate_transform
+from stdet.registration.alignment import align
+from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.transform import Transform
+from stdet.registration.translation import estimate_translation
 from stdet.types import FloatArray
 
 SILENT_PX = 0.5
@@ -39,7 +40,7 @@ def main() -> None:
     args = parser.parse_args()
     scenes = [_spline(path) for path in args.images]
     rng = np.random.default_rng(args.seed)
-    rows: dict[str, list[tuple[float, bool, float]]] = {"translation": [], "similarity": []}
+    rows: dict[str, list[tuple[float, bool, float]]] = {"translation": [], "aligned": []}
     for number in range(args.warps):
         scene = scenes[number % len(scenes)]
         motion = draw_motion(rng, args.size)
@@ -48,7 +49,7 @@ def main() -> None:
             _degraded(view(scene, moved, args.size), rng, noise=noise, contrast=contrast)
             for moved in (Transform.identity(), motion)
         ]
-        for name, estimate in (("translation", _translation), ("similarity", _similarity)):
+        for name, estimate in (("translation", _translation), ("aligned", _aligned)):
             found, is_trusted, seconds = estimate(*pair)
             rows[name].append((error_px(found, motion, args.size), is_trusted, seconds))
     print(f"{'method':<12}{'trusted':>9}{'median px':>11}{'99 % px':>9}{'silent':>8}{'CPU ms':>8}")
@@ -112,24 +113,23 @@ def _timed(estimate: Callable[[], tuple[Transform, bool]]) -> tuple[Transform, b
 
 def _translation(before: FloatArray, after: FloatArray) -> tuple[Transform, bool, float]:
     """Estimate a translation; it is trusted where it is not the identity."""
-    first = PreparedFrame.of(before)
+    first = PreparedFrame(before)
+    estimate_translation(first, first)
 
     def estimate() -> tuple[Transform, bool]:
-        found = estimate_transform(first, PreparedFrame.of(after))
+        found = estimate_translation(first, PreparedFrame(after))
         return found, bool(found.offset_xy.any())
 
     return _timed(estimate)
 
 
-def _similarity(before: FloatArray, after: FloatArray) -> tuple[Transform, bool, float]:
-    """Align by a similarity; the earlier frame is prepared beforehand, as in a stream."""
-    first = Alignable(before)
-    first.prepare()
+def _aligned(before: FloatArray, after: FloatArray) -> tuple[Transform, bool, float]:
+    """Align directly; the earlier frame is prepared beforehand, as in a stream."""
+    first = PreparedFrame(before)
+    align(first, first)
 
     def estimate() -> tuple[Transform, bool]:
-        second = Alignable(after)
-        second.prepare()
-        found = align(first, second)
+        found = align(first, PreparedFrame(after))
         return found.transform, found.is_trusted
 
     return _timed(estimate)

@@ -30,7 +30,7 @@ def add_robustness(commands: Any) -> None:
         "other (rolling, zooming, shaken, turned, compressed, ...; docs/robustness.md has the "
         "list), the truth with them.",
     )
-    add_config(parser, setting="model.camera_motion=similarity")
+    add_config(parser, setting="evaluation.pd_radius_px=2")
     add_detector_options(parser)
     add_split_options(parser)
     parser.add_argument(

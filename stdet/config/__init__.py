@@ -23,7 +23,6 @@ from stdet.config.inference import (
 )
 from stdet.config.model import (
     BackboneConfig,
-    CameraMotionModel,
     DgrConfig,
     DgrKind,
     Down,
@@ -42,7 +41,6 @@ __all__ = [
     "AugmentConfig",
     "BackboneConfig",
     "BoxKind",
-    "CameraMotionModel",
     "DataConfig",
     "DgrConfig",
     "DgrKind",

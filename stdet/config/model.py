@@ -26,10 +26,6 @@ DgrKind = Literal[
 """Member of the family of gradient routings; see ``models/necks/dgr.py`` for each equation."""
 
 
-CameraMotionModel = Literal["translation", "similarity"]
-"""What registration estimates between two frames; see ``ModelConfig.camera_motion``."""
-
-
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class BackboneConfig:
     """CSPDarknet: stem, dark2 .. dark5."""
@@ -146,9 +142,6 @@ class ModelConfig:
     """Give the network three more channels: what moves against the registered background,
     how far it stands out there, and how far in the frame itself
     (``background_features.py``). Not part of the published method."""
-    camera_motion: CameraMotionModel = "translation"
-    """Motion that registration estimates between frames. `translation`: as for the weights that
-    ship. `similarity`: shift, rotation and zoom, where the error of the estimate allows it."""
     input_hw: tuple[int, int] | None = None
     """Letterbox size (height, width) in pixels; None keeps the native resolution."""
     pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)

@@ -85,9 +85,7 @@ class ClipDataset(Dataset[Clip]):
         self.registration = SequenceRegistration(
             self.sequences if model.background or self.injects else [],
             FrameCache(cache_megabytes),
-            reach=_reach(model, augment),
             replaces_bad_pixels=model.background,
-            motion=model.camera_motion,
         )
         self.windows: list[tuple[int, Window]] = [
             (number, window)
@@ -220,7 +218,7 @@ class ClipDataset(Dataset[Clip]):
 
     def _transforms(
         self, sequence: LabelledSequence, clip: ClipFrames
-    ) -> tuple[tuple[Transform, ...], ...]:
+    ) -> tuple[tuple[Transform | None, ...], ...]:
         """Return the transforms from its reference frames to each position of the window."""
         ends = clip.frame_indices[clip.window_rows]
         starts = clip.frame_indices[clip.reference_rows]  # (W, L)
@@ -274,14 +272,6 @@ def _since_middle(motion: list[Transform], key_rows: IntArray) -> list[Transform
     mean = np.mean([motion[row].matrix for row in key_rows], axis=0)
     back = Transform(mean).inverse()
     return [one @ back for one in motion]
-
-
-def _reach(model: ModelConfig, augment: AugmentConfig | None) -> int:
-    """Return how far apart frames lie whose transform is needed, at most."""
-    if not model.background:
-        return 0
-    # A lost frame sets them one step farther apart, and skipped frames at an end less than one.
-    return (LAGS[-1] + 2) * max(augment.frame_strides) if augment else LAGS[-1]
 
 
 def _background_features(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:

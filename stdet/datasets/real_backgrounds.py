@@ -7,7 +7,6 @@ video (a clip, which brings its own camera), or a pattern such as ``backgrounds/
 from __future__ import annotations
 
 import glob
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,9 @@ from stdet.io.frame_source import IMAGE_SUFFIXES, measure_intensity
 from stdet.io.images.folder import read_image
 from stdet.io.images.frame_numbers import natural_key
 from stdet.io.open_source import open_source
-from stdet.registration.estimation import CameraMotion
+from stdet.registration.camera_motion import CameraMotion
+from stdet.registration.prepared_frame import PreparedFrame
+from stdet.registration.transform import Transform
 from stdet.synthesis import RealBackground, SceneConfig, resolve_scene
 from stdet.types import FloatArray
 
@@ -82,7 +83,11 @@ def background_for(config: SceneConfig, *, seed: int) -> RealBackground | None:
             f"({width}x{height}); set scene.hw to at most its size."
         )
     motion = CameraMotion()
-    moved = itertools.accumulate(map(motion.push, images), lambda before, step: step @ before)
+    first, *others = (motion.push(PreparedFrame(image)) for image in images)
+    moved = [Transform.identity()]
+    for pose in others:
+        # Of a frame that is not registered with the first one nothing better is known.
+        moved.append(first.to(pose) or moved[-1])
     # A camera path of a generated scene is that of its centre.
     centre_xy = np.array([images.shape[2] / 2, images.shape[1] / 2])
     shifts = np.stack([transform.displacements(centre_xy) for transform in moved])

@@ -1,28 +1,25 @@
 """What registration finds out about training sequences, measured once and kept.
 
-A sequence is streamed from its first frame to its last when anything of it is first asked for.
-That gives the bad pixels known before each frame, as in a stream, and the transform of the
-background from each frame to the next. Frames farther apart are compared with one another
-directly (``estimation.py``), pair by pair as clips ask for them: with skipped and lost frames
-augmentation may ask for some 20 pairs of every frame, and a run asks for a part of them
-(``configs/mixed.yaml`` with four of its five sets: for 38,000 of 141,000).
+A sequence is streamed from its first frame to its last when anything of it is first asked for, as
+a stream is registered when it is tracked. That gives the bad pixels known before each frame and
+where each frame lies in the scene (``camera_motion.py``), and with it the transform between any
+two frames.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stdet.config import CameraMotionModel
 from stdet.datasets.frame_cache import FrameCache, identity
 from stdet.datasets.sequences import LabelledSequence
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
-from stdet.registration.estimation import PreparedFrame, estimate_transform
+from stdet.registration.camera_motion import CameraMotion
+from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.transform import Transform
 from stdet.types import FloatArray, IntArray
 
@@ -37,14 +34,12 @@ class SequenceRegistration:
 
     What one process has measured the others need not measure again. Nothing is locked: whoever
     measures a value finds the same, and a value that is not whole yet counts as missing. The
-    tables take 304 + 24 (reach + 1) bytes per frame.
+    tables take 340 bytes per frame.
 
     Args:
         sequences: All that may be asked for.
         frames: Reads them.
-        reach: Frames between two frames whose transform is asked for, at most.
         replaces_bad_pixels: Else frames are read, and measured, as they are.
-        motion: What is estimated.
     """
 
     def __init__(
@@ -52,9 +47,7 @@ class SequenceRegistration:
         sequences: Sequence[LabelledSequence],
         frames: FrameCache,
         *,
-        reach: int,
         replaces_bad_pixels: bool,
-        motion: CameraMotionModel = "translation",
     ) -> None:
         """Make room for all; nothing is measured yet."""
         total = 0
@@ -63,19 +56,16 @@ class SequenceRegistration:
             first, total = total, total + sequence.annotation.num_frames
             self._rows[identity(sequence)] = slice(first, total)
         self._frames = frames
-        self._reach = reach
         self._replaces_bad_pixels = replaces_bad_pixels
-        self._motion = motion
-        # The upper two rows of matrices, NaN where nothing is known: from the frame before to each
-        # frame, and from each frame to so many frames later.
-        self._steps = torch.full((total, 2, 3), torch.nan, dtype=torch.float64)
-        self._pairs = torch.full((total, reach + 1, 2, 3), torch.nan)
+        # Where each frame lies in the scene, NaN where nothing is known, and its run.
+        self._poses = torch.full((total, 3, 3), torch.nan, dtype=torch.float64)
+        self._runs = torch.zeros(total, dtype=torch.int32)
         self._bad = torch.full((total, MOST_BAD), _UNKNOWN, dtype=torch.int32)
         self._known_bad: dict[tuple[Path, str], list[IntArray]] = {}  # Of this process.
 
     def share(self) -> None:
         """Put the tables into memory that processes started later share."""
-        for table in (self._steps, self._pairs, self._bad):
+        for table in (self._poses, self._runs, self._bad):
             table.share_memory_()  # type: ignore[no-untyped-call]
 
     def read(self, sequence: LabelledSequence, index: int) -> FloatArray:
@@ -88,63 +78,39 @@ class SequenceRegistration:
     def motion(self, sequence: LabelledSequence, indices: IntArray) -> tuple[Transform, ...]:
         """Return the transform of the background from the earliest frame to each, rounded.
 
+        A frame that is not registered with the earliest one counts as one that has not moved.
+
         Args:
             sequence: Of the frames.
             indices: int64 (M,).
         """
-        first, last = int(indices.min()), int(indices.max())
-        moved = [Transform.identity()]
-        for step in self._steps_between(sequence, first, last):
-            moved.append(step @ moved[-1])
-        return tuple(moved[index - first].rounded() for index in indices.tolist())
+        first = np.full_like(indices, indices.min())
+        found = self.transforms(sequence, np.stack([first, indices], axis=-1))
+        return tuple(Transform.identity() if one is None else one for one in found)
 
-    def transforms(self, sequence: LabelledSequence, pairs: IntArray) -> tuple[Transform, ...]:
+    def transforms(
+        self, sequence: LabelledSequence, pairs: IntArray
+    ) -> tuple[Transform | None, ...]:
         """Return the transform of the background between the frames of each pair, rounded.
 
         Args:
             sequence: Of the frames.
             pairs: int64 (N, 2), from the one frame to the other.
 
-        Raises:
-            ValueError: If two frames lie farther apart than the tables reach.
+        Returns:
+            None for frames that are not registered with each other.
         """
-        spans = np.ptp(pairs, axis=1)
-        if spans.max(initial=0) > self._reach:
-            raise ValueError(f"frames {spans.max()} apart; {self._reach} at most.")
-        known: FloatArray = self._pairs[self._rows[identity(sequence)]].numpy()
-        firsts = pairs.min(axis=1)
-        is_missing = np.isnan(known[firsts, spans]).any(axis=(1, 2))
-        self._compare(sequence, firsts[is_missing], firsts[is_missing] + spans[is_missing], known)
-        found = [
-            Transform.affine(rows[:, :2], rows[:, 2])
-            for rows in known[firsts, spans].astype(np.float64)
-        ]
-        is_back = (pairs[:, 0] > pairs[:, 1]).tolist()
-        return tuple(
-            transform.inverse() if back else transform
-            for transform, back in zip(found, is_back, strict=True)
-        )
-
-    def _compare(
-        self, sequence: LabelledSequence, earlier: IntArray, later: IntArray, known: FloatArray
-    ) -> None:
-        """Compare frames with later ones, and keep the transforms in the table of the sequence."""
-        missing = np.unique(np.stack([earlier, later], axis=-1), axis=0).tolist()
-        prepared = {
-            index: PreparedFrame.of(self.read(sequence, index), self._motion)
-            for index in np.unique(missing).tolist()
-        }
-        for one, other in missing:
-            steps = self._steps_between(sequence, one, other)
-            transform = estimate_transform(prepared[one], prepared[other], guess=_composed(steps))
-            known[one, other - one] = transform.matrix[:2]
-
-    def _steps_between(self, sequence: LabelledSequence, first: int, last: int) -> list[Transform]:
-        """Return the transforms from each frame to the next, from ``first`` to ``last``."""
-        steps: NDArray[np.float64] = self._steps[self._rows[identity(sequence)]].numpy()
-        if np.isnan(steps).any():
+        rows = self._rows[identity(sequence)]
+        poses: NDArray[np.float64] = self._poses[rows].numpy()
+        if np.isnan(poses).any():
             self._stream(sequence)
-        return [Transform.affine(rows[:, :2], rows[:, 2]) for rows in steps[first + 1 : last + 1]]
+        runs = self._runs[rows].numpy()
+        return tuple(
+            (Transform(poses[end]) @ Transform(poses[start]).inverse()).rounded()
+            if runs[start] == runs[end]
+            else None
+            for start, end in pairs.tolist()
+        )
 
     def _bad_pixels(self, sequence: LabelledSequence) -> list[IntArray]:
         """Return the indices of bad pixels known before each frame."""
@@ -160,26 +126,22 @@ class SequenceRegistration:
     def _stream(self, sequence: LabelledSequence) -> None:
         """Register a sequence as a stream does, and keep what that gives."""
         key = identity(sequence)
-        steps: NDArray[np.float64] = self._steps[self._rows[key]].numpy()
-        pixels, known, previous = BadPixels(self._motion), [], None
+        pixels, camera, known = BadPixels(), CameraMotion(), []
+        poses = []
         for index in range(sequence.annotation.num_frames):
             frame = self._frames.read(sequence, index)
             known.append(pixels.indices)
-            replaces = self._replaces_bad_pixels
-            prepared = pixels.push(frame) if replaces else PreparedFrame.of(frame, self._motion)
-            step = Transform.identity()
-            if previous is not None:
-                step = estimate_transform(previous, prepared)
-            steps[index] = step.matrix[:2]
-            previous = prepared
+            image = pixels.clean(frame) if self._replaces_bad_pixels else frame
+            poses.append(camera.push(PreparedFrame(image)))
+            if self._replaces_bad_pixels:
+                pixels.learn(frame, poses[-1])
+        # Runs before poses: other processes ask for the runs when the poses are known.
+        self._runs[self._rows[key]] = torch.tensor([pose.run for pose in poses]).int()
+        matrices = np.stack([pose.from_start.matrix for pose in poses])
+        self._poses[self._rows[key]] = torch.from_numpy(matrices)
         self._known_bad[key] = known
         if max(map(len, known), default=0) <= MOST_BAD:
             table = np.full((len(known), MOST_BAD), _NONE, np.int32)
             for row, indices in zip(table, known, strict=True):
                 row[: len(indices)] = indices
             self._bad[self._rows[key]] = torch.from_numpy(table)
-
-
-def _composed(steps: Iterable[Transform]) -> Transform:
-    """Return the transform that does all of these, one after the other."""
-    return functools.reduce(lambda moved, step: step @ moved, steps, Transform.identity())

@@ -31,7 +31,8 @@ class ClipSample:
         motion: Transform of the background from a common origin to each of the M frames; empty
             where nobody asks for it.
         transforms: Of the background, from each reference frame of a position of the window to
-            that position, W times L; empty without background features.
+            that position, W times L; None where one is not registered with the other; empty
+            without background features.
         pending: Change of coordinates that frames and boxes have had and the transforms have not.
         boxes_xyxy: float32 (M, 4), boxes of all key frames one after the other.
         key_slots: int64 (M,), which key frame (0..K-1) each box belongs to.
@@ -41,7 +42,7 @@ class ClipSample:
 
     frames: Tensor
     motion: tuple[Transform, ...]
-    transforms: tuple[tuple[Transform, ...], ...]
+    transforms: tuple[tuple[Transform | None, ...], ...]
     pending: Transform = field(default_factory=Transform.identity)
     boxes_xyxy: Tensor
     key_slots: Tensor
@@ -58,7 +59,7 @@ class ClipSample:
             self,
             motion=tuple(one.conjugate(self.pending).rounded() for one in self.motion),
             transforms=tuple(
-                tuple(one.conjugate(self.pending).rounded() for one in of_position)
+                tuple(one and one.conjugate(self.pending).rounded() for one in of_position)
                 for of_position in self.transforms
             ),
             pending=Transform.identity(),

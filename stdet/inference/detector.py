@@ -72,7 +72,7 @@ class Detector:
         def start(times: StageTimes | None) -> DetectorStage:
             if not network.model.background:
                 return SameSize().then(timed(DetectWithNetwork(network, _alone), times))
-            register = Register(LAGS, motion=network.model.camera_motion)
+            register = Register(LAGS)
             detect = DetectWithNetwork(network, _with_background)
             return SameSize().then(timed(register, times)).then(timed(detect, times))
 

@@ -28,9 +28,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter, uniform_filter
 
+from stdet.registration.prepared_frame import blurred
 from stdet.registration.references import steady_from
 from stdet.registration.registered_stream import RegisteredFrame
 from stdet.types import FloatArray
@@ -48,6 +49,7 @@ _RMS_FLOOR = 0.003
 _REGISTRATION_ERROR_PX = 0.1
 """Assumed where a residual is judged: an edge leaves a tenth of its slope per pixel."""
 _GRADIENT_SIDE_PX = 5
+_HALF = np.float32(0.5)
 
 
 def background_features(registered: RegisteredFrame) -> FloatArray:
@@ -74,11 +76,15 @@ def registered_residual(registered: RegisteredFrame) -> FloatArray:
     """Return the residual, float32 (H, W); argument as in ``background_features``."""
     differences = []
     for reference, transform in zip(registered.references, registered.transforms, strict=True):
+        if transform is None:
+            differences.append(np.zeros_like(registered.image))
+            continue
         moved = transform.warp(reference)
         difference = registered.image - moved.image
         # A quarter of a quarter of the pixels tells the median well enough.
         difference -= np.median(difference[::4, ::4])
-        # Of what the reference frame does not show nobody can say that it changed.
+        # Of what the reference frame does not show, nobody can say that it changed; nor of any
+        # of it where the two are not registered.
         difference[~moved.is_covered] = 0
         differences.append(difference)
     return _median_of_five(differences)
@@ -96,11 +102,10 @@ def residual_contrast(residual: FloatArray, frame: FloatArray) -> FloatArray:
     Returns:
         float32 (H, W), without unit.
     """
-    background = _smooth(frame - residual)
-    slopes = [np.gradient(background, axis=axis) for axis in (0, 1) if frame.shape[axis] > 1]
-    power = sum((slope**2 for slope in slopes), np.zeros_like(background))
-    steepness: FloatArray = uniform_filter(power, _GRADIENT_SIDE_PX, mode="nearest")
-    return local_contrast(residual, _REGISTRATION_ERROR_PX**2 * steepness)
+    background = blurred(frame - residual, _SMOOTHING_SIGMA_PX)
+    along_x, along_y = _gradient(background)
+    steepness = _local_mean(along_x * along_x + along_y * along_y, _GRADIENT_SIDE_PX)
+    return local_contrast(residual, np.float32(_REGISTRATION_ERROR_PX**2) * steepness)
 
 
 def local_contrast(image: FloatArray, expected_power: FloatArray | float = 0.0) -> FloatArray:
@@ -113,18 +118,29 @@ def local_contrast(image: FloatArray, expected_power: FloatArray | float = 0.0) 
     Returns:
         float32 (H, W), without unit.
     """
-    smooth = _smooth(image)
-    smooth -= uniform_filter(image, _MEAN_SIDE_PX, mode="nearest")
-    power = uniform_filter(smooth * smooth, _RMS_SIDE_PX, mode="nearest")
+    smooth = blurred(image, _SMOOTHING_SIGMA_PX)
+    smooth -= _local_mean(image, _MEAN_SIDE_PX)
+    power = _local_mean(smooth * smooth, _RMS_SIDE_PX)
     # Running sums leave rounding errors below zero where all is flat.
     expected = np.maximum(power, 0) + expected_power + _RMS_FLOOR**2
-    contrast: FloatArray = smooth / np.sqrt(expected)
-    return contrast
+    return np.asarray(smooth / np.sqrt(expected), np.float32)
 
 
-def _smooth(image: FloatArray) -> FloatArray:
-    smooth: FloatArray = gaussian_filter(image, _SMOOTHING_SIGMA_PX, mode="nearest", truncate=2.5)
-    return smooth
+def _gradient(image: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the differences per pixel along x and y, central, at the edges one-sided."""
+    bordered = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    padded = np.asarray(bordered, np.float32)
+    along_x: FloatArray = (padded[1:-1, 2:] - padded[1:-1, :-2]) * _HALF
+    along_y: FloatArray = (padded[2:, 1:-1] - padded[:-2, 1:-1]) * _HALF
+    along_x[:, [0, -1]] *= 2
+    along_y[[0, -1]] *= 2
+    return along_x, along_y
+
+
+def _local_mean(image: FloatArray, side_px: int) -> FloatArray:
+    """Return the mean over a square about every pixel of an image (H, W)."""
+    square = (side_px, side_px)
+    return np.asarray(cv2.blur(image, square, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _median_of_five(images: Sequence[FloatArray]) -> FloatArray:

@@ -3,24 +3,21 @@
 Thermal sensors have dead, hot and drifting pixels, and in a single frame one looks like a target
 of one pixel. Against the registered background it moves, as a target does. But it stays at its
 place of the sensor while the scene moves, and its neighbours see nothing of it, since no optics
-lie between: a target is blurred over its neighbours, and if it stays at its place it does not stay
-within one pixel.
+lie between: a target, also one that the camera follows, is blurred over its neighbours.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.config import CameraMotionModel
-from stdet.registration.estimation import (
-    NEIGHBOURS,
-    PreparedFrame,
-    estimate_transform,
-    neighbour_range,
-)
+from stdet.registration.camera_motion import CameraPose
+from stdet.registration.prepared_frame import neighbour_range
 from stdet.types import FloatArray, IntArray
 
+_NEIGHBOURS = tuple((y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1))
+"""Row and column of the eight neighbours of a pixel in a frame padded by one."""
 MIN_STEP_PX = 1.5
 """Frames count when the background has moved so far, pixels, since the last one that counted."""
 MAX_AGE = 30
@@ -29,6 +26,11 @@ MIN_HEIGHT = 0.02
 """How far a bad pixel lies above or below all eight neighbours, full scale 1."""
 NUM_TO_CONDEMN = 4
 """Counted frames with a spike, less those without, at which a pixel is bad."""
+MAX_NEIGHBOURS = 0.12
+"""What the neighbours see of a bad pixel, on average over the counted frames, relative to its
+height above the ring of 16 pixels around them. Of a target blurred by 0.6 px they see 0.16."""
+_FORGETTING = 0.875
+"""Weight of what was seen before a counted frame."""
 MOST = 8
 """Where the count ends; a bad pixel that has healed is used again after so many frames."""
 
@@ -41,48 +43,48 @@ class BadPixels:
     other does: a spot that stands still may be a target that hovers. A camera that moves less
     than ``MIN_STEP_PX`` in ``MAX_AGE`` frames is at rest in this sense.
 
-    Example:
-        >>> pixels = BadPixels()
-        >>> pixels.push(np.zeros((24, 32), np.float32)).image.shape
-        (24, 32)
+    Frames whose place in the scene is not known do not count either.
     """
 
-    def __init__(self, motion: CameraMotionModel = "translation") -> None:
+    def __init__(self) -> None:
         """Start without a frame."""
-        self._motion = motion
         self.indices: IntArray = np.zeros(0, np.int64)
         """Bad pixels (B,), as indices of the flattened frame."""
-        self._anchor: PreparedFrame | None = None
+        self._anchor: CameraPose | None = None
         self._age = 0
         self._count = np.zeros((0, 0), np.int8)
+        self._height = np.zeros((0, 0), np.float32)  # Above the ring, of the pixel
+        self._around = np.zeros((0, 0), np.float32)  # and of its neighbours.
 
-    def push(self, frame: FloatArray) -> PreparedFrame:
-        """Take the next frame, float32 (H, W) in [0, 1].
-
-        Returns:
-            The frame without what was known as bad before it.
+    def clean(self, frame: FloatArray) -> FloatArray:
+        """Return a frame, float32 (H, W) in [0, 1], without what is known as bad.
 
         Raises:
             ValueError: If the frame's size differs from the one before.
         """
-        if self._anchor is None:
+        if not self._count.size:
             self._count = np.zeros(frame.shape, np.int8)
+            self._height, self._around = np.zeros((2, *frame.shape), np.float32)
         elif frame.shape != self._count.shape:
             raise ValueError(f"frame is {frame.shape}; the one before is {self._count.shape}.")
-        cleaned = PreparedFrame.of(replace_pixels(frame, self.indices), self._motion)
+        return replace_pixels(frame, self.indices)
+
+    def learn(self, frame: FloatArray, pose: CameraPose) -> None:
+        """Take a frame as it is, and where it lies in the scene."""
         self._age += 1
-        has_moved = self._anchor is None or self._has_moved(cleaned)
-        if has_moved or self._age == MAX_AGE:
-            self._anchor, self._age = cleaned, 0
+        if pose.state == "lost":
+            return
+        has_moved = self._anchor is None or self._has_moved(pose, frame.shape)
+        if has_moved or self._age >= MAX_AGE:
+            self._anchor, self._age = pose, 0
         if has_moved:
             self._learn(frame)
-        return cleaned
 
-    def _has_moved(self, frame: PreparedFrame) -> bool:
+    def _has_moved(self, pose: CameraPose, hw: tuple[int, ...]) -> bool:
         """Return whether other parts of the scene lie under the pixels than when last counted."""
         assert self._anchor is not None
-        moved = estimate_transform(self._anchor, frame)
-        return moved.largest_displacement(frame.image.shape) >= MIN_STEP_PX
+        moved = self._anchor.to(pose)
+        return moved is not None and moved.largest_displacement(hw) >= MIN_STEP_PX
 
     def _learn(self, frame: FloatArray) -> None:
         """Count a frame."""
@@ -90,9 +92,14 @@ class BadPixels:
         agrees = sign * np.sign(self._count) >= 0
         step = np.where((sign != 0) & agrees, sign, -np.sign(self._count)).astype(np.int8)
         self._count = np.clip(self._count + step, -MOST, MOST)
+        for kept, seen in zip((self._height, self._around), heights(frame), strict=True):
+            kept *= _FORGETTING
+            kept += seen
         was_bad = np.zeros(frame.shape, np.bool_)
         was_bad.flat[self.indices] = True
-        is_bad = (np.abs(self._count) >= NUM_TO_CONDEMN) | (was_bad & (self._count != 0))
+        is_alone = self._around * np.sign(self._count) <= MAX_NEIGHBOURS * np.abs(self._height)
+        is_bad = (np.abs(self._count) >= NUM_TO_CONDEMN) & is_alone
+        is_bad |= was_bad & (self._count != 0)
         self.indices = np.flatnonzero(is_bad)
 
 
@@ -104,13 +111,31 @@ def spike_signs(frame: FloatArray) -> NDArray[np.int8]:
     return signs
 
 
+def heights(frame: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how far each pixel, and its eight neighbours, lie above the ring around them.
+
+    Args:
+        frame: float32 (H, W).
+
+    Returns:
+        Two of float32 (H, W); the ring are the 16 pixels at a distance of two.
+    """
+    nine, many = (
+        np.asarray(cv2.blur(frame, (side, side), borderType=cv2.BORDER_REFLECT_101), np.float32)
+        for side in (3, 5)
+    )
+    ring = (25 * many - 9 * nine) / 16
+    around = (9 * nine - frame) / 8
+    return np.asarray(frame - ring, np.float32), np.asarray(around - ring, np.float32)
+
+
 def replace_pixels(frame: FloatArray, indices: IntArray) -> FloatArray:
     """Return a frame whose pixels ``indices`` of (H * W) are the median of their neighbours."""
     if not len(indices):
         return frame
     rows, columns = np.divmod(indices, frame.shape[1])
     padded = np.pad(frame, 1, mode="reflect")
-    around = np.stack([padded[rows + y, columns + x] for y, x in NEIGHBOURS])
+    around = np.stack([padded[rows + y, columns + x] for y, x in _NEIGHBOURS])
     cleaned = frame.copy()
     cleaned[rows, columns] = np.median(around, axis=0)
     return cleaned

@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from stdet.config import CameraMotionModel
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
-from stdet.registration.estimation import PreparedFrame, estimate_transform
+from stdet.registration.camera_motion import CameraMotion, CameraPose
+from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.references import num_awaited, reference_steps
 from stdet.registration.transform import Transform
 from stdet.types import FloatArray, IntArray
@@ -29,19 +29,21 @@ class RegisteredFrame:
         steps: Of each reference frame, how many frames it lies after this one; negative: before.
         references: The reference frames as they are, without bad pixels, float32 (H, W) each. One
             may occur several times, or be this frame itself, which shows no motion.
-        transforms: Of the background from each reference frame to this frame.
+        transforms: Of the background from each reference frame to this frame; None where one of
+            them is not registered with the other, and nothing can be said about what moves.
     """
 
     image: FloatArray
     steps: tuple[int, ...]
     references: tuple[FloatArray, ...]
-    transforms: tuple[Transform, ...]
+    transforms: tuple[Transform | None, ...]
 
     def overlaid(self, number: int) -> FloatArray:
         """Return a reference frame, moved so that its background lies over this frame's.
 
         What it does not show is taken from this frame itself, in the brightness of the reference
-        frame: of a place that was seen once nobody can say that it changed.
+        frame: of a place that was seen once nobody can say that it changed. So is all of a frame
+        that is not registered with this one.
 
         Args:
             number: Which reference frame.
@@ -49,7 +51,10 @@ class RegisteredFrame:
         Returns:
             float32 (H, W).
         """
-        moved = self.transforms[number].warp(self.references[number])
+        transform = self.transforms[number]
+        if transform is None:
+            return self.image
+        moved = transform.warp(self.references[number])
         brighter = np.median(moved.image - self.image)
         registered: FloatArray = np.where(moved.is_covered, moved.image, self.image + brighter)
         return registered
@@ -64,10 +69,12 @@ class Registered(Generic[Carried]):
 
     Attributes:
         frame: With its reference frames.
+        pose: Where the frame lies in the scene.
         carried: As it was pushed.
     """
 
     frame: RegisteredFrame
+    pose: CameraPose
     carried: Carried
 
 
@@ -76,13 +83,13 @@ class _Kept(Generic[Carried]):
     """A frame that waits, or that later ones need.
 
     Attributes:
-        prepared: Without bad pixels.
-        moved: Transform of the background since the first frame of the sequence.
+        image: Without bad pixels, float32 (H, W).
+        pose: Where it lies in the scene.
         carried: As it was pushed.
     """
 
-    prepared: PreparedFrame
-    moved: Transform
+    image: FloatArray
+    pose: CameraPose
     carried: Carried
 
 
@@ -96,16 +103,14 @@ class RegisteredStream(Generic[Carried]):
 
     Args:
         lags: Frames from a frame back to its reference frames, increasing.
-        motion: What is estimated between two frames.
     """
 
-    def __init__(self, lags: Sequence[int], *, motion: CameraMotionModel = "translation") -> None:
+    def __init__(self, lags: Sequence[int]) -> None:
         """Start without a frame."""
         self._lags = tuple(lags)
         self._frames: deque[_Kept[Carried]] = deque()
-        self._bad_pixels = BadPixels(motion)
-        # Of pairs of frames, measured while frames wait: both frames of a pair may ask for it.
-        self._transforms: dict[tuple[int, int], Transform] = {}
+        self._bad_pixels = BadPixels()
+        self._motion = CameraMotion()
         self._first = 0
         self._next = 0
 
@@ -123,19 +128,15 @@ class RegisteredStream(Generic[Carried]):
             ValueError: If the frame's size differs from the one before.
         """
         known = self._bad_pixels.indices
-        cleaned = self._bad_pixels.push(frame)
-        moved = Transform.identity()
-        if self._frames:
-            previous = self._frames[-1]
-            moved = estimate_transform(previous.prepared, cleaned) @ previous.moved
-        self._frames.append(_Kept(prepared=cleaned, moved=moved, carried=carried))
+        image = self._bad_pixels.clean(frame)
+        pose = self._motion.push(PreparedFrame(image))
+        self._bad_pixels.learn(frame, pose)
+        self._frames.append(_Kept(image=image, pose=pose, carried=carried))
         if self._next < self._last:
             self._clean(np.setdiff1d(self._bad_pixels.indices, known))
         found = []
         while self._next + num_awaited(self._next, self._lags) <= self._last:
             found.append(self._decide())
-        if self._next > self._last:
-            self._transforms.clear()
         return found
 
     def flush(self) -> list[Registered[Carried]]:
@@ -153,9 +154,7 @@ class RegisteredStream(Generic[Carried]):
         if not len(indices):
             return
         for at, kept in enumerate(self._frames):
-            # What is computed of a frame for its registration is without single pixels already.
-            image = replace_pixels(kept.prepared.image, indices)
-            self._frames[at] = replace(kept, prepared=replace(kept.prepared, image=image))
+            self._frames[at] = replace(kept, image=replace_pixels(kept.image, indices))
 
     @property
     def _last(self) -> int:
@@ -166,51 +165,35 @@ class RegisteredStream(Generic[Carried]):
         """Register the next frame, and forget what no later one needs."""
         index = self._next
         steps = reference_steps(index, self._last, self._lags)
-        # In a sequence of few frames one may stand for several.
-        transforms = {step: self._transform(index + step, index) for step in set(steps)}
+        this = self._kept(index)
+        references = [self._kept(index + step) for step in steps]
         found = RegisteredFrame(
-            image=self._kept(index).prepared.image,
+            image=this.image,
             steps=tuple(steps),
-            references=tuple(self._kept(index + step).prepared.image for step in steps),
-            transforms=tuple(transforms[step] for step in steps),
+            references=tuple(reference.image for reference in references),
+            transforms=tuple(reference.pose.to(this.pose) for reference in references),
         )
-        carried = self._kept(index).carried
         self._next += 1
         while self._first < self._next - self._lags[-1]:
             self._frames.popleft()
             self._first += 1
-        return Registered(frame=found, carried=carried)
+        return Registered(frame=found, pose=this.pose, carried=this.carried)
 
     def _kept(self, index: int) -> _Kept[Carried]:
         """Return a frame that is kept, by its index from the start of the sequence."""
         return self._frames[index - self._first]
 
-    def _transform(self, one: int, other: int) -> Transform:
-        """Return the transform of the background from one frame to another."""
-        if one > other:
-            return self._transform(other, one).inverse()
-        if (one, other) not in self._transforms:
-            before, after = self._kept(one), self._kept(other)
-            self._transforms[one, other] = estimate_transform(
-                before.prepared, after.prepared, guess=after.moved @ before.moved.inverse()
-            )
-        return self._transforms[one, other]
-
 
 def register_frames(
-    frames: Iterable[FloatArray],
-    lags: Sequence[int],
-    *,
-    motion: CameraMotionModel = "translation",
+    frames: Iterable[FloatArray], lags: Sequence[int]
 ) -> Iterator[RegisteredFrame]:
     """Yield the frames of one sequence with their reference frames.
 
     Args:
         frames: float32 (H, W), in order.
         lags: See ``RegisteredStream``.
-        motion: See ``RegisteredStream``.
     """
-    stream: RegisteredStream[None] = RegisteredStream(lags, motion=motion)
+    stream: RegisteredStream[None] = RegisteredStream(lags)
     for frame in frames:
         for registered in stream.push(frame, None):
             yield registered.frame

@@ -1,7 +1,7 @@
-"""Where the background of one frame lies in another: an affine map of the plane.
+"""Where the background of one frame lies in another: a projective map of the plane.
 
 Everything that moves points or images by the motion of the background goes through ``Transform``.
-What kind of motion is estimated is the estimator's business (``estimation.py``) and nobody
+What kind of motion is estimated is the estimator's business (``alignment.py``) and nobody
 else's.
 
 Coordinates are continuous pixels, as in ``boxes.py``: the pixel of row i and column j has its
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import affine_transform
 
 from stdet.types import BoolArray, FloatArray
 
@@ -22,8 +22,8 @@ Float = NDArray[np.float64]
 _IDENTITY = np.eye(2)
 _CENTRE = 0.5
 """Of a pixel, from its corner, in both axes."""
-_ROUNDING_PX = 1e-6
-"""What rounding may put a pixel outside of an image that just covers it."""
+_ROUNDING = 1e-4
+"""What rounding may take from the coverage of a pixel at the edge."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,16 +41,18 @@ class Warped:
 
 @dataclass(frozen=True, eq=False)
 class Transform:
-    """An affine map of points (x, y), in pixels.
+    """A projective map of points (x, y), in pixels.
 
-    For translations inverse, composition, conjugation and points are exact to the last bit: they
-    only negate and add.
+    Translations, similarities and affine maps are such maps with the last row (0, 0, 1). For
+    translations inverse, composition, conjugation and points are exact to the last bit: they only
+    negate and add.
 
     Attributes:
-        matrix: float64 (3, 3), last row (0, 0, 1); maps columns (x, y, 1).
+        matrix: float64 (3, 3), lower right number 1; maps columns (x, y, 1) up to a factor.
 
     Raises:
-        ValueError: If the matrix has another shape or last row, or is not finite.
+        ValueError: If the matrix has another shape, is not finite, or sends the corner (0, 0) to
+            infinity.
 
     Example:
         >>> step = Transform.translation((2.0, -1.0))
@@ -65,8 +67,9 @@ class Transform:
         matrix = np.array(self.matrix, np.float64)
         if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
             raise ValueError(f"matrix is {matrix!r}; expected 3x3 finite numbers.")
-        if matrix[2].tolist() != [0, 0, 1]:
-            raise ValueError(f"last row of the matrix is {matrix[2]}; expected (0, 0, 1).")
+        if matrix[2, 2] == 0:
+            raise ValueError(f"matrix is {matrix!r}; it sends the corner (0, 0) to infinity.")
+        matrix /= matrix[2, 2]
         matrix.setflags(write=False)
         object.__setattr__(self, "matrix", matrix)
 
@@ -93,14 +96,25 @@ class Transform:
         return cls(matrix)
 
     @property
-    def linear(self) -> Float:
-        """The linear part, float64 (2, 2)."""
-        return self.matrix[:2, :2]
+    def is_affine(self) -> bool:
+        """Whether parallels stay parallel."""
+        return not self.matrix[2, :2].any()
 
     @property
     def offset_xy(self) -> Float:
         """Where the corner (0, 0) goes, float64 (2,), pixels."""
         return self.matrix[:2, 2]
+
+    def linear_at(self, points_xy: Float) -> Float:
+        """Return how small displacements at points (..., 2) change, float64 (..., 2, 2).
+
+        Of an affine map it is the linear part everywhere.
+        """
+        weight = points_xy @ self.matrix[2, :2] + 1
+        moved = self.apply(points_xy)
+        lost = moved[..., :, None] * self.matrix[2, :2]
+        slope: Float = (self.matrix[:2, :2] - lost) / weight[..., None, None]
+        return slope
 
     def inverse(self) -> Transform:
         """Return the map back.
@@ -108,7 +122,9 @@ class Transform:
         Raises:
             ValueError: If this one maps the plane to a line or a point.
         """
-        linear = np.linalg.inv(self.linear)
+        if not self.is_affine:
+            return Transform(np.asarray(np.linalg.inv(self.matrix), np.float64))
+        linear = np.linalg.inv(self.matrix[:2, :2])
         return Transform.affine(linear, -(linear @ self.offset_xy))
 
     def __matmul__(self, first: Transform) -> Transform:
@@ -123,9 +139,12 @@ class Transform:
         Raises:
             ValueError: If ``by`` has no inverse.
         """
+        if not (self.is_affine and by.is_affine):
+            return by @ self @ by.inverse()
         # Written so that what is no rotation or zoom stays none, to the last bit.
-        turn = by.linear @ (self.linear - _IDENTITY) @ np.linalg.inv(by.linear)
-        return Transform.affine(_IDENTITY + turn, by.linear @ self.offset_xy - turn @ by.offset_xy)
+        outer, inner = by.matrix[:2, :2], self.matrix[:2, :2]
+        turn = outer @ (inner - _IDENTITY) @ np.linalg.inv(outer)
+        return Transform.affine(_IDENTITY + turn, outer @ self.offset_xy - turn @ by.offset_xy)
 
     def rounded(self) -> Transform:
         """Return this map with the numbers of single precision, as tables and clips hold them."""
@@ -137,13 +156,16 @@ class Transform:
 
     def displacements(self, points_xy: Float) -> Float:
         """Return how far points (..., 2) go, float64 (..., 2), pixels."""
-        moved: Float = points_xy @ (self.linear - _IDENTITY).T + self.offset_xy
-        return moved
+        moved: Float = points_xy @ (self.matrix[:2, :2] - _IDENTITY).T + self.offset_xy
+        if self.is_affine:
+            return moved
+        rise = (points_xy @ self.matrix[2, :2])[..., None]
+        projected: Float = (moved - rise * points_xy) / (1 + rise)
+        return projected
 
     def largest_displacement(self, hw: tuple[int, ...]) -> float:
-        """Return how far any point of a frame (H, W) goes at most along x or y, pixels."""
+        """Return how far any corner of a frame (H, W) goes at most along x or y, pixels."""
         height, width = hw
-        # An affine displacement is largest at a corner.
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
         return float(np.abs(self.displacements(corners)).max())
 
@@ -160,41 +182,21 @@ class Transform:
         Raises:
             ValueError: If the map has no inverse.
         """
-        if (self.linear == _IDENTITY).all():
-            return _translate(image, self.offset_xy, step)
-        back = self.inverse()
-        # From indices (row, column) of the result to those of the image.
-        linear = step * back.linear[::-1, ::-1]
-        offset = (back.apply(np.full(2, _CENTRE)) - _CENTRE)[::-1]
-        hw = (-(-image.shape[0] // step), -(-image.shape[1] // step))
-        moved: FloatArray = affine_transform(
-            image, linear, offset, output_shape=hw, order=1, mode="nearest"
+        height, width = image.shape
+        size = (-(-width // step), -(-height // step))
+        # From indices of the result to those of the image.
+        of_index = np.array([[step, 0, _CENTRE], [0, step, _CENTRE], [0, 0, 1]])
+        to_index = np.array([[1, 0, -_CENTRE], [0, 1, -_CENTRE], [0, 0, 1]])
+        back = to_index @ self.inverse().matrix @ of_index
+        warp, matrix = (
+            (cv2.warpAffine, back[:2]) if self.is_affine else (cv2.warpPerspective, back)
         )
-        rows, columns = np.ogrid[: hw[0], : hw[1]]
-        is_covered = np.ones(hw, np.bool_)
-        for (along_row, along_column), start, side in zip(
-            linear, offset, image.shape, strict=True
-        ):
-            at = along_row * rows + along_column * columns + start
-            is_covered &= (at >= -_ROUNDING_PX) & (at <= side - 1 + _ROUNDING_PX)
-        return Warped(image=moved, is_covered=is_covered)
-
-
-def _translate(image: FloatArray, shift_xy: Float, step: int) -> Warped:
-    """Move an image (H, W) by a fraction of a pixel; see ``Transform.warp``."""
-    height, width = image.shape
-    whole = np.floor(shift_xy)
-    is_between = shift_xy > whole
-    along_x, along_y = (shift_xy - whole).astype(np.float32)
-    columns = np.arange(0, width, step) - int(whole[0])
-    rows = np.arange(0, height, step) - int(whole[1])
-    is_in_column = (columns >= is_between[0]) & (columns < width)
-    is_in_row = (rows >= is_between[1]) & (rows < height)
-    is_covered: BoolArray = is_in_row[:, None] & is_in_column
-    right, low = np.clip(columns, 0, width - 1), np.clip(rows, 0, height - 1)
-    if not (along_x or along_y):
-        return Warped(image=image[low[:, None], right], is_covered=is_covered)
-    left, high = np.clip(columns - 1, 0, width - 1), np.clip(rows - 1, 0, height - 1)
-    patch = image[low] * (1 - along_y) + image[high] * along_y
-    moved: FloatArray = patch[:, right] * (1 - along_x) + patch[:, left] * along_x
-    return Warped(image=moved, is_covered=is_covered)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        moved = warp(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        # Where the edge takes part, a picture of ones that ends in zeros is less than one.
+        ones = np.ones(image.shape, np.float32)
+        shown = warp(ones, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+        return Warped(
+            image=np.asarray(moved, np.float32),
+            is_covered=np.asarray(shown > 1 - _ROUNDING, np.bool_),
+        )

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from stdet.registration.alignment import Alignable, align
+from stdet.registration.alignment import align
+from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.transform import Transform
 
 HW = (128, 160)
@@ -54,7 +55,7 @@ def test_known_similarities_are_found_to_a_twentieth_of_a_pixel(turn_deg, zoom, 
     motion = similarity(turn_deg=turn_deg, zoom=zoom, shift_xy=(x, y))
     field = scene(seed)
     before = view(field, Transform.identity(), noise=2 / 255, seed=1)
-    found = align(Alignable(before), Alignable(view(field, motion, noise=2 / 255, seed=2)))
+    found = align(PreparedFrame(before), PreparedFrame(view(field, motion, noise=2 / 255, seed=2)))
     assert found.is_trusted
     assert error_px(found, motion) < 0.05
 
@@ -62,7 +63,7 @@ def test_known_similarities_are_found_to_a_twentieth_of_a_pixel(turn_deg, zoom, 
 def test_gain_and_offset_of_the_camera_change_nothing():
     motion = similarity(turn_deg=1, shift_xy=(6, -9))
     before, after = view(scene(), Transform.identity()), view(scene(), motion)
-    found = align(Alignable(before), Alignable(0.7 * after + 0.2))
+    found = align(PreparedFrame(before), PreparedFrame(0.7 * after + 0.2))
     assert found.is_trusted
     assert error_px(found, motion) < 0.05
 
@@ -71,19 +72,19 @@ def test_what_moves_by_itself_does_not_carry_the_background():
     motion = similarity(shift_xy=(3.4, 1.2))
     before, after = view(scene(), Transform.identity()), view(scene(), motion)
     before[30:60, 40:80] = after[30:60, 50:90] = scene(7, contrast=0.3)[:30, :40]
-    found = align(Alignable(before), Alignable(after))
+    found = align(PreparedFrame(before), PreparedFrame(after))
     assert found.is_trusted
     assert error_px(found, motion) < 0.05
     before[100:110] = after[100:110] = 1.0  # A burnt-in bar, still and with the hardest edges.
-    found = align(Alignable(before), Alignable(after))
+    found = align(PreparedFrame(before), PreparedFrame(after))
     assert error_px(found, motion) < 0.1 or not found.is_trusted
 
 
 def test_guess_is_a_start_where_correlation_fails():
     motion = similarity(turn_deg=40, zoom=1.2, shift_xy=(10, 5))
     before, after = (
-        Alignable(view(scene(), Transform.identity())),
-        Alignable(view(scene(), motion)),
+        PreparedFrame(view(scene(), Transform.identity())),
+        PreparedFrame(view(scene(), motion)),
     )
     assert not align(before, after).is_trusted
     found = align(before, after, guess=similarity(turn_deg=39.5, zoom=1.2, shift_xy=(9, 5)))
@@ -95,19 +96,19 @@ def test_guess_is_a_start_where_correlation_fails():
 def test_unrelated_and_featureless_frames_are_not_trusted(seed):
     still = Transform.identity()
     one, other = view(scene(seed), still), view(scene(seed + 100), still)
-    assert not align(Alignable(one), Alignable(other)).is_trusted
+    assert not align(PreparedFrame(one), PreparedFrame(other)).is_trusted
     noise = np.random.default_rng(seed).normal(0.5, 2 / 255, (2, *HW)).astype(np.float32)
-    assert not align(Alignable(noise[0]), Alignable(noise[1])).is_trusted
+    assert not align(PreparedFrame(noise[0]), PreparedFrame(noise[1])).is_trusted
 
 
 def test_flat_and_small_frames_are_not_trusted_and_raise_nothing():
     flat = np.full(HW, 0.3, np.float32)
     for one, other in [(flat, flat), (flat, view(scene(), Transform.identity()))]:
-        assert not align(Alignable(one), Alignable(other)).is_trusted
+        assert not align(PreparedFrame(one), PreparedFrame(other)).is_trusted
     small = scene()[:40, :40]
-    assert not align(Alignable(small), Alignable(small)).is_trusted
+    assert not align(PreparedFrame(small), PreparedFrame(small)).is_trusted
 
 
 def test_frames_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match="cannot be aligned"):
-        align(Alignable(scene()), Alignable(scene()[:300]))
+        align(PreparedFrame(scene()), PreparedFrame(scene()[:300]))

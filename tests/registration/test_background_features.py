@@ -124,7 +124,7 @@ def test_median_of_five_is_the_median():
     np.testing.assert_array_equal(_median_of_five(list(images)), np.median(images, axis=0))
 
 
-def test_a_turning_scene_leaves_nothing_once_the_estimator_gives_rotations(monkeypatch):
+def test_a_turning_scene_leaves_next_to_nothing():
     scene = gaussian_filter(_scene(), 1.0)
     angles = np.deg2rad(0.7) * np.arange(24)
     poses = [
@@ -134,14 +134,6 @@ def test_a_turning_scene_leaves_nothing_once_the_estimator_gives_rotations(monke
         for i, a in enumerate(angles)
     ]
     frames = [pose.warp(scene).image[20:100, 20:100].copy() for pose in poses]
-    cut = Transform.translation((-20, -20))
-    pose_of = {id(f): pose.conjugate(cut) for f, pose in zip(frames, poses, strict=True)}
-    found = [np.abs(_push_all(frames)[-1][0])]
-    monkeypatch.setattr(
-        "stdet.registration.registered_stream.estimate_transform",
-        lambda before, after, guess=None: (
-            pose_of[id(after.image)] @ pose_of[id(before.image)].inverse()
-        ),
-    )
-    found.append(np.abs(_push_all(frames)[-1][0]))
-    assert found[1][8:-8, 8:-8].mean() < 0.1 * found[0][8:-8, 8:-8].mean()
+    residual = np.abs(_push_all(frames)[-1][0])[8:-8, 8:-8]
+    unregistered = np.abs(frames[-1] - frames[-5])[8:-8, 8:-8]
+    assert residual.mean() < 0.05 * unregistered.mean()

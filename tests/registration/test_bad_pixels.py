@@ -5,6 +5,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from stdet.registration.bad_pixels import NUM_TO_CONDEMN, BadPixels, replace_pixels, spike_signs
+from stdet.registration.camera_motion import CameraMotion
+from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.transform import Transform
 
 
@@ -23,8 +25,10 @@ def push_all(frames):
     """Return the pixels known after each frame, and the cleaned frames."""
     pixels = BadPixels()
     cleaned, known = [], []
+    camera = CameraMotion()
     for frame in frames:
-        cleaned.append(pixels.push(frame).image)
+        cleaned.append(pixels.clean(frame))
+        pixels.learn(frame, camera.push(PreparedFrame(cleaned[-1])))
         known.append(pixels.indices.tolist())
     return known, cleaned
 
@@ -90,6 +94,6 @@ def test_spikes_stand_out_of_all_their_neighbours_also_at_the_border():
 
 def test_size_must_not_change():
     pixels = BadPixels()
-    pixels.push(np.zeros((8, 8), np.float32))
+    pixels.clean(np.zeros((8, 8), np.float32))
     with pytest.raises(ValueError, match=r"frame is \(8, 9\); the one before is \(8, 8\)"):
-        pixels.push(np.zeros((8, 9), np.float32))
+        pixels.clean(np.zeros((8, 9), np.float32))

@@ -68,7 +68,7 @@ def test_translations_are_exact_to_the_last_bit(one, two, by):
     np.testing.assert_array_equal(first.apply(POINTS), POINTS + one)
     np.testing.assert_array_equal(first.displacements(POINTS), np.tile(one, (3, 1)))
     for result in (first.inverse(), second @ first, first.conjugate(by)):
-        np.testing.assert_array_equal(result.linear, np.eye(2))
+        np.testing.assert_array_equal(result.matrix[:2, :2], np.eye(2))
     mirror = Transform.affine([[-1, 0], [0, 1]], (37.0, 0.0))
     np.testing.assert_array_equal(first.conjugate(mirror).offset_xy, np.multiply(one, (-1, 1)))
     zoom = Transform.affine(np.diag([0.7, 1.3]), (11.0, -5.0))
@@ -92,7 +92,7 @@ def test_warp_by_steps_is_every_so_many_pixels(shift):
     turn = Transform.affine([[0.9, -0.1], [0.2, 1.1]], shift)
     for transform in (Transform.translation(shift), turn):
         whole, part = transform.warp(image), transform.warp(image, step=3)
-        np.testing.assert_allclose(part.image, whole.image[::3, ::3], atol=1e-6)
+        np.testing.assert_allclose(part.image, whole.image[::3, ::3], atol=1e-5)
         np.testing.assert_array_equal(part.is_covered, whole.is_covered[::3, ::3])
 
 
@@ -143,7 +143,7 @@ def test_warp_of_a_translation_is_that_of_an_affine_map_beside_it(shift):
 @given(transforms(), st.tuples(st.floats(-8, 8), st.floats(-8, 8)))
 def test_warp_of_a_warped_image_is_that_of_the_composition(turn, shift):
     image, second = scene(), Transform.translation(shift)
-    around = Transform.translation((48, 48)) @ Transform.affine(turn.linear, (0, 0))
+    around = Transform.translation((48, 48)) @ Transform.affine(turn.matrix[:2, :2], (0, 0))
     first = around @ Transform.translation((-48, -48))
     halfway = first.warp(image)
     twice, once = second.warp(halfway.image), (second @ first).warp(image)
@@ -188,10 +188,10 @@ def test_conjugate_is_the_motion_between_augmented_images(augmented, by, motion)
     [
         (np.eye(2), "expected 3x3 finite"),
         (np.diag([1, np.nan, 1]), "expected 3x3 finite"),
-        (np.diag([1.0, 1.0, 2.0]), "last row"),
+        (np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0]]), "to infinity"),
     ],
 )
-def test_what_is_no_affine_map_is_refused(matrix, message):
+def test_what_is_no_map_of_the_plane_is_refused(matrix, message):
     with pytest.raises(ValueError, match=message):
         Transform(matrix)
 

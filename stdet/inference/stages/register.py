@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stdet.config import CameraMotionModel
 from stdet.inference.stages.frames import FrameWithReferences, StreamFrame
 from stdet.inference.stages.stage import Stage
 from stdet.registration.registered_stream import RegisteredStream
@@ -18,14 +17,13 @@ class Register(Stage[StreamFrame, FrameWithReferences]):
 
     Args:
         lags: Frames from a frame back to its reference frames, increasing.
-        motion: What is estimated between frames.
     """
 
     name = "register"
 
-    def __init__(self, lags: Sequence[int], *, motion: CameraMotionModel = "translation") -> None:
+    def __init__(self, lags: Sequence[int]) -> None:
         """Start without a frame."""
-        self._stream: RegisteredStream[StreamFrame] = RegisteredStream(lags, motion=motion)
+        self._stream: RegisteredStream[StreamFrame] = RegisteredStream(lags)
 
     def push(self, frame: StreamFrame, /) -> Iterator[FrameWithReferences]:
         """Take the next frame."""
