@@ -15,6 +15,7 @@ evaluation:                   # optional, with folds: rules that differ for a so
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,53 +106,52 @@ def read_grid(path: Path, overrides: Sequence[str] = ()) -> Grid:
         ConfigError: If anything in the file or in any cell is wrong.
     """
     content = _read(path)
-    split, seeds = content.get("split", "test"), content.get("seeds", [0])
+    split, seeds = content.get("split", "test"), _seeds(path, content)
     if split not in ("validation", "test"):
         raise ConfigError(f"{path}: split is {shown(split)}; expected validation or test.")
-    is_list = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
-    if not is_list or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"{path}: seeds is {shown(seeds)}; expected different whole numbers.")
     variants = _sections(path, content, "variants")
     folds = _folds(path, content)
+    rules = _rules(path, content, folds)
     if not isinstance(content.get("base"), str):
         raise ConfigError(f"{path}: has no base; expected `base: configuration.yaml`.")
     num_cells = len(variants) * len(seeds) * max(len(folds), 1)
     if num_cells > MAX_CELLS:
         raise ConfigError(f"{path}: has {num_cells:,} trainings; expected at most {MAX_CELLS:,}.")
 
-    def resolve(*layers: Layer) -> StdetConfig:
-        try:
-            return load_config(path.parent / content["base"], overrides, changes=layers)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {error}") from error
+    def resolve(values: dict[str, dict[str, Any]]) -> StdetConfig:
+        layers = [Layer(where=where, values=changes) for where, changes in values.items()]
+        return load_config(path.parent / content["base"], overrides, changes=layers)
 
-    cells = {
-        (name, seed): resolve(
-            Layer(where=f"variant {name}", values=changes),
-            Layer(where="seeds", values={"train": {"seed": seed}}),
+    try:
+        cells = {
+            (name, seed): resolve({f"variant {name}": changes, "seeds": {"train": {"seed": seed}}})
+            for name, changes in variants.items()
+            for seed in seeds
+        }
+        for config, fold in itertools.product(cells.values(), folds):
+            leave_out(config, fold)
+        return Grid(
+            split=cast(GridSplit, split),
+            seeds=seeds,
+            variants={name: cells[name, seeds[0]] for name in variants},
+            folds=folds,
+            rules={
+                source: resolve({f"evaluation of {source}": {"evaluation": values}}).evaluation
+                for source, values in rules.items()
+            },
+            _cells=cells,
         )
-        for name, changes in variants.items()
-        for seed in seeds
-    }
-    for config in cells.values():
-        for fold in folds:
-            try:
-                leave_out(config, fold)
-            except ConfigError as error:
-                raise ConfigError(f"{path}: {error}") from error
-    return Grid(
-        split=cast(GridSplit, split),
-        seeds=tuple(seeds),
-        variants={name: cells[name, seeds[0]] for name in variants},
-        folds=folds,
-        rules={
-            source: resolve(
-                Layer(where=f"evaluation of {source}", values={"evaluation": values})
-            ).evaluation
-            for source, values in _rules(path, content, folds).items()
-        },
-        _cells=cells,
-    )
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _seeds(path: Path, content: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the seeds of the file."""
+    seeds = content.get("seeds", [0])
+    is_list = isinstance(seeds, list) and seeds and all(type(seed) is int for seed in seeds)
+    if not is_list or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{path}: seeds is {shown(seeds)}; expected different whole numbers.")
+    return tuple(seeds)
 
 
 def _folds(path: Path, content: Mapping[str, Any]) -> tuple[Fold, ...]:
@@ -180,7 +180,7 @@ def _rules(
         raise ConfigError(
             f"{path}: evaluation is {shown(rules)}; expected `evaluation: {{source: {{...}}}}`."
         )
-    known = sorted({source for fold in folds for source in fold.scored})
+    known = sorted({source for fold in folds for source in fold.scored if source})
     unknown = [source for source in rules if source not in known]
     if unknown:
         raise ConfigError(
