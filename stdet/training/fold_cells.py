@@ -172,8 +172,13 @@ def _read_part(cell: Cell, source: SourceConfig, grid: Grid) -> LeftOutPart:
         source=name,
         results=tuple(read_left_out(cell.run_dir / LEFT_OUT_NAME, name)),
         rules=grid.rules_of(source, cell.config),
-        has_extents=source.boxes != "core",
+        has_extents=has_extents(source),
     )
+
+
+def has_extents(source: SourceConfig) -> bool:
+    """Say whether boxes of a source can be overlapped: neither loose nor about mere centres."""
+    return source.boxes != "core" and source.format != "centroids"
 
 
 def _excluded(

@@ -13,6 +13,7 @@ from stdet.cli import main
 from stdet.config import (
     EvaluationConfig,
     PostprocessConfig,
+    SourceConfig,
     StdetConfig,
     TrackerConfig,
     TrainConfig,
@@ -242,3 +243,17 @@ def test_rules_of_a_source_apply_to_it_alone(grid_path, prepared, tmp_path):
     wide, narrow = (rows[f"{name}, pooled, 2 sequences"] for name in ("wide", "narrow"))
     assert wide["pd_fa.pd"] > narrow["pd_fa.pd"]
     assert wide["tracking.idf1"] == narrow["tracking.idf1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"boxes": "point"}, True),
+        ({"boxes": "core"}, False),
+        ({"format": "centroids"}, False),
+    ],
+)
+def test_overlaps_are_scored_where_boxes_are_extents(changes, expected):
+    source = SourceConfig(annotations=Path("labels"), **changes)
+    assert fold_cells.has_extents(source) is expected
