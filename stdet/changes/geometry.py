@@ -103,7 +103,7 @@ def turn(footage: Footage, rng: np.random.Generator, *, quarters: int) -> Footag
         height, width = width, height
 
     def render(image: FloatArray, position: int) -> FloatArray:
-        return np.rot90(image, quarters)
+        return np.ascontiguousarray(np.rot90(image, quarters))
 
     return moved(footage, np.tile(matrix, (len(footage), 1, 1)), (height, width), render)
 

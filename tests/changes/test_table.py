@@ -35,6 +35,7 @@ def test_frames_and_truth_have_one_size_and_one_number(spots, name):
     for position in range(0, len(found), 7):
         frame = found.read(position)
         assert (frame.shape, frame.dtype) == (hw, np.float32)
+        assert frame.flags.c_contiguous
         levels = frame * 255
         np.testing.assert_allclose(levels, np.rint(levels), atol=1e-4)
         assert frame.min() >= 0
