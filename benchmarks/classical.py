@@ -38,7 +38,7 @@ from stdet.config import (
 )
 from stdet.datasets.sequences import LabelledSequence, open_sequences
 from stdet.datasets.splits import load_sequences
-from stdet.evaluation.from_model import rescore_results
+from stdet.evaluation.from_model import rescore_results, untracked
 from stdet.evaluation.report import best_confidence
 from stdet.formats.video_boxes import read_video_boxes
 from stdet.inference.detector import Detector
@@ -53,7 +53,7 @@ from stdet.metrics.detection.pd_fa import (
 )
 from stdet.metrics.detection.roc import pd_at
 from stdet.metrics.sequence_result import SequenceResult
-from stdet.types import FloatArray, SequenceAnnotation, Tracks
+from stdet.types import FloatArray, SequenceAnnotation
 
 RATES = (0.05, 0.2, 1.0)
 CENTROID_BOX_PX = 8.0
@@ -173,13 +173,8 @@ def compare(name: str, detector: Detector, footage: list[Footage], rule: Rule) -
         frames = [clip.read(index) for index in range(clip.annotation.num_frames)]
         given = [StreamFrame.of_scaled(index, frame) for index, frame in enumerate(frames)]
         started = time.process_time()
-        found = [frame.detections for frame in detector.start().run(given)]
+        results.append(untracked(clip.annotation, detector.start().run(given)))
         seconds += time.process_time() - started
-        results.append(
-            SequenceResult(
-                annotation=clip.annotation, detections=tuple(found), tracks=Tracks.empty()
-            )
-        )
     num_frames = sum(result.annotation.num_frames for result in results)
     print(f"\n{name}: {num_frames / seconds:.1f} frames/s of CPU time")
     print_table("scores of frames", results, rule)

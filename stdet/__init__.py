@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stdet.inference.track_files import TrackOptions, track_to_files
     from stdet.io.drawing import Trails, draw_frame
     from stdet.models.necks.plug_in import BPFPN
+    from stdet.registration.transform import Transform
     from stdet.tracking.tracker import Tracker
     from stdet.training.run import train
     from stdet.types import Detections, Tracks
@@ -37,6 +38,7 @@ __all__ = [
     "TrackerConfig",
     "Tracks",
     "Trails",
+    "Transform",
     "draw_frame",
     "evaluate",
     "load_config",
@@ -57,6 +59,7 @@ _HOMES = {
     "TrackerConfig": "stdet.config",
     "Tracks": "stdet.types",
     "Trails": "stdet.io.drawing",
+    "Transform": "stdet.registration.transform",
     "draw_frame": "stdet.io.drawing",
     "evaluate": "stdet.evaluation.from_model",
     "load_config": "stdet.config",

@@ -18,6 +18,7 @@ PUBLIC = [
     "TrackerConfig",
     "Tracks",
     "Trails",
+    "Transform",
     "draw_frame",
     "evaluate",
     "load_config",

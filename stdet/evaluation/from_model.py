@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,14 +28,15 @@ from stdet.inference.checkpoint import (
 from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
 from stdet.inference.network import Network
-from stdet.inference.stages.frames import StreamFrame
+from stdet.inference.stages.frames import DetectedFrame, StreamFrame
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.models.build import build_detector
 from stdet.processes.progress import ProgressBar
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.tracking.track_before_detect import track_before_detect
 from stdet.tracking.tracker import Tracker
-from stdet.types import Detections, FloatArray, Tracks
+from stdet.types import Detections, FloatArray, SequenceAnnotation, Tracks
 
 log = logging.getLogger(__name__)
 
@@ -100,12 +102,23 @@ class DetectorAtPoint:
         return confidence
 
 
-def detect_sequence(detector: Detector, sequence: LabelledSequence) -> Iterator[Detections]:
+def detect_sequence(detector: Detector, sequence: LabelledSequence) -> Iterator[DetectedFrame]:
     """Detect on every frame of a data set's sequence, in order."""
     watch = SceneWatch(sequence.source.path, sequence.source.scale)
-    for found in detector.start().run(_frames_of(sequence, watch)):
-        yield found.detections
+    yield from detector.start().run(_frames_of(sequence, watch))
     watch.log()
+
+
+def untracked(annotation: SequenceAnnotation, frames: Iterable[DetectedFrame]) -> SequenceResult:
+    """Return what was detected in the frames of a sequence, and how its background moved."""
+    # Frames hold their pixels; all of them at once may be too many.
+    found = [(frame.detections, frame.from_previous) for frame in frames]
+    return SequenceResult(
+        annotation=annotation,
+        detections=tuple(detections for detections, _ in found),
+        motions=tuple(motion for _, motion in found),
+        tracks=Tracks.empty(),
+    )
 
 
 def _frames_of(sequence: LabelledSequence, watch: SceneWatch) -> Iterator[StreamFrame]:
@@ -125,18 +138,38 @@ def rescore_results(
     if config.lookahead is None:
         return list(results)
     return [
-        replace(result, detections=tuple(track_before_detect(result.detections, config.lookahead)))
+        replace(
+            result,
+            detections=tuple(
+                track_before_detect(result.detections, config.lookahead, result.motions)
+            ),
+        )
         for result in results
     ]
 
 
 def track_detections(
-    detections: Iterable[Detections], config: TrackerConfig, *, confidence: float
+    detections: Iterable[Detections],
+    config: TrackerConfig,
+    *,
+    confidence: float,
+    motions: Sequence[FrameMotion] = (),
 ) -> Tracks:
-    """Track one sequence's detections at an operating point."""
+    """Track one sequence's detections at an operating point.
+
+    Args:
+        detections: Of each frame.
+        config: Tracker settings.
+        confidence: Operating point.
+        motions: Of the background before each frame; none where nothing is known of it.
+    """
     tracker = Tracker(config)
+    known = motions or itertools.repeat(NOT_REGISTERED)
     return Tracks.concatenate(
-        [tracker.update(found, confidence=confidence) for found in detections]
+        [
+            tracker.update(found, confidence=confidence, transform=motion.transform)
+            for found, motion in zip(detections, known, strict=False)
+        ]
     )
 
 
@@ -145,7 +178,12 @@ def track_results(
 ) -> list[SequenceResult]:
     """Return the results with the tracks that their detections give at an operating point."""
     return [
-        replace(result, tracks=track_detections(result.detections, config, confidence=confidence))
+        replace(
+            result,
+            tracks=track_detections(
+                result.detections, config, confidence=confidence, motions=result.motions
+            ),
+        )
         for result in results
     ]
 
@@ -165,21 +203,12 @@ def score_sequences(
         sequences: The split.
         title: Of the progress bar.
     """
-    found = []
+    as_detected = []
     num_frames = sum(sequence.annotation.num_frames for sequence in sequences)
     with ProgressBar(title, num_frames) as bar:
         for sequence in sequences:
-            detections = []
-            for detection in detect_sequence(detector, sequence):
-                detections.append(detection)
-                bar.advance()
-            found.append(detections)
-    as_detected = [
-        SequenceResult(
-            annotation=sequence.annotation, detections=tuple(detections), tracks=Tracks.empty()
-        )
-        for sequence, detections in zip(sequences, found, strict=True)
-    ]
+            frames = bar.count(detect_sequence(detector, sequence))
+            as_detected.append(untracked(sequence.annotation, frames))
     results = rescore_results(as_detected, config.tracker)
     confidence = config.postprocess.confidence
     if confidence is None:

@@ -2,27 +2,35 @@
 
 Of each source a pair, ``<source>.truth.json`` and ``<source>.detections.json``, which `stdet
 evaluate --truth ... --predictions ...` and tools for COCO results read too. Its images are the
-frames, `<sequence>/<number>.png`; there are no such files.
+frames, `<sequence>/<number>.png`; there are no such files. ``<source>.motions.json`` has for each
+sequence how the background moved before each frame (``formats/camera_motion.py``); without it the
+camera is taken as resting.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from stdet.config import DataConfig
-from stdet.errors import DataError
+from stdet.errors import DataError, reason_of
 from stdet.evaluation.from_files import join_coco
-from stdet.files.atomic_file import explain_os_errors, remove_leftovers
+from stdet.files.atomic_file import explain_os_errors, remove_leftovers, write_whole
+from stdet.files.text_file import read_json
+from stdet.formats.camera_motion import motion_entry, parse_motion
 from stdet.formats.coco_results import CocoResults, write_coco_results
 from stdet.formats.coco_video import write_coco
 from stdet.formats.image_labels import ImageLabels
 from stdet.metrics.sequence_result import SequenceResult
+from stdet.registration.frame_motion import FrameMotion
 from stdet.types import UNKNOWN_TRACK_ID
 
 TRUTH_ENDING = ".truth.json"
+MOTIONS_ENDING = ".motions.json"
 DETECTIONS_ENDING = ".detections.json"
 
 
@@ -34,7 +42,7 @@ def has_left_out(folder: Path, source: str) -> bool:
 def write_left_out(
     folder: Path, source: str, results: Sequence[SequenceResult], *, num_classes: int
 ) -> None:
-    """Write truth and detections of the sequences of a source.
+    """Write truth, motions and detections of the sequences of a source.
 
     Args:
         folder: Created.
@@ -51,6 +59,12 @@ def write_left_out(
     write_coco(
         folder / f"{source}{TRUTH_ENDING}", _labels(results), Path(), num_classes=num_classes
     )
+    motions = {
+        result.annotation.name: [motion_entry(motion) for motion in result.motions]
+        for result in results
+        if result.motions
+    }
+    write_whole(folder / f"{source}{MOTIONS_ENDING}", f"{json.dumps(motions)}\n".encode())
     write_coco_results(folder / f"{source}{DETECTIONS_ENDING}", _rows(results))
 
 
@@ -62,11 +76,31 @@ def read_left_out(folder: Path, source: str) -> list[SequenceResult]:
     """
     truth, found = (folder / f"{source}{end}" for end in (TRUTH_ENDING, DETECTIONS_ENDING))
     try:
-        return join_coco(truth, found, DataConfig())
+        results = join_coco(truth, found, DataConfig())
+        return _with_motions(results, folder / f"{source}{MOTIONS_ENDING}")
     except DataError as error:
         raise DataError(
             f"{error} If it is damaged, delete {found} and give the same command again: the "
             "weights that are there detect anew."
+        ) from error
+
+
+def _with_motions(results: Sequence[SequenceResult], path: Path) -> list[SequenceResult]:
+    """Return the results with the motions of a file, if it is there."""
+    if not path.exists():  # Written before there were motions.
+        return list(results)
+    stated = read_json(path, advice="expected the motions of left-out sequences")
+    try:
+        motions: dict[str, tuple[FrameMotion, ...]] = {
+            name: tuple(parse_motion(entry) for entry in entries)
+            for name, entries in stated.items()
+        }
+        return [
+            replace(result, motions=motions.get(result.annotation.name, ())) for result in results
+        ]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: a motion is malformed ({type(error).__name__}: {reason_of(error)})."
         ) from error
 
 

@@ -2,7 +2,9 @@
 
     {"format": "stdet.tracks/1", "source": ..., "detector": "network", "weights": ...,
      "confidence": ..., "fps": ..., "image_hw": [H, W],
-     "frames": [{"frame_index": 0, "detections": [{"box_xyxy": [...], "score": ...}],
+     "frames": [{"frame_index": 0,
+                 "camera_motion": {"is_trusted": true, "matrix": [[...], [...], [...]]},
+                 "detections": [{"box_xyxy": [...], "score": ...}],
                  "tracks": [{"track_id": 1, "box_xyxy": [...], "score": ...,
                              "is_coasted": false}]},
                 ...],
@@ -14,6 +16,9 @@ count from 0, boxes are continuous pixels of the original frame (``boxes.py``). 
 true where the run came to its end and all that it was asked to read was read. A file that broke
 off is still valid JSON, with ``is_complete`` false. ``warnings``, a list of sentences, stands
 before ``num_missing`` where in some frames nothing could be seen.
+
+``camera_motion`` says where the background of the entry before lies in the frame, or why that is
+not known (``camera_motion.py``). In files without the key the camera is taken as resting.
 
 The header of a video also has ``stream``, counted from 0, and ``num_streams``. ``frame_index``
 follows time: frame i is shown i / ``fps`` seconds after frame 0. ``num_missing`` indices between
@@ -38,8 +43,10 @@ from stdet.errors import DataError, reason_of, shown
 from stdet.files.atomic_file import AtomicFile
 from stdet.files.regular_file import require_regular_file
 from stdet.files.text_file import read_json
+from stdet.formats.camera_motion import motion_entry, parse_motion
 from stdet.formats.image_labels import coordinates
 from stdet.formats.mot_rows import LARGEST_NUMBER, MAX_FRAMES
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.types import Detections, FloatArray, Tracks
 
 FORMAT = "stdet.tracks/1"
@@ -84,10 +91,17 @@ class TrackJsonWriter:
         self._file.__enter__()
         return self
 
-    def write(self, detections: Detections, tracks: Tracks) -> None:
-        """Append one frame."""
+    def write(self, detections: Detections, tracks: Tracks, motion: FrameMotion) -> None:
+        """Append one frame.
+
+        Args:
+            detections: Of the frame.
+            tracks: Of the frame.
+            motion: Of the background since the frame appended before.
+        """
         entry = {
             "frame_index": detections.frame_index,
+            "camera_motion": motion_entry(motion),
             "detections": [
                 {"box_xyxy": _rounded(box), "score": round(float(score), 4)}
                 for box, score in zip(detections.boxes_xyxy, detections.scores, strict=True)
@@ -198,6 +212,7 @@ class TrackFile:
         num_frames: Up to the last frame that was read.
         detections: By frame; frames without any are left out.
         tracks: All of them.
+        motions: Of the background before each frame that was read, by frame.
     """
 
     name: str
@@ -207,6 +222,7 @@ class TrackFile:
     num_frames: int
     detections: Mapping[int, Detections]
     tracks: Tracks
+    motions: Mapping[int, FrameMotion]
 
 
 def read_track_json(path: Path) -> TrackFile:
@@ -265,7 +281,14 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
         num_frames=max(entries, default=-1) + 1,
         detections=detections,
         tracks=tracks,
+        motions={index: _motion(entry) for index, entry in sorted(entries.items())},
     )
+
+
+def _motion(entry: Mapping[str, Any]) -> FrameMotion:
+    """Return the motion that a frame's entry states."""
+    stated = entry.get("camera_motion")
+    return NOT_REGISTERED if stated is None else parse_motion(stated)
 
 
 def _boxes(rows: Sequence[Mapping[str, Any]]) -> FloatArray:

@@ -194,11 +194,10 @@ def _run(
     with ProgressBar(source.name, _num_expected(source, options)) as bar:
         try:
             for tracked in tracker.run(source, start=options.start, stop=stop, times=times):
-                trails.update(tracked.tracks)
+                trails.update(tracked.tracks, transform=tracked.from_previous.transform)
                 with contextlib.nullcontext() if times is None else times.clock("write").once():
                     outputs.write(
-                        tracked.detections,
-                        tracked.tracks,
+                        tracked,
                         functools.partial(_draw, source, tracked, trails),
                     )
                 # The number of ids is that of confirmed tracks, the one thing that grows.

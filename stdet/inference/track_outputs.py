@@ -14,9 +14,9 @@ from stdet.errors import DataError, StdetError
 from stdet.formats.mot import MotWriter
 from stdet.formats.track_json import TrackJsonWriter
 from stdet.inference.output_names import OutputNames, choose_names
+from stdet.inference.stages.frames import TrackedFrame
 from stdet.io.video.writer import VideoWriter
 from stdet.processes.interrupts import uninterrupted
-from stdet.types import Detections, Tracks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +71,11 @@ class TrackOutputs:
         """Last keys of the JSON, to be set before the end."""
         return self._json.footer
 
-    def write(
-        self, detections: Detections, tracks: Tracks, draw: Callable[[], NDArray[np.uint8]]
-    ) -> None:
+    def write(self, frame: TrackedFrame, draw: Callable[[], NDArray[np.uint8]]) -> None:
         """Append one frame.
 
         Args:
-            detections: Of the frame.
-            tracks: Of the frame.
+            frame: With its detections and tracks.
             draw: Returns the annotated frame, uint8 (H, W, 3); called where there is a video.
 
         Raises:
@@ -90,19 +87,19 @@ class TrackOutputs:
                 self._mot.__enter__()
                 self._json.__enter__()
             try:
-                self._write_texts(detections, tracks)
+                self._write_texts(frame)
             except DataError as error:
                 if self._video is None:
                     raise
                 # The video takes most of the room; without it the disk may have some.
                 self._drop_video(error)
-                self._write_texts(detections, tracks)
+                self._write_texts(frame)
             if not self.num_frames:
-                self._first_index = detections.frame_index
+                self._first_index = frame.index
             self.num_frames += 1
             if image is not None:
                 # Holes take their time.
-                self._write_video(image, position=detections.frame_index - self._first_index)
+                self._write_video(image, position=frame.index - self._first_index)
 
     def finish(self, *, is_complete: bool) -> Kept:
         """Give the outputs their names, or drop them where nothing was found yet.
@@ -161,13 +158,13 @@ class TrackOutputs:
             note += f" {self.names.json} of an earlier run stays: it holds more, or is complete."
         return Kept(paths=tuple(paths), note=note)
 
-    def _write_texts(self, detections: Detections, tracks: Tracks) -> None:
+    def _write_texts(self, frame: TrackedFrame) -> None:
         """Append to both text files or to neither."""
-        self._mot.write(tracks)
+        self._mot.write(frame.tracks)
         try:
-            self._json.write(detections, tracks)
+            self._json.write(frame.detections, frame.tracks, frame.from_previous)
         except DataError:
-            if len(tracks):
+            if len(frame.tracks):
                 self._mot.undo()
             raise
 

@@ -1,8 +1,8 @@
 """Draw boxes, ids and trails over grey frames, so that a target of three pixels stays visible.
 
-Boxes keep a margin to their target, trails end at the box and pass behind other boxes, ids stand
-beside it. Small frames are enlarged by a whole factor, so that ids are legible and pixels stay
-square.
+Boxes keep a margin to their target, ids stand beside it. Trails end at the box, pass behind other
+boxes, and follow the scene where the camera moves. Small frames are enlarged by a whole factor, so
+that ids are legible and pixels stay square.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from stdet.boxes import centres_xy
+from stdet.registration.transform import Transform
 from stdet.types import Detections, FloatArray, Tracks
 
 TARGET_SHORT_SIDE_PX = 512
@@ -42,7 +43,7 @@ Point = tuple[float, float]
 
 
 class Trails:
-    """Where each living track has been lately.
+    """Where each living track has been lately, in the scene.
 
     Memory is bounded: a track without a row in the newest frame is forgotten.
 
@@ -68,15 +69,24 @@ class Trails:
 
     @property
     def points(self) -> Mapping[int, Sequence[Point]]:
-        """Centres (x, y) in frame pixels of each track, oldest first."""
+        """Centres (x, y) in pixels of the newest frame of each track, oldest first."""
         return self._points
 
-    def update(self, tracks: Tracks) -> None:
-        """Take in the tracks of the next frame."""
+    def update(self, tracks: Tracks, *, transform: Transform | None = None) -> None:
+        """Take in the tracks of the next frame.
+
+        Args:
+            tracks: Of that frame.
+            transform: Where the background of the frame before lies in it; old points are carried
+                along. None where the camera rests, or nothing is known.
+        """
         old, self._points = self._points, {}
         centres = centres_xy(tracks.boxes_xyxy).tolist()
         for track_id, (x, y) in zip(tracks.track_ids.tolist(), centres, strict=True):
             trail = old.get(track_id, deque(maxlen=self._length))
+            if trail and transform is not None:
+                moved = transform.apply(np.array(trail, np.float64)).tolist()
+                trail = deque(map(tuple, moved), maxlen=self._length)
             trail.append((x, y))
             self._points[track_id] = trail
 

@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 
 from stdet.errors import DataError
+from stdet.registration.frame_motion import FrameMotion
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
 
@@ -61,25 +62,34 @@ class SequenceResult:
         detections: One entry per frame, in order, down to the low score floor.
         tracks: Rows of the whole sequence; ``Tracks.empty()`` where nothing was tracked.
         is_tracked: False where the output has no identities, so that tracking has no scores.
+        motions: Of the background before each frame, one entry per frame; none where nothing is
+            known of it.
     """
 
     annotation: SequenceAnnotation
     detections: Sequence[Detections]
     tracks: Tracks
     is_tracked: bool = True
+    motions: Sequence[FrameMotion] = ()
 
     def __post_init__(self) -> None:
         """Check that truth, detections and tracks speak of the same frames.
 
         Raises:
             DataError: If the number or the size of the frames differs.
-            ValueError: If the detections are not in the order of the frames.
+            ValueError: If the detections are not in the order of the frames, or some frames have
+                a motion and others none.
         """
         name, num_frames = self.annotation.name, self.annotation.num_frames
         if len(self.detections) != num_frames:
             raise DataError(
                 f"{name}: detections cover {len(self.detections)} frames; expected the "
                 f"{num_frames} of the annotation. Evaluate the same frames that were annotated."
+            )
+        if self.motions and len(self.motions) != num_frames:
+            raise ValueError(
+                f"{name}: {len(self.motions)} motions of {num_frames} frames; expected one each, "
+                "or none."
             )
         for frame_index, frame in self._found():
             if frame.frame_index != frame_index:

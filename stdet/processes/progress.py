@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +19,8 @@ from rich.progress import (
 )
 
 from stdet.errors import printable
+
+Item = TypeVar("Item")
 
 LOG_INTERVAL_S = 20.0
 """Seconds between lines where stderr is no terminal."""
@@ -65,6 +69,12 @@ class ProgressBar:
     ) -> None:
         """Take the bar down."""
         self._bar.stop()
+
+    def count(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the same items, each of them one step."""
+        for item in items:
+            yield item
+            self.advance()
 
     def advance(self, note: str = "") -> None:
         """Count one step; ``note`` is shown behind the bar."""

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from stdet.registration.alignment import MAX_ERROR_PX, MIN_SIDE_PX, Alignment, align, unexplained
+from stdet.registration.frame_motion import FrameMotion
 from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.transform import Transform
 from stdet.registration.translation import estimate_translation
@@ -73,6 +74,15 @@ class CameraPose:
         if other.run != self.run:
             return None
         return other.from_start @ self.from_start.inverse()
+
+    def motion_from(self, previous: CameraPose) -> FrameMotion:
+        """Return the motion of the background from another frame to this one."""
+        transform = previous.to(self)
+        if transform is None:
+            return FrameMotion.unknown("the frames do not show the same scene")
+        if "assumed" in (previous.state, self.state):
+            return FrameMotion.unknown("the background has too little structure")
+        return FrameMotion.known(transform)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,6 +14,7 @@ import numpy as np
 
 from stdet.registration.bad_pixels import BadPixels, replace_pixels
 from stdet.registration.camera_motion import CameraMotion, CameraPose
+from stdet.registration.frame_motion import NO_FRAME_BEFORE, FrameMotion
 from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.references import num_awaited, reference_steps
 from stdet.registration.transform import Transform
@@ -70,11 +71,13 @@ class Registered(Generic[Carried]):
     Attributes:
         frame: With its reference frames.
         pose: Where the frame lies in the scene.
+        from_previous: Of the background since the frame pushed before.
         carried: As it was pushed.
     """
 
     frame: RegisteredFrame
     pose: CameraPose
+    from_previous: FrameMotion
     carried: Carried
 
 
@@ -85,11 +88,13 @@ class _Kept(Generic[Carried]):
     Attributes:
         image: Without bad pixels, float32 (H, W).
         pose: Where it lies in the scene.
+        from_previous: Of the background since the frame before.
         carried: As it was pushed.
     """
 
     image: FloatArray
     pose: CameraPose
+    from_previous: FrameMotion
     carried: Carried
 
 
@@ -131,7 +136,12 @@ class RegisteredStream(Generic[Carried]):
         image = self._bad_pixels.clean(frame)
         pose = self._motion.push(PreparedFrame(image))
         self._bad_pixels.learn(frame, pose)
-        self._frames.append(_Kept(image=image, pose=pose, carried=carried))
+        from_previous = (
+            pose.motion_from(self._frames[-1].pose) if self._frames else NO_FRAME_BEFORE
+        )
+        self._frames.append(
+            _Kept(image=image, pose=pose, from_previous=from_previous, carried=carried)
+        )
         if self._next < self._last:
             self._clean(np.setdiff1d(self._bad_pixels.indices, known))
         found = []
@@ -177,7 +187,9 @@ class RegisteredStream(Generic[Carried]):
         while self._first < self._next - self._lags[-1]:
             self._frames.popleft()
             self._first += 1
-        return Registered(frame=found, pose=this.pose, carried=this.carried)
+        return Registered(
+            frame=found, pose=this.pose, from_previous=this.from_previous, carried=this.carried
+        )
 
     def _kept(self, index: int) -> _Kept[Carried]:
         """Return a frame that is kept, by its index from the start of the sequence."""

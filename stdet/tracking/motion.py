@@ -42,6 +42,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stdet.registration.transform import Transform
 from stdet.types import BoolArray, IntArray
 
 StateArray = NDArray[np.float64]
@@ -73,6 +74,27 @@ class MotionStates:
     def centres_xy(self) -> StateArray:
         """Centres in pixels, float64 (N, 2)."""
         return self.means[:, :2]
+
+    def carried(self, transform: Transform) -> MotionStates:
+        """Return the targets in the coordinates of another frame.
+
+        A camera that moves moves every target in the picture. With L the linear part of the
+        transform at a centre, the centre goes where the transform takes it, the velocity v becomes
+        L v, and P becomes diag(L, L) P diag(L, L)'.
+        """
+        slopes = transform.linear_at(self.centres_xy)
+        linear = np.zeros_like(self.covariances)
+        linear[:, :2, :2] = linear[:, 2:, 2:] = slopes
+        velocities = (slopes @ self.means[:, 2:, None])[:, :, 0]
+        return MotionStates(
+            means=np.concatenate([transform.apply(self.centres_xy), velocities], axis=1),
+            covariances=linear @ self.covariances @ linear.swapaxes(1, 2),
+        )
+
+    def put(self, rows: IntArray, states: MotionStates) -> None:
+        """Replace the states of some targets."""
+        self.means[rows] = states.means
+        self.covariances[rows] = states.covariances
 
     @classmethod
     def empty(cls) -> MotionStates:

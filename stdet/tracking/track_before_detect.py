@@ -16,6 +16,11 @@ begins one, as if from NEW. On the first frame F = l. The evidence B from the fu
 backwards from ``lookahead`` frames later on, and the new score is the logistic function of
 (F + B) / 2.
 
+Where the camera moves, paths are carried by the transform of the background between two frames,
+forwards and backwards: places and velocities are those in the scene. Since a transform may be
+wrong, and targets may leap with the camera, a detection may also follow a path that was not
+carried, at the price of ``STAY_COST`` in d^2.
+
 Source:
     Dynamic programming over frames: Barniv 1985 (IEEE Trans. AES 21), Tonissen and Evans 1996
     (IEEE Trans. AES 32). They add up images over a fixed number of frames, on a grid of
@@ -25,8 +30,9 @@ Source:
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -34,6 +40,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.boxes import centres_xy
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
+from stdet.registration.transform import Transform
 from stdet.tracking.neighbours import near_pairs
 from stdet.types import BoolArray, Detections, IntArray
 
@@ -53,8 +61,28 @@ VELOCITY_GAIN = 0.5
 """Share of the newest step in a path's velocity; the first step is all of it."""
 FORGET = 0.5
 """A path that nothing follows is forgotten when its evidence exceeds ``NEW`` by less."""
+STAY_COST = 4.0
+"""Squared deviations by which a target that stays in the picture while the scene moves is less
+likely than one that moves along."""
 EDGE = 1e-6
 """Scores are kept this far from 0 and 1, where log-odds end."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Deviations:
+    """Of detections from places where they were expected.
+
+    Attributes:
+        xy: Pixels (P, 2).
+        squared: d^2 (P,), without unit.
+    """
+
+    xy: Float64Array
+    squared: Float64Array
+
+    @classmethod
+    def of(cls, xy: Float64Array, std_px: Float64Array, *, cost: float) -> _Deviations:
+        return cls(xy=xy, squared=(xy[:, 0] ** 2 + xy[:, 1] ** 2) / std_px**2 + cost)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,6 +91,7 @@ class _Paths:
 
     Attributes:
         xy: Expected place in the next frame (N, 2), pixels.
+        stayed_xy: The same if the target does not move with the scene (N, 2), pixels.
         velocity_xy: Pixels per frame (N, 2).
         is_new: Without a step yet (N,).
         age: Frames from the last detection to the next frame (N,).
@@ -70,6 +99,7 @@ class _Paths:
     """
 
     xy: Float64Array
+    stayed_xy: Float64Array
     velocity_xy: Float64Array
     is_new: BoolArray
     age: Float64Array
@@ -79,10 +109,38 @@ class _Paths:
     def begin(cls, xy: Float64Array, evidence: Float64Array) -> _Paths:
         return cls(
             xy=xy,
+            stayed_xy=xy,
             velocity_xy=np.zeros_like(xy),
             is_new=np.ones(len(xy), np.bool_),
             age=np.ones(len(xy)),
             evidence=evidence,
+        )
+
+    def carried(self, transform: Transform) -> _Paths:
+        """Return the paths in the coordinates of another frame."""
+        xy = transform.apply(self.xy)
+        velocity_xy = (transform.linear_at(self.xy) @ self.velocity_xy[:, :, None])[:, :, 0]
+        is_leap = np.abs(xy - self.xy).max(initial=0) > STEP_STD_PX  # Else both are in reach.
+        return replace(self, xy=xy, stayed_xy=self.xy if is_leap else xy, velocity_xy=velocity_xy)
+
+    def deviations(self, xy: Float64Array, rows: IntArray) -> _Deviations:
+        """Return how far detections lie from paths.
+
+        The transform may be wrong, or a target stay in the picture while the scene leaps. What is
+        nearer to the place that it has then, by more than ``STAY_COST``, is measured from there.
+
+        Args:
+            xy: A detection for each row (P, 2), pixels.
+            rows: Its path (P,).
+        """
+        std_px = np.where(self.is_new, START_STD_PX, STEP_STD_PX)[rows]
+        moved = _Deviations.of(xy - self.xy.take(rows, axis=0), std_px, cost=0)
+        if self.stayed_xy is self.xy:
+            return moved
+        stayed = _Deviations.of(xy - self.stayed_xy.take(rows, axis=0), std_px, cost=STAY_COST)
+        return _Deviations(
+            xy=np.where((stayed.squared < moved.squared)[:, None], stayed.xy, moved.xy),
+            squared=np.minimum(stayed.squared, moved.squared),
         )
 
 
@@ -93,12 +151,15 @@ class PathEvidence:
         """Start before the first frame."""
         self._paths: _Paths | None = None
 
-    def push(self, xy: Float64Array, log_odds: Float64Array) -> Float64Array:
+    def push(
+        self, xy: Float64Array, log_odds: Float64Array, transform: Transform | None = None
+    ) -> Float64Array:
         """Take the next frame.
 
         Args:
             xy: Centres of its detections (N, 2), pixels.
             log_odds: Of their scores (N,).
+            transform: Of the background from the frame before to this one, None where unknown.
 
         Returns:
             Evidence (N,), log-odds.
@@ -106,6 +167,8 @@ class PathEvidence:
         if self._paths is None:
             self._paths = _Paths.begin(xy, log_odds)
             return log_odds
+        if transform is not None:
+            self._paths = self._paths.carried(transform)
         followed = _follow(self._paths, xy, log_odds)
         is_following = followed >= 0
         before = np.full(len(xy), NEW)
@@ -127,15 +190,17 @@ class PathEvidence:
         new = _Paths.begin(xy, evidence)
         gain = np.where(old.is_new[rows], 1.0, VELOCITY_GAIN)[:, None]
         # The deviation from the expected place has grown over the frames that missed the target.
-        deviation_xy = (xy[is_following] - old.xy[rows]) / old.age[rows, None]
+        deviation_xy = old.deviations(xy[is_following], rows).xy / old.age[rows, None]
         velocity_xy = old.velocity_xy[rows] + gain * deviation_xy
         new.velocity_xy[is_following] = velocity_xy
         new.is_new[is_following] = False
         waiting = KEEP * NEW + (1 - KEEP) * old.evidence
         is_kept = waiting > NEW + FORGET
         is_kept[rows] = False
+        expected_xy = np.concatenate([xy + new.velocity_xy, (old.xy + old.velocity_xy)[is_kept]])
         self._paths = _Paths(
-            xy=np.concatenate([xy + new.velocity_xy, (old.xy + old.velocity_xy)[is_kept]]),
+            xy=expected_xy,
+            stayed_xy=expected_xy,
             velocity_xy=np.concatenate([new.velocity_xy, old.velocity_xy[is_kept]]),
             is_new=np.concatenate([new.is_new, old.is_new[is_kept]]),
             age=np.concatenate([new.age, old.age[is_kept] + 1]),
@@ -146,11 +211,15 @@ class PathEvidence:
 def _follow(paths: _Paths, xy: Float64Array, log_odds: Float64Array) -> IntArray:
     """Return the path that each detection follows, -1 for none."""
     near = near_pairs(xy, paths.xy, GATE * START_STD_PX)
-    std_px = np.where(paths.is_new, START_STD_PX, STEP_STD_PX)[near.columns]
-    deviation_xy = xy.take(near.rows, axis=0) - paths.xy.take(near.columns, axis=0)
-    squared = (deviation_xy[:, 0] ** 2 + deviation_xy[:, 1] ** 2) / std_px**2
+    rows, columns = near.rows, near.columns
+    if paths.stayed_xy is not paths.xy:
+        stayed = near_pairs(xy, paths.stayed_xy, GATE * START_STD_PX)
+        # A pair that is near in both ways may occur twice.
+        rows = np.concatenate([rows, stayed.rows])
+        columns = np.concatenate([columns, stayed.columns])
+    squared = paths.deviations(xy.take(rows, axis=0), columns).squared
     is_inside = squared <= GATE**2
-    rows, columns = near.rows[is_inside], near.columns[is_inside]
+    rows, columns = rows[is_inside], columns[is_inside]
     likely = paths.evidence[columns] - squared[is_inside] / 2
     follower = _best_partner(columns, rows, likely + log_odds[rows], len(paths.xy))
     is_offered = follower[columns] == rows
@@ -180,6 +249,11 @@ class HasDetections(Protocol):
         """Of the frame."""
         ...
 
+    @property
+    def from_previous(self) -> FrameMotion:
+        """Of the background since the frame before."""
+        ...
+
 
 Frame = TypeVar("Frame", bound=HasDetections)
 
@@ -192,6 +266,7 @@ class _Waiting(Generic[Frame]):
     xy: Float64Array
     log_odds: Float64Array
     past: Float64Array
+    to_previous: Transform | None
 
 
 class TrackBeforeDetect(Generic[Frame]):
@@ -221,8 +296,12 @@ class TrackBeforeDetect(Generic[Frame]):
         xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
         scores = np.clip(detections.scores.astype(np.float64), EDGE, 1 - EDGE)
         log_odds = np.log(scores / (1 - scores))
-        past = self._past.push(xy, log_odds)
-        self._waiting.append(_Waiting(frame=frame, xy=xy, log_odds=log_odds, past=past))
+        transform = frame.from_previous.transform
+        past = self._past.push(xy, log_odds, transform)
+        to_previous = None if transform is None else transform.inverse()
+        self._waiting.append(
+            _Waiting(frame=frame, xy=xy, log_odds=log_odds, past=past, to_previous=to_previous)
+        )
         return [self._score_oldest()] if len(self._waiting) > self._lookahead else []
 
     def flush(self) -> list[Frame]:
@@ -231,9 +310,10 @@ class TrackBeforeDetect(Generic[Frame]):
 
     def _score_oldest(self) -> Frame:
         """Score the oldest frame that waits, and let it go."""
-        future = PathEvidence()
+        future, back = PathEvidence(), None
         for later in reversed(self._waiting):
-            evidence = future.push(later.xy, later.log_odds)
+            evidence = future.push(later.xy, later.log_odds, back)
+            back = later.to_previous
         oldest = self._waiting.popleft()
         odds = np.exp(-(oldest.past + evidence) / 2)
         detections = oldest.frame.detections
@@ -248,17 +328,29 @@ class TrackBeforeDetect(Generic[Frame]):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _DetectionsAlone:
-    """A frame of which nothing but its detections is known."""
+class _FrameDetections:
+    """The detections of a frame, and how the background moved before it."""
 
     detections: Detections
+    from_previous: FrameMotion
 
 
-def track_before_detect(detections: Iterable[Detections], lookahead: int) -> Iterator[Detections]:
-    """Yield the detections of one sequence, frame by frame, with their new scores."""
-    scores: TrackBeforeDetect[_DetectionsAlone] = TrackBeforeDetect(lookahead)
-    for found in detections:
-        for scored in scores.push(_DetectionsAlone(detections=found)):
+def track_before_detect(
+    detections: Iterable[Detections],
+    lookahead: int,
+    motions: Sequence[FrameMotion] = (),
+) -> Iterator[Detections]:
+    """Yield the detections of one sequence, frame by frame, with their new scores.
+
+    Args:
+        detections: Of each frame.
+        lookahead: See ``TrackBeforeDetect``.
+        motions: Of the background before each frame; none where nothing is known of it.
+    """
+    scores: TrackBeforeDetect[_FrameDetections] = TrackBeforeDetect(lookahead)
+    known = motions or itertools.repeat(NOT_REGISTERED)
+    for found, motion in zip(detections, known, strict=False):
+        for scored in scores.push(_FrameDetections(detections=found, from_previous=motion)):
             yield scored.detections
     for scored in scores.flush():
         yield scored.detections

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from stdet.boxes import centres_xy, xyxy_to_xywh
 from stdet.config import TrackerConfig
+from stdet.registration.transform import Transform
 from stdet.tracking.association import Assignment, assign, possible_pairs
 from stdet.tracking.motion import ConstantVelocityFilter, MotionStates, StateArray
 from stdet.tracking.track_records import TrackRecords
@@ -40,6 +41,10 @@ class Tracker:
     count frames given to ``update``, because a frame that nobody looked at is neither a hit nor a
     miss. A track whose centre a jump leaves uncertain by more than ``gate_px`` (one standard
     deviation) is dropped, because its id could go to anything near.
+
+    Tracks are carried by the transform of the background where one is given: they move in the
+    scene. A shown track that finds nothing there is looked for where it would be if the camera had
+    rested, since the transform may be wrong, or the target may have leapt with the camera.
 
     The result does not depend on the order of detections with equal scores.
 
@@ -85,12 +90,20 @@ class Tracker:
         self._states = MotionStates.empty()
         self._records = TrackRecords.empty()
 
-    def update(self, detections: Detections, *, confidence: float = 0.0) -> Tracks:
+    def update(
+        self,
+        detections: Detections,
+        *,
+        confidence: float = 0.0,
+        transform: Transform | None = None,
+    ) -> Tracks:
         """Take in one frame.
 
         Args:
             detections: Detections of a later frame than the one before; may be empty.
             confidence: Operating point; detections below it start no track.
+            transform: Where the background of the frame given before lies in this one. None where
+                the camera rests, or nothing is known.
 
         Returns:
             The confirmed tracks of this frame that are not lost. Boxes are centred on the filtered
@@ -101,6 +114,9 @@ class Tracker:
             ValueError: If the frame index does not increase.
         """
         self._advance_to(detections.frame_index)
+        stayed = self._states
+        if transform is not None:
+            self._states = stayed.carried(transform)
         # Ties are broken by position, not by row, so that row order never matters.
         order = _canonical_order(detections)
         scores = detections.scores[order]
@@ -111,14 +127,20 @@ class Tracker:
 
         is_confirmed, is_shown = self._records.is_confirmed, self._is_shown()
         shown = np.flatnonzero(is_shown)
-        hits = self._associate(shown, measured_xy, strong)
-        missed = shown[~np.isin(shown, hits.track_rows)]
-        going_on = self._associate(missed, measured_xy, weak)
-        for rows in (np.flatnonzero(is_confirmed & ~is_shown), np.flatnonzero(~is_confirmed)):
-            left_over = strong[~np.isin(strong, hits.detection_rows)]
-            found = self._associate(rows, measured_xy, left_over)
+        hits = self._associate(shown, self._states, measured_xy, strong)
+        missed = _without(shown, hits.track_rows)
+        going_on = self._associate(missed, self._states, measured_xy, weak)
+        if transform is not None:
+            missed = _without(missed, going_on.track_rows)
+            left_over = _without(strong, hits.detection_rows)
+            found = self._associate(missed, stayed, measured_xy, left_over)
+            self._states.put(found.track_rows, stayed[found.track_rows])
             hits = Assignment.concatenate(hits, found)
-        births = strong[~np.isin(strong, hits.detection_rows)]
+        for rows in (np.flatnonzero(is_confirmed & ~is_shown), np.flatnonzero(~is_confirmed)):
+            left_over = _without(strong, hits.detection_rows)
+            found = self._associate(rows, self._states, measured_xy, left_over)
+            hits = Assignment.concatenate(hits, found)
+        births = _without(strong, hits.detection_rows)
 
         self._correct(Assignment.concatenate(hits, going_on), detections, measured_xy)
         self._start(births, detections, measured_xy)
@@ -147,12 +169,16 @@ class Tracker:
         return self._records.is_confirmed & is_seen
 
     def _associate(
-        self, track_rows: IntArray, measured_xy: StateArray, candidates: IntArray
+        self,
+        track_rows: IntArray,
+        states: MotionStates,
+        measured_xy: StateArray,
+        candidates: IntArray,
     ) -> Assignment:
         """Pair some tracks with some detections; rows count over all tracks and detections."""
         if not len(track_rows) or not len(candidates):  # Most calls of most frames.
             return Assignment.concatenate()
-        states = self._states[track_rows]
+        states = states[track_rows]
         pairs = assign(
             possible_pairs(
                 states.centres_xy,
@@ -171,8 +197,7 @@ class Tracker:
         """Give each paired track its detection, the others a miss, and drop the dead."""
         rows = hits.track_rows
         corrected = self._motion.update(self._states[rows], measured_xy[hits.detection_rows])
-        self._states.means[rows] = corrected.means
-        self._states.covariances[rows] = corrected.covariances
+        self._states.put(rows, corrected)
         self._record(hits, detections)
         config, records = self._config, self._records
         is_missed = np.ones(len(records), np.bool_)
@@ -234,6 +259,11 @@ class Tracker:
             class_ids=records.class_ids,
             detection_indices=records.detection_indices,
         )
+
+
+def _without(rows: IntArray, others: IntArray) -> IntArray:
+    """Return the rows that are not among others."""
+    return rows[~np.isin(rows, others)]
 
 
 def _sizes_wh(detections: Detections) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from stdet.config import DataConfig, SourceConfig
 from stdet.datasets.sequences import LabelledSequence
 from stdet.datasets.splits import load_sequences
-from stdet.evaluation.from_model import detect_sequence
+from stdet.evaluation.from_model import detect_sequence, untracked
 from stdet.evaluation.left_out import LeftOutPart, SourceScores, score_left_out
 from stdet.evaluation.left_out_files import has_left_out, read_left_out, write_left_out
 from stdet.inference.detector import Detector
@@ -27,7 +27,6 @@ from stdet.training.grid import Cell, Grid
 from stdet.training.run import train
 from stdet.training.run_folder import LEFT_OUT_NAME, check_same_run
 from stdet.training.split_checks import require_targets
-from stdet.types import Tracks
 
 log = logging.getLogger(__name__)
 
@@ -119,17 +118,8 @@ def _detect(
     results = []
     with ProgressBar(title, sum(map(len, sequences))) as bar:
         for sequence in sequences:
-            found = []
-            for detections in detect_sequence(detector, sequence):
-                found.append(detections)
-                bar.advance()
-            results.append(
-                SequenceResult(
-                    annotation=sequence.annotation,
-                    detections=tuple(found),
-                    tracks=Tracks.empty(),
-                )
-            )
+            frames = bar.count(detect_sequence(detector, sequence))
+            results.append(untracked(sequence.annotation, frames))
     return results
 
 

@@ -10,6 +10,7 @@ from stdet.evaluation.from_model import (
     rescore_results,
     score_sequences,
     track_detections,
+    untracked,
 )
 from stdet.evaluation.report import SequenceResult, evaluate_sequences
 from stdet.inference.detector import Detector
@@ -44,7 +45,7 @@ def test_scoring_scores_what_the_stream_says(
     (sequence,) = load_sequences(data, "train")
     network = lively(build_detector(config.model))
     detector = _detector(network, config)
-    detections = tuple(detect_sequence(detector, sequence))
+    detections = untracked(sequence.annotation, detect_sequence(detector, sequence)).detections
     assert [d.frame_index for d in detections] == list(range(5))
 
     detector = _detector(network.train(), config)

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from sequence_results import annotation, detections, result
 from stdet.cli import main
 from stdet.errors import DataError
 from stdet.evaluation.left_out_files import has_left_out, read_left_out, write_left_out
+from stdet.registration.frame_motion import FrameMotion
+from stdet.registration.transform import Transform
 
 HW = (48, 64)
 NAMES = ["data5_1477-1496", "data5_2701-2720", "easy1", "20190925_101846_1_4", "a b"]
@@ -57,6 +60,14 @@ def test_files_give_back_the_same_truth_and_detections(sequences, has_ids, seed)
                 hw=HW,
             ),
         )
+        motions = [
+            FrameMotion.known(Transform.affine(rng.normal(size=(2, 2)), rng.normal(size=2)))
+            if rng.integers(2)
+            else FrameMotion.unknown("a cut")
+            for _ in content
+        ]
+        if rng.integers(3):
+            made[name] = replace(made[name], motions=motions)
     with tempfile.TemporaryDirectory() as folder:
         write_left_out(Path(folder), "daub", list(made.values()), num_classes=2)
         read = read_left_out(Path(folder), "daub")
@@ -70,6 +81,13 @@ def test_files_give_back_the_same_truth_and_detections(sequences, has_ids, seed)
             first.annotation.num_frames,
             HW,
         )
+        assert len(back.motions) == len(first.motions)
+        for motion, other in zip(back.motions, first.motions, strict=True):
+            assert motion.problem == other.problem
+            if other.is_trusted:
+                np.testing.assert_allclose(
+                    motion.transform.matrix, other.transform.matrix, atol=1e-9
+                )
         for frame, other in zip(back.detections, first.detections, strict=True):
             assert frame.frame_index == other.frame_index
             for column in ("boxes_xyxy", "scores", "class_ids"):
@@ -99,11 +117,26 @@ def test_torn_file_is_named_with_what_to_do(folder, name):
         read_left_out(folder, "sky")
 
 
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"one": [{}]}', '{"one": 3}', '{"one": []', '{"two": [[1, 0, 0]]}']
+)
+def test_damaged_motions_are_named_with_what_to_do(folder, text):
+    (folder / "sky.motions.json").write_text(text)
+    with pytest.raises(DataError, match=r"sky\.motions\.json: .*delete .*sky\.detections\.json"):
+        read_left_out(folder, "sky")
+
+
+def test_files_without_motions_are_read_as_of_a_camera_at_rest(folder):
+    (folder / "sky.motions.json").unlink()
+    assert [len(result.motions) for result in read_left_out(folder, "sky")] == [0, 0]
+
+
 def test_files_are_there_once_the_detections_are(folder):
     assert has_left_out(folder, "sky")
     assert not has_left_out(folder, "daub")
     assert sorted(path.name for path in folder.iterdir()) == [
         "sky.detections.json",
+        "sky.motions.json",
         "sky.truth.json",
     ]
     (folder / "sky.detections.json").unlink()

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from stdet.formats.track_json import (
     read_extent,
     read_track_json,
 )
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
+from stdet.registration.transform import Transform
 from stdet.types import Detections, Tracks
 
 HEADER = {
@@ -54,13 +57,18 @@ def _frame(index: int, boxes: list, ids: list[int], *, coasted: int = 0) -> tupl
 
 def _write(path: Path, frames: list, error: BaseException | None = None) -> None:
     with TrackJsonWriter(path, HEADER) as writer:
-        for found, tracks in frames:
-            writer.write(found, tracks)
+        for (found, tracks), motion in zip(frames, itertools.cycle(MOTIONS), strict=False):
+            writer.write(found, tracks, motion)
         if error is not None:
             raise error
         writer.is_complete = True
 
 
+MOTIONS = [
+    FrameMotion.unknown("no frame before"),
+    FrameMotion.known(Transform.affine([[0.99, -0.02], [0.02, 0.99]], (3.25, -1.5))),
+    FrameMotion.known(Transform.identity()),
+]
 FRAMES = [
     _frame(0, [[1, 2, 3, 4.5], [5, 5, 8, 8]], [2, 7], coasted=1),
     _frame(1, [], []),
@@ -77,6 +85,7 @@ def test_file_says_what_its_docstring_says(tmp_path):
     assert (content["num_frames"], content["is_complete"]) == (3, True)
     assert content["frames"][0] == {
         "frame_index": 0,
+        "camera_motion": {"is_trusted": False, "matrix": None, "problem": "no frame before"},
         "detections": [
             {"box_xyxy": [1, 2, 3, 4.5], "score": 0.9},
             {"box_xyxy": [5, 5, 8, 8], "score": 0.3},
@@ -86,7 +95,15 @@ def test_file_says_what_its_docstring_says(tmp_path):
             {"track_id": 7, "box_xyxy": [5, 5, 8, 8], "score": 0.3, "is_coasted": True},
         ],
     }
-    assert content["frames"][1] == {"frame_index": 1, "detections": [], "tracks": []}
+    assert content["frames"][1] == {
+        "frame_index": 1,
+        "camera_motion": {
+            "is_trusted": True,
+            "matrix": [[0.99, -0.02, 3.25], [0.02, 0.99, -1.5], [0, 0, 1]],
+        },
+        "detections": [],
+        "tracks": [],
+    }
 
 
 def test_reading_inverts_writing(tmp_path):
@@ -107,6 +124,43 @@ def test_reading_inverts_writing(tmp_path):
     assert found.tracks.frame_indices.tolist() == [0, 0, 3]
     assert found.tracks.track_ids.tolist() == [2, 7, 2]
     assert found.tracks.boxes_xyxy[2].tolist() == [1.25, 2, 3.5, 4]
+    assert {index: motion.problem for index, motion in found.motions.items()} == {
+        0: "no frame before",
+        1: None,
+        3: None,
+    }
+    for index, motion in ((1, MOTIONS[1]), (3, MOTIONS[2])):
+        np.testing.assert_array_equal(
+            found.motions[index].transform.matrix, motion.transform.matrix
+        )
+
+
+def test_file_without_motions_is_read_as_of_unknown_ones(tmp_path):
+    path = tmp_path / "clip.json"
+    _write(path, FRAMES)
+    content = json.loads(path.read_text())
+    for entry in content["frames"]:
+        del entry["camera_motion"]
+    path.write_text(json.dumps(content))
+    motions = read_track_json(path).motions
+    assert [motion.transform for motion in motions.values()] == [None] * 3
+
+
+@given(
+    values=st.lists(st.floats(-0.3, 0.3), min_size=4, max_size=4),
+    x=st.floats(-9e3, 9e3),
+    rise=st.floats(-5e-5, 5e-5),
+)
+@settings(max_examples=25, deadline=None)
+def test_any_motion_comes_back_to_a_thousandth_of_a_pixel(tmp_path_factory, values, x, rise):
+    path = tmp_path_factory.mktemp("json") / "a.json"
+    perspective = Transform(np.array([[1, 0, 0], [0, 1, 0], [rise, -rise, 1]]))
+    transform = perspective @ Transform.affine(np.eye(2) + np.reshape(values, (2, 2)), (x, -x))
+    with TrackJsonWriter(path, HEADER) as writer:
+        writer.write(*FRAMES[0], FrameMotion.known(transform))
+    corners = np.array([[0.0, 0], [2000, 0], [0, 2000], [2000, 2000]])
+    found = read_track_json(path).motions[0].transform
+    np.testing.assert_allclose(found.apply(corners), transform.apply(corners), atol=1e-3)
 
 
 _box = st.tuples(*[st.floats(0, 1e4, width=32)] * 4).map(
@@ -133,7 +187,7 @@ def test_file_is_valid_after_every_frame(tmp_path):
     path = tmp_path / "a.json"
     with TrackJsonWriter(path, HEADER) as writer:
         for number, frame in enumerate(FRAMES, start=1):
-            writer.write(*frame)
+            writer.write(*frame, NOT_REGISTERED)
             (part,) = find_leftovers(tmp_path)
             content = json.loads(part.read_text())
             assert (content["num_frames"], content["is_complete"]) == (number, False)
@@ -151,7 +205,7 @@ def test_file_that_broke_off_is_valid_and_says_so(tmp_path, error, num_frames):
         TrackJsonWriter(path, HEADER) as writer,
     ):
         for frame in FRAMES[:num_frames]:
-            writer.write(*frame)
+            writer.write(*frame, NOT_REGISTERED)
         if error is not None:
             writer.finish()
             writer.commit()
@@ -166,7 +220,7 @@ def test_file_that_broke_off_is_valid_and_says_so(tmp_path, error, num_frames):
 def test_extent_is_read_from_the_end(tmp_path):
     path = tmp_path / "a.json"
     with TrackJsonWriter(path, HEADER) as writer:
-        writer.write(*FRAMES[0])
+        writer.write(*FRAMES[0], NOT_REGISTERED)
         writer.footer = {"holes": [3, 4]}
         writer.is_complete = True
     assert json.loads(path.read_text())["holes"] == [3, 4]
@@ -196,7 +250,7 @@ def test_full_disk_is_one_line_and_leaves_valid_json(tmp_path, room_left, size):
     with TrackJsonWriter(path, HEADER) as writer:
         with contextlib.suppress(DataError):
             for frame in FRAMES * 9:
-                writer.write(*frame)
+                writer.write(*frame, NOT_REGISTERED)
                 num_written += 1
         assert num_written < 9 * len(FRAMES)
     content = json.loads(path.read_text())
@@ -243,6 +297,13 @@ def test_missing_file_is_named(tmp_path):
         lambda content: content["frames"][0]["tracks"][0].update(track_id=0),
         lambda content: content["frames"][0]["tracks"][0].update(track_id=7),
         lambda content: content["frames"][0].pop("frame_index"),
+        lambda content: content["frames"][0]["camera_motion"].pop("problem"),
+        lambda content: content["frames"][1].update(camera_motion=[1, 0, 0]),
+        lambda content: content["frames"][1]["camera_motion"].update(matrix=None),
+        lambda content: content["frames"][1]["camera_motion"].update(matrix=[[1, 0], [0, 1]]),
+        lambda content: content["frames"][1]["camera_motion"].update(
+            matrix=[[1, 0, float("nan")], [0, 1, 0], [0, 0, 1]]
+        ),
         lambda content: content.update(frames={"a": 1}),
         lambda content: content.update(image_hw=48),
     ],

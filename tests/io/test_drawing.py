@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stdet.io.drawing import Trails, draw_frame, render_scale, track_colour
+from stdet.registration.transform import Transform
 from stdet.types import Detections, Tracks
 
 HW = (512, 640)
@@ -240,3 +241,16 @@ def test_drawing_does_not_depend_on_the_last_digits_of_a_box():
         for toward in (np.float32(0), np.float32(99))
     ]
     np.testing.assert_array_equal(drawings[0], drawings[1])
+
+
+def test_trails_follow_the_scene() -> None:
+    turn = Transform.affine([[0.0, -1.0], [1.0, 0.0]], (50.0, 0.0))
+    steps = [None, Transform.translation((20.0, -5.0)), None, turn]
+    trails, scene_xy = Trails(length=3), np.array([[1.0, 1], [2, 1], [3, 1], [4, 1]])
+    camera = Transform.identity()
+    for (x, y), step in zip(scene_xy, steps, strict=True):
+        camera = camera if step is None else step @ camera
+        (seen,) = camera.apply(np.array([[x, y]]))
+        box = [*(seen - 1), *(seen + 1)]
+        trails.update(make_tracks([box], ids=[9]), transform=step)
+    np.testing.assert_allclose(trails.points[9], camera.apply(scene_xy[-3:]), atol=1e-4)

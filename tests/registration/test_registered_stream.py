@@ -126,3 +126,35 @@ def test_of_frames_before_a_cut_nothing_is_said():
     np.testing.assert_array_equal(after.overlaid(0), after.image)
     assert all(transform is not None for transform in found[7].transforms[:1])
     assert found[15].transforms[0] is not None
+
+
+def test_motion_of_every_frame_is_that_from_the_frame_before_or_has_a_problem():
+    scene = gaussian_filter(np.random.default_rng(0).normal(size=(160, 200)), 2)
+    scene = (0.5 + 0.1 * scene / scene.std()).astype(np.float32)
+    other = scene[::-1, ::-1]
+    corners = np.cumsum([(40, 50), (2, -1), (-3, 4), (0, 0), (17, -12), (1, 1)], axis=0)
+    frames = [scene[y : y + 80, x : x + 100] for y, x in corners]
+    frames += [other[y : y + 80, x : x + 100] for y, x in corners]
+    stream = RegisteredStream((1, 2))
+    found = [one for at, frame in enumerate(frames) for one in stream.push(frame, at)]
+    found += stream.flush()
+    assert [one.carried for one in found] == list(range(12))
+    motions = [one.from_previous for one in found]
+    assert motions[0].problem == "no frame before"
+    assert motions[6].problem == "the frames do not show the same scene"
+    for at in (1, 2, 3, 4, 5, 8, 9, 10, 11):
+        expected = (corners[at % 6 - 1] - corners[at % 6])[::-1]
+        centre = np.array([[50.0, 40.0]])
+        moved = motions[at].transform.displacements(centre)
+        np.testing.assert_allclose(moved, [expected], atol=0.15)
+
+
+def test_motion_over_a_flat_sky_is_not_trusted():
+    rng = np.random.default_rng(0)
+    stream = RegisteredStream((1, 2))
+    found = []
+    for _ in range(4):
+        sky = rng.normal(0.4, 0.01, (96, 128)).astype(np.float32)
+        found += stream.push(sky, None)
+    assert len(found) == 4
+    assert not any(one.from_previous.is_trusted for one in found)

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stdet.config import TrackerConfig
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
+from stdet.registration.transform import Transform
 from stdet.tracking.association import possible_pairs
 from stdet.tracking.neighbours import near_pairs
 from stdet.tracking.track_before_detect import (
@@ -29,6 +31,7 @@ class Frame:
     """A frame of which nothing but its detections is known."""
 
     detections: Detections
+    from_previous: FrameMotion = NOT_REGISTERED
 
 
 SLOW = TrackerConfig(confirm_hits=3, confirm_window=5)
@@ -76,9 +79,9 @@ def tracked(frames, config):
     ]
 
 
-def scored(frames, lookahead):
+def scored(frames, lookahead, motions):
     """Return the bytes of the scored detections of each frame."""
-    found = track_before_detect(frames, lookahead)
+    found = track_before_detect(frames, lookahead, motions)
     return [(one.boxes_xyxy.tobytes(), one.scores.tobytes()) for one in found]
 
 
@@ -102,18 +105,23 @@ def test_tracks_equal_to_the_byte_those_over_all_pairs(config, seed, num, side):
     side=st.sampled_from([100.0, 400.0, 2000.0]),
     is_grid=st.booleans(),
     lookahead=st.integers(0, 3),
+    step_px=st.sampled_from([0.0, 3.0, 20.0]),
 )
 @settings(max_examples=25, deadline=None)
-def test_scores_equal_to_the_byte_those_over_all_pairs(seed, num, side, is_grid, lookahead):
+def test_scores_equal_to_the_byte_those_over_all_pairs(
+    seed, num, side, is_grid, lookahead, step_px
+):
+    steps = np.random.default_rng(seed).normal(0, step_px, (8, 2)).round()
+    motions = [FrameMotion.known(Transform.translation(step)) for step in steps]
     frames = list(moving(num, 8, seed=seed, side=side))
     if is_grid:  # Ties everywhere: places, distances and scores.
         frames = [
             detections_at(one.boxes_xyxy[:, :2].round(), one.scores.round(1), one.frame_index)
             for one in frames
         ]
-    sparse = scored(frames, lookahead)
+    sparse = scored(frames, lookahead, motions)
     with all_pairs():
-        assert scored(frames, lookahead) == sparse
+        assert scored(frames, lookahead, motions) == sparse
 
 
 def test_stronger_of_equal_detections_continues_the_track():

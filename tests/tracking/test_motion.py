@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stdet.registration.transform import Transform
 from stdet.tracking.motion import ConstantVelocityFilter, MotionStates, StateArray
 
 
@@ -137,3 +138,48 @@ def test_no_targets_pass_through() -> None:
 def test_predicting_no_time_or_backwards_is_an_error(num_frames: int) -> None:
     with pytest.raises(ValueError, match=f"num_frames is {num_frames}"):
         make_filter().predict(MotionStates.empty(), num_frames)
+
+
+def random_states(rng: np.random.Generator, num: int) -> MotionStates:
+    roots = rng.normal(0, 2, (num, 4, 4))
+    return MotionStates(
+        means=rng.normal(0, 50, (num, 4)), covariances=roots @ roots.swapaxes(1, 2) + np.eye(4)
+    )
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_carrying_by_two_transforms_equals_carrying_by_their_composition(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = (
+        Transform(np.eye(3) + rng.normal(0, [[0.1, 0.1, 30]] * 2 + [[1e-4, 1e-4, 0]]))
+        for _ in range(2)
+    )
+    states = random_states(rng, 5)
+    twice, once = states.carried(first).carried(second), states.carried(second @ first)
+    np.testing.assert_allclose(twice.means, once.means, atol=1e-9)
+    np.testing.assert_allclose(twice.covariances, once.covariances, atol=1e-9)
+    back = twice.carried((second @ first).inverse())
+    np.testing.assert_allclose(back.means, states.means, atol=1e-9)
+    np.testing.assert_allclose(back.covariances, states.covariances, atol=1e-8)
+
+
+def test_carried_states_are_those_of_carried_samples() -> None:
+    rng = np.random.default_rng(0)
+    transform = Transform.affine([[0.9, -0.3], [0.3, 0.9]], (12.0, -7.0))
+    states = random_states(rng, 1)
+    samples = rng.multivariate_normal(states.means[0], states.covariances[0], 200_000)
+    # Where a target is now and in the next frame are two points of the picture.
+    places, next_places = samples[:, :2], samples[:, :2] + samples[:, 2:]
+    moved = transform.apply(places)
+    carried = np.concatenate([moved, transform.apply(next_places) - moved], axis=1)
+    found = states.carried(transform)
+    np.testing.assert_allclose(found.means[0], carried.mean(axis=0), atol=0.05)
+    np.testing.assert_allclose(found.covariances[0], np.cov(carried.T), rtol=0.05, atol=0.2)
+
+
+def test_carrying_by_the_identity_changes_no_bit() -> None:
+    states = random_states(np.random.default_rng(0), 7)
+    found = states.carried(Transform.identity())
+    np.testing.assert_array_equal(found.means, states.means)
+    np.testing.assert_array_equal(found.covariances, states.covariances)

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moving_camera import moving_cameras, steps_of
 
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
+from stdet.registration.transform import Transform
 from stdet.tracking.track_before_detect import KEEP, NEW, TrackBeforeDetect, track_before_detect
 from stdet.types import Detections
 
@@ -17,6 +20,7 @@ class Timed:
 
     seconds: float
     detections: Detections
+    from_previous: FrameMotion = NOT_REGISTERED
 
 
 def frame(index, *rows):
@@ -28,9 +32,12 @@ def frame(index, *rows):
     )
 
 
-def scored(frames, lookahead=100):
-    """Score a whole sequence."""
-    return list(track_before_detect(frames, lookahead))
+def scored(frames, lookahead=100, transforms=()):
+    """Score a whole sequence; transforms lead from each frame to the next."""
+    motions = [FrameMotion.known(transform) for transform in transforms]
+    return list(
+        track_before_detect(frames, lookahead, [NOT_REGISTERED, *motions] if motions else ())
+    )
 
 
 def log_odds(score):
@@ -162,3 +169,81 @@ def test_whole_sequence_backwards_gives_the_same_scores(frames):
     ]
     for one, other in zip(scored(frames), scored(backwards)[::-1], strict=True):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences(), st.integers(0, 4))
+def test_camera_at_rest_changes_nothing(frames, lookahead):
+    transforms = [Transform.identity()] * (len(frames) - 1)
+    for one, other in zip(
+        scored(frames, lookahead), scored(frames, lookahead, transforms), strict=True
+    ):
+        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_array_equal(one.boxes_xyxy, other.boxes_xyxy)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences(), st.integers(0, 4), st.integers(0, 2**32 - 1))
+def test_moving_the_picture_by_known_transforms_leaves_the_scores(frames, lookahead, seed):
+    # So far that nothing lies near the place where it was before by chance.
+    cameras = moving_cameras(len(frames), np.random.default_rng(seed), step_px=300)
+    moved = [
+        seen_by(camera, detections) for camera, detections in zip(cameras, frames, strict=True)
+    ]
+    found = scored(moved, lookahead, steps_of(cameras))
+    for camera, one, other in zip(cameras, scored(frames, lookahead), found, strict=True):
+        order, other_order = (np.lexsort((d.boxes_xyxy[:, 0], d.scores)) for d in (one, other))
+        np.testing.assert_allclose(one.scores[order], other.scores[other_order], atol=1e-4)
+        expected = seen_by(camera, one)
+        assert {tuple(box) for box in expected.boxes_xyxy.round(1)} == {
+            tuple(box) for box in other.boxes_xyxy.round(1)
+        }
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences(), st.integers(0, 2**32 - 1))
+def test_moving_camera_backwards_gives_the_same_scores(frames, seed):
+    transforms = steps_of(moving_cameras(len(frames), np.random.default_rng(seed), step_px=10))
+    last = len(frames) - 1
+    backwards = [
+        Detections.from_unsorted(
+            f.boxes_xyxy, f.scores, frame_index=last - f.frame_index, image_hw=f.image_hw
+        )
+        for f in frames[::-1]
+    ]
+    back = [transform.inverse() for transform in transforms[::-1]]
+    there_and_back = zip(
+        scored(frames, transforms=transforms),
+        scored(backwards, transforms=back)[::-1],
+        strict=True,
+    )
+    for one, other in there_and_back:
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+
+
+def test_jerk_of_a_known_camera_costs_nothing():
+    frames = [frame(t, (30 + 25 * (t >= 5), 40, 0.8)) for t in range(10)]
+    transforms = [Transform.translation((25.0 * (t == 5), 0.0)) for t in range(1, 10)]
+    assert scored(frames)[5].scores[0] < 0.4
+    for detections in scored(frames, transforms=transforms):
+        assert detections.scores == pytest.approx([0.8], abs=1e-6)
+
+
+@pytest.mark.parametrize("shift_xy", [(9.0, 3.0), (0.0, -40.0), (500.0, 500.0)])
+def test_wrong_transform_does_not_take_the_score_of_a_target_that_stays(shift_xy):
+    frames = [frame(t, (30 + t, 40, 0.8)) for t in range(10)]
+    transforms = [Transform.identity()] * 9
+    transforms[4] = Transform.translation(shift_xy)
+    for detections in scored(frames, transforms=transforms):
+        assert detections.scores == pytest.approx([0.8], abs=1e-6)
+
+
+def seen_by(camera, detections):
+    """Return detections of the scene, of squares of 4 px, as a camera sees them."""
+    centres = camera.apply((detections.boxes_xyxy[:, :2] + 2).astype(np.float64))
+    return Detections.from_unsorted(
+        np.concatenate([centres - 2, centres + 2], axis=1).astype(np.float32),
+        detections.scores,
+        frame_index=detections.frame_index,
+        image_hw=detections.image_hw,
+    )

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moving_camera import moving_cameras, steps_of
 from numpy.typing import NDArray
 
 from stdet.boxes import box_iou, centres_xy
 from stdet.config import TrackerConfig
+from stdet.registration.transform import Transform
 from stdet.tracking.track_before_detect import track_before_detect
 from stdet.tracking.tracker import MIN_SIZE_PX, Tracker
 from stdet.types import Detections, Tracks
@@ -20,9 +22,14 @@ Points = Sequence[Sequence[float]] | NDArray[np.float64]
 
 
 def detections_at(
-    frame_index: int, centres: Points, *, size: float = 5.0, score: float = 0.9, class_id: int = 0
+    frame_index: int,
+    centres: Points,
+    *,
+    size: float = 5.0,
+    score: float | NDArray[np.float64] = 0.9,
+    class_id: int = 0,
 ) -> Detections:
-    """Return square boxes of equal score about the given centres."""
+    """Return square boxes of equal or given scores about the given centres."""
     points = np.array(centres, np.float64).reshape(-1, 2)
     return Detections.from_unsorted(
         np.concatenate([points - size / 2, points + size / 2], axis=1),
@@ -394,3 +401,86 @@ def test_fifty_targets_take_less_than_five_milliseconds_a_frame() -> None:
         tracker.update(detections)
         durations.append(time.process_time() - begin)
     assert np.median(durations) < 5e-3
+
+
+def run_moving(
+    config: TrackerConfig, frames: Sequence[Points], transforms: Sequence[Transform | None]
+) -> Tracks:
+    """Track frames, between which the background has moved by the transforms.
+
+    No two scores are equal, since the places in the picture break ties.
+    """
+    tracker, parts = Tracker(config), []
+    for i, (centres, step) in enumerate(zip(frames, [None, *transforms], strict=True)):
+        found = detections_at(i, centres, score=np.linspace(0.9, 0.8, len(centres)))
+        parts.append(tracker.update(found, transform=step))
+    return Tracks.concatenate(parts)
+
+
+@given(seed=st.integers(0, 10_000))
+@pytest.mark.parametrize("config", [TrackerConfig(), careful()])
+@settings(max_examples=15, deadline=None)
+def test_moving_the_picture_by_known_transforms_moves_the_boxes(
+    config: TrackerConfig, seed: int
+) -> None:
+    frames = random_scene(seed)
+    # So far that nothing lies near the place where it was before by chance.
+    cameras = moving_cameras(len(frames), np.random.default_rng(seed), step_px=600)
+    moved = [camera.apply(centres) for camera, centres in zip(cameras, frames, strict=True)]
+    tracks = run_moving(config, moved, steps_of(cameras))
+    expected = run_moving(config, frames, [None] * (len(frames) - 1))
+    np.testing.assert_array_equal(tracks.frame_indices, expected.frame_indices)
+    np.testing.assert_array_equal(tracks.track_ids, expected.track_ids)
+    centres = centres_xy(expected.boxes_xyxy).astype(np.float64)
+    for frame, camera in enumerate(cameras):
+        rows = expected.frame_indices == frame
+        np.testing.assert_allclose(
+            centres_xy(tracks.boxes_xyxy[rows]), camera.apply(centres[rows]), atol=5e-3
+        )
+
+
+@given(seed=st.integers(0, 10_000))
+@pytest.mark.parametrize("config", [TrackerConfig(), careful()])
+@settings(max_examples=15, deadline=None)
+def test_camera_at_rest_changes_no_bit(config: TrackerConfig, seed: int) -> None:
+    frames = random_scene(seed)
+    tracks = run_moving(config, frames, [Transform.identity()] * (len(frames) - 1))
+    expected = run_moving(config, frames, [None] * (len(frames) - 1))
+    for name in ("frame_indices", "track_ids", "boxes_xyxy", "scores", "detection_indices"):
+        np.testing.assert_array_equal(getattr(tracks, name), getattr(expected, name))
+
+
+@pytest.mark.parametrize("shift_xy", [(35.0, 0.0), (-30.0, 60.0), (400.0, 400.0)])
+def test_jerk_of_a_known_camera_leaves_the_id(shift_xy: tuple[float, float]) -> None:
+    frames = [[np.array([60.0 + 2 * i, 60]) + np.multiply(shift_xy, i >= 5)] for i in range(10)]
+    transforms = [Transform.translation(np.multiply(shift_xy, i == 5)) for i in range(1, 10)]
+    assert set(run(Tracker(), frames).track_ids.tolist()) == {1, 2}
+    tracks = run_moving(TrackerConfig(), frames, transforms)
+    assert tracks.track_ids.tolist() == [1] * 10
+    assert (tracks.detection_indices == 0).all()
+
+
+@given(
+    shifts_xy=st.lists(
+        st.tuples(st.floats(-300, 300), st.floats(-300, 300)), min_size=11, max_size=11
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_wrong_transforms_take_no_id_from_a_target_alone(
+    shifts_xy: list[tuple[float, float]],
+) -> None:
+    frames = [[[60.0 + 2 * i, 60 - i]] for i in range(12)]
+    tracks = run_moving(TrackerConfig(), frames, [Transform.translation(s) for s in shifts_xy])
+    assert tracks.track_ids.tolist() == [1] * 12
+    assert (tracks.detection_indices == 0).all()
+
+
+def test_transform_over_missing_frames_is_that_from_the_frame_given_before() -> None:
+    tracker = Tracker(careful(confirm_hits=1, confirm_window=1))
+    for i in range(6):
+        tracker.update(detections_at(i, [[40.0 + 3 * i, 50]]))
+    tracks = tracker.update(
+        detections_at(9, [[40.0 + 27, 250]]), transform=Transform.translation((0.0, 200.0))
+    )
+    assert tracks.track_ids.tolist() == [1]
+    assert tracks.detection_indices.tolist() == [0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stdet.io.frame_source import RawImage
-from stdet.registration.registered_stream import RegisteredFrame
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
+from stdet.registration.registered_stream import Registered, RegisteredFrame
 from stdet.types import Detections, FloatArray, Tracks
 
 
@@ -19,6 +20,7 @@ class StreamFrame:
         image: Grey levels as stored (H, W).
         scaled: The same in [0, 1], float32 (H, W).
         follows_gap: Whether an unknown number of frames is missing before it.
+        from_previous: Of the background since the frame before it in the stream.
     """
 
     index: int
@@ -26,6 +28,7 @@ class StreamFrame:
     image: RawImage
     scaled: FloatArray
     follows_gap: bool = False
+    from_previous: FrameMotion = NOT_REGISTERED
 
     @classmethod
     def of_scaled(cls, index: int, scaled: FloatArray) -> StreamFrame:
@@ -44,15 +47,17 @@ class FrameWithReferences(StreamFrame):
     registered: RegisteredFrame
 
     @classmethod
-    def of(cls, frame: StreamFrame, registered: RegisteredFrame) -> FrameWithReferences:
+    def of(cls, registered: Registered[StreamFrame]) -> FrameWithReferences:
         """Return a frame with its reference frames."""
+        frame = registered.carried
         return cls(
             index=frame.index,
             time=frame.time,
             image=frame.image,
             scaled=frame.scaled,
             follows_gap=frame.follows_gap,
-            registered=registered,
+            from_previous=registered.from_previous,
+            registered=registered.frame,
         )
 
 
@@ -65,6 +70,7 @@ class DetectedFrame:
         time: Seconds from frame 0, None where the frame rate is not known.
         image: Grey levels as stored (H, W).
         follows_gap: Whether an unknown number of frames is missing before it.
+        from_previous: Of the background since the frame before it in the stream.
         detections: Of the frame.
     """
 
@@ -72,6 +78,7 @@ class DetectedFrame:
     time: float | None
     image: RawImage
     follows_gap: bool
+    from_previous: FrameMotion
     detections: Detections
 
     @classmethod
@@ -82,6 +89,7 @@ class DetectedFrame:
             time=frame.time,
             image=frame.image,
             follows_gap=frame.follows_gap,
+            from_previous=frame.from_previous,
             detections=detections,
         )
 

@@ -10,7 +10,7 @@ from stdet.registration.registered_stream import RegisteredStream
 
 
 class Register(Stage[StreamFrame, FrameWithReferences]):
-    """Give each frame its reference frames; see ``registered_stream.py``.
+    """Give each frame its reference frames and its motion; see ``registered_stream.py``.
 
     The first frames of a sequence wait for later ones, up to ``lags[-1]`` of them; later frames
     come out as they come in.
@@ -28,9 +28,9 @@ class Register(Stage[StreamFrame, FrameWithReferences]):
     def push(self, frame: StreamFrame, /) -> Iterator[FrameWithReferences]:
         """Take the next frame."""
         for found in self._stream.push(frame.scaled, frame):
-            yield FrameWithReferences.of(found.carried, found.frame)
+            yield FrameWithReferences.of(found)
 
     def flush(self) -> Iterator[FrameWithReferences]:
         """Register the frames that wait with those that there are."""
         for found in self._stream.flush():
-            yield FrameWithReferences.of(found.carried, found.frame)
+            yield FrameWithReferences.of(found)

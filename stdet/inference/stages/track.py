@@ -33,7 +33,9 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
         if frame.follows_gap:
             self._tracker.end_tracks()
         found = frame.detections
-        tracks = self._tracker.update(found, confidence=self._confidence)
+        tracks = self._tracker.update(
+            found, confidence=self._confidence, transform=frame.from_previous.transform
+        )
         is_kept = found.scores >= self._confidence
         is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
         # Rows among all become rows among the kept; a coasted track's -1 stays.
@@ -43,6 +45,7 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
             time=frame.time,
             image=frame.image,
             follows_gap=frame.follows_gap,
+            from_previous=frame.from_previous,
             detections=found[is_kept],
             tracks=replace(tracks, detection_indices=kept_row[tracks.detection_indices]),
         )
