@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stdet.metrics.detection.hit_rule import CentreDistance
+from stdet.metrics.detection.hit_rule import BoxShare, CentreDistance, Overlap
 from stdet.metrics.detection.pd_fa import (
     MaskPdFa,
     PdFa,
@@ -18,6 +18,7 @@ from stdet.metrics.detection.pd_fa import (
 from stdet.types import Detections
 
 RULE = CentreDistance(3.0)
+RULES = st.sampled_from([RULE, BoxShare(1.25, 1.0), Overlap(0.2)])
 
 
 def draw_mask(rectangles, hw=(16, 16)):
@@ -175,9 +176,9 @@ def test_pd_is_a_fraction_and_does_not_depend_on_where_the_scene_lies(build, see
     )
 
 
-@given(st.integers(0, 10_000), st.randoms(use_true_random=False))
-@settings(max_examples=30, deadline=None)
-def test_counts_do_not_depend_on_the_order_of_rows(build, seed, random):
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False), RULES)
+@settings(max_examples=60, deadline=None)
+def test_counts_do_not_depend_on_the_order_of_rows(build, seed, random, rule):
     result = random_result(build, seed)
     shuffled_total = PdFa()
     for frame in result.detections:
@@ -194,27 +195,27 @@ def test_counts_do_not_depend_on_the_order_of_rows(build, seed, random):
             shuffled,
             result.annotation.boxes_xyxy[gt_order],
             result.annotation.is_ignored[gt_order],
-            rule=RULE,
+            rule=rule,
         )
-    total = sequence_pd_fa(result, rule=RULE, confidence=0.0)
+    total = sequence_pd_fa(result, rule=rule, confidence=0.0)
     # Which of two equally good detections is the false one may change the union of areas.
     assert dataclasses.replace(total, false_area_pixels=0) == dataclasses.replace(
         shuffled_total, false_area_pixels=0
     )
 
 
-@given(st.integers(0, 10_000))
-@settings(max_examples=40, deadline=None)
-def test_score_curve_equals_counting_at_each_threshold(build, seed):
+@given(st.integers(0, 10_000), RULES)
+@settings(max_examples=60, deadline=None)
+def test_score_curve_equals_counting_at_each_threshold(build, seed, rule):
     results = [random_result(build, seed), random_result(build, seed + 1)]
-    curve = score_curve(results, rule=RULE)
+    curve = score_curve(results, rule=rule)
     assert (np.diff(curve.scores) < 0).all()
     for score, hits, false in zip(
         curve.scores, curve.num_hits, curve.num_false_alarms, strict=True
     ):
         total = PdFa()
         for result in results:
-            total += sequence_pd_fa(result, rule=RULE, confidence=float(score))
+            total += sequence_pd_fa(result, rule=rule, confidence=float(score))
         assert (total.num_hits, total.num_false_alarms) == (hits, false)
         assert total.num_targets == curve.num_targets
 
