@@ -16,7 +16,14 @@ from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder
 from stdet.inference.checkpoint import load_weights
 from stdet.training import run_folder
 from stdet.training.run import train
-from stdet.training.run_folder import NEW_NAME, check_same_run, hold_run_folder, own_files, settle
+from stdet.training.run_folder import (
+    LEFT_OUT_NAME,
+    NEW_NAME,
+    check_same_run,
+    hold_run_folder,
+    own_files,
+    settle,
+)
 from stdet.training.trainer import Trainer
 
 OWN = {"config.yaml", "best.safetensors", "last.safetensors", "metrics.jsonl", "resume.pt"}
@@ -225,6 +232,17 @@ def test_links_in_a_run_are_not_followed_when_it_is_replaced(tiny_run, earlier, 
     assert (elsewhere / "epoch0001.png").read_text() == "mine"
     assert (elsewhere / "weights").read_text() == "mine"
     assert load_weights(earlier / "best.safetensors").info["seed"] == 3
+
+
+def test_detections_on_what_a_fold_leaves_out_go_with_the_run_that_made_them(tiny_run, earlier):
+    folder = earlier / LEFT_OUT_NAME
+    folder.mkdir()
+    for name in ("sky.truth.json", "sky.detections.json", "mine.json"):
+        (folder / name).write_text("[]")
+    own = [path.name for path in own_files(earlier) if path.parent.name == LEFT_OUT_NAME]
+    assert own == ["sky.detections.json", "sky.truth.json"]
+    train(tiny_run(epochs=1, seed=3), run_dir=earlier, overwrite=True)
+    assert [path.name for path in folder.iterdir()] == ["mine.json"]
 
 
 @pytest.mark.parametrize("name", ["metrics.jsonl", "diagnostics.jsonl", "last.safetensors"])
