@@ -46,7 +46,7 @@ _OWN_FILES = re.compile(
 )
 _OWN_FOLDERS = {
     FEATURES_NAME: re.compile(r"epoch[0-9]+\.png"),
-    LEFT_OUT_NAME: re.compile(r".+\.(truth|detections)\.json"),
+    LEFT_OUT_NAME: re.compile(r".+\.(truth|motions|detections)\.json"),
 }
 
 

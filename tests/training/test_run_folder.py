@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sequence_results import annotation, detections, result
 
 from stdet.config import save_config
 from stdet.errors import ConfigError, DataError, StdetError, TrainingError
+from stdet.evaluation.left_out_files import write_left_out
 from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder
 from stdet.inference.checkpoint import load_weights
 from stdet.training import run_folder
@@ -236,11 +238,13 @@ def test_links_in_a_run_are_not_followed_when_it_is_replaced(tiny_run, earlier, 
 
 def test_detections_on_what_a_fold_leaves_out_go_with_the_run_that_made_them(tiny_run, earlier):
     folder = earlier / LEFT_OUT_NAME
-    folder.mkdir()
-    for name in ("sky.truth.json", "sky.detections.json", "mine.json"):
-        (folder / name).write_text("[]")
+    truth = annotation([[(1, 1, 5, 5)]])
+    found = result(truth, detections([[(1, 1, 5, 5, 0.9)]]))
+    write_left_out(folder, "sky", [found], num_classes=1)
+    written = sorted(path.name for path in folder.iterdir())
+    (folder / "mine.json").write_text("[]")
     own = [path.name for path in own_files(earlier) if path.parent.name == LEFT_OUT_NAME]
-    assert own == ["sky.detections.json", "sky.truth.json"]
+    assert own == written
     train(tiny_run(epochs=1, seed=3), run_dir=earlier, overwrite=True)
     assert [path.name for path in folder.iterdir()] == ["mine.json"]
 
