@@ -221,5 +221,16 @@ def size_hw(text: str) -> tuple[int, int]:
     return int(sides[1]), int(sides[2])
 
 
+def ignored_box(text: str) -> tuple[int, int, int, int]:
+    """Read X,Y,W,H of whole numbers: X and Y of at least 0, W and H of at least 1."""
+    parts = text.split(",")
+    if len(parts) != 4:
+        raise argparse.ArgumentTypeError(f"{_shown(text)!r} is not X,Y,W,H, such as 0,0,120,20")
+    x, y, width, height = (
+        read(part) for read, part in zip((count, count, positive, positive), parts, strict=True)
+    )
+    return x, y, width, height
+
+
 def _shown(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

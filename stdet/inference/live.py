@@ -14,6 +14,7 @@ from stdet.inference.stages.stage import Stage
 from stdet.io.array_source import NUM_FIRST_FRAMES, Array, GreyArrays, scale_of_arrays
 from stdet.io.frame_source import Frame
 from stdet.io.intensity.scene_watch import SceneWatch
+from stdet.types import BoolArray
 
 
 class LiveTracker:
@@ -25,12 +26,20 @@ class LiveTracker:
     Args:
         tracker: Detector and tracker.
         fps: Frames per second, None where unknown.
+        ignore: As in ``stdet.track``.
     """
 
-    def __init__(self, tracker: StreamingTracker, *, fps: float | None = None) -> None:
+    def __init__(
+        self,
+        tracker: StreamingTracker,
+        *,
+        fps: float | None = None,
+        ignore: BoolArray | None = None,
+    ) -> None:
         """Start before the first frame."""
         self._tracker = tracker
         self._fps = fps
+        self._ignore = ignore
         self._stages: Stage[Frame, TrackedFrame] | None = None
         self._arrays = GreyArrays()
         self._first: list[Frame] = []
@@ -44,17 +53,24 @@ class LiveTracker:
         confidence: float | None = None,
         device: str = "auto",
         fps: float | None = None,
+        ignore: BoolArray | None = None,
     ) -> LiveTracker:
         """Build a tracker from a weights file; arguments as in ``stdet.track``."""
         tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
-        return cls(tracker, fps=fps)
+        return cls(tracker, fps=fps, ignore=ignore)
 
     @classmethod
     def from_classical(
-        cls, method: Method, *, confidence: float | None = None, fps: float | None = None
+        cls,
+        method: Method,
+        *,
+        confidence: float | None = None,
+        fps: float | None = None,
+        ignore: BoolArray | None = None,
     ) -> LiveTracker:
         """Build a tracker with a classical detector; arguments as in ``stdet.track``."""
-        return cls(StreamingTracker.from_classical(method, confidence=confidence), fps=fps)
+        tracker = StreamingTracker.from_classical(method, confidence=confidence)
+        return cls(tracker, fps=fps, ignore=ignore)
 
     @property
     def delay(self) -> int:
@@ -72,7 +88,8 @@ class LiveTracker:
             Results that are ready now, often of one earlier frame.
 
         Raises:
-            ValueError: If it is no such frame, or the index does not increase.
+            ValueError: If it is no such frame, the index does not increase, or ``ignore`` is no
+                mask of the frames.
         """
         index = self._next_index if index is None else index
         if index < self._next_index:
@@ -97,7 +114,9 @@ class LiveTracker:
         """Fix the intensity scale, and push the frames that have waited for it."""
         scale = scale_of_arrays([frame.pixels for frame in self._first])
         watch = SceneWatch(Path("frames"), scale)
-        self._stages = self._tracker.stages(scale=scale, watch=watch, fps=self._fps)
+        self._stages = self._tracker.stages(
+            scale=scale, watch=watch, fps=self._fps, ignore=self._ignore
+        )
         found = [result for frame in self._first for result in self._stages.push(frame)]
         self._first.clear()
         return found

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from stdet.classical.methods import OPERATING_POINTS, Method
 from stdet.config import TrackerConfig
 from stdet.errors import IncompleteInputError
@@ -31,6 +33,8 @@ from stdet.io.array_source import Array, open_frames
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import Frame, FrameSource, IntensityScale
 from stdet.io.intensity.scene_watch import SceneWatch
+from stdet.io.intensity.spoilt_pixels import SpoiltPixels
+from stdet.types import BoolArray
 
 
 class StreamingTracker:
@@ -86,6 +90,7 @@ class StreamingTracker:
         watch: SceneWatch,
         fps: float | None = None,
         gaps: frozenset[int] = frozenset(),
+        ignore: BoolArray | None = None,
         times: StageTimes | None = None,
     ) -> Stage[Frame, TrackedFrame]:
         """Return all stages of one stream, joined: raw frames in, tracked ones out.
@@ -98,10 +103,16 @@ class StreamingTracker:
             watch: Remembers where nothing can be seen.
             fps: Frames per second, None where unknown.
             gaps: Indices of frames that follow a hole of unknown length.
+            ignore: As in ``track``.
             times: Times them; None for no times.
+
+        Raises:
+            ValueError: If ``ignore`` is not such a mask; with the first frame if its size is not
+                that of the frames.
         """
-        blank = timed(LeaveOutBlank(watch.leave_out), times)
-        scaled = timed(Scale(scale, fps=fps, watch=watch), times)
+        ignored = _ignored(ignore)
+        blank = timed(LeaveOutBlank(watch.leave_out, ignored), times)
+        scaled = timed(Scale(scale, fps=fps, watch=watch, ignored=ignored), times)
         detect = SplitAtGaps(lambda: self._begin_sequence(times), gaps=gaps)
         track = timed(Track(self.config, confidence=self.confidence), times)
         return blank.then(scaled).then(detect).then(track)
@@ -119,6 +130,7 @@ class StreamingTracker:
         *,
         start: int = 0,
         stop: int | None = None,
+        ignore: BoolArray | None = None,
         times: StageTimes | None = None,
     ) -> Iterator[TrackedFrame]:
         """Track a source frame by frame.
@@ -134,10 +146,12 @@ class StreamingTracker:
             source: Frames.
             start: First frame.
             stop: Frame to stop before, None for all.
+            ignore: As in ``track``.
             times: Times the stages; None for no times.
 
         Raises:
             IncompleteInputError: After the last usable frame, where the source is incomplete.
+            ValueError: If ``ignore`` is not such a mask.
         """
         self._watch = watch = SceneWatch(source.path, source.scale)
         incomplete: IncompleteInputError | None = None
@@ -145,7 +159,12 @@ class StreamingTracker:
         if times is not None:
             frames = times.clock("read").watch(frames)
         stages = self.stages(
-            scale=source.scale, watch=watch, fps=source.fps, gaps=source.gaps, times=times
+            scale=source.scale,
+            watch=watch,
+            fps=source.fps,
+            gaps=source.gaps,
+            ignore=ignore,
+            times=times,
         )
         try:
             yield from stages.run(frames)
@@ -166,6 +185,7 @@ def track(
     num_frames: int | None = None,
     fps: float | None = None,
     stream: int | None = None,
+    ignore: BoolArray | None = None,
     device: str = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[TrackedFrame]:
@@ -184,6 +204,8 @@ def track(
         num_frames: Frames to read, None for all.
         fps: Frames per second of arrays; files have their own.
         stream: Video stream of a file, counted from 0; None for its default one.
+        ignore: Pixels that do not belong to the scene (text, reticles, zones), bool (H, W), true
+            where ignored: they are not registered, and nothing is detected there.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         max_megapixels: Largest area of a file's frame, 10^6 pixels.
 
@@ -194,7 +216,7 @@ def track(
         DataError: If the source cannot be read.
         CheckpointError: If the weights cannot be used.
         IncompleteInputError: After the last usable frame, where the source is incomplete.
-        ValueError: If an array is no frame.
+        ValueError: If an array is no frame, or ``ignore`` no mask of the frames.
     """
     with open_frames(source, fps=fps, stream=stream, max_megapixels=max_megapixels) as opened:
         if detector is None:
@@ -202,4 +224,15 @@ def track(
         else:
             tracker = StreamingTracker.from_classical(detector, confidence=confidence)
         stop = None if num_frames is None else start + num_frames
-        yield from tracker.run(opened, start=start, stop=stop)
+        yield from tracker.run(opened, start=start, stop=stop, ignore=ignore)
+
+
+def _ignored(ignore: BoolArray | None) -> SpoiltPixels | None:
+    """Return the pixels to ignore; None for none."""
+    if ignore is None:
+        return None
+    if ignore.ndim != 2 or ignore.dtype != np.bool_:
+        raise ValueError(f"ignore is {ignore.dtype} {ignore.shape}; expected bool (H, W).")
+    if ignore.all():
+        raise ValueError("ignore is true everywhere; nothing would be seen.")
+    return SpoiltPixels(ignore) if ignore.any() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,9 +26,13 @@ from stdet.inference.track_outputs import TrackOutputs
 from stdet.io.drawing import Trails, draw_frame, render_scale
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import FrameSource
+from stdet.io.ignored_pixels import Box, ignored_pixels
 from stdet.io.open_source import open_source
 from stdet.io.video.writer import VideoWriter
 from stdet.processes.progress import ProgressBar
+from stdet.types import BoolArray
+
+_LOG = logging.getLogger(__name__)
 
 DEFAULT_FPS = 25.0
 """Frame rate of the annotated video where the source has none."""
@@ -49,6 +54,9 @@ class TrackOptions:
         start: First frame.
         num_frames: Frames to read, None for all.
         stream: Video stream of a file, from 0; None for its default one.
+        ignore: Boxes of pixels that do not belong to the scene: left column, top row, width and
+            height.
+        mask: PNG whose black pixels do not belong to the scene, None for none.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         with_video: Write the annotated video.
         overwrite: Replace existing outputs.
@@ -63,6 +71,8 @@ class TrackOptions:
     start: int = 0
     num_frames: int | None = None
     stream: int | None = None
+    ignore: tuple[Box, ...] = ()
+    mask: Path | None = None
     device: str = "auto"
     with_video: bool = True
     overwrite: bool = False
@@ -101,8 +111,9 @@ def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSumma
     ``output_names.py``: more is never replaced by less.
 
     Raises:
-        DataError: If the source cannot be read, an output exists and ``overwrite`` is false,
-            another run writes it, or it cannot be written.
+        DataError: If the source or the mask cannot be read, a box or the mask does not fit the
+            frames, an output exists and ``overwrite`` is false, another run writes it, or it
+            cannot be written.
         IncompleteInputError: If the run failed after frames that were kept.
         CheckpointError: If the weights cannot be used.
     """
@@ -113,6 +124,7 @@ def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSumma
             folder=options.out_dir, stem=source.name, with_video=options.with_video
         )
         check_names(names, source.path, overwrite=options.overwrite)
+        is_ignored = ignored_pixels(source.hw, boxes=options.ignore, mask=options.mask)
         tracker = _build_tracker(options)
         with explain_os_errors(options.out_dir):
             options.out_dir.mkdir(parents=True, exist_ok=True)
@@ -122,7 +134,7 @@ def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSumma
             # Another run may have ended since.
             check_names(names, source.path, overwrite=options.overwrite)
             recover_leftovers(names)
-            return _track(source, tracker, names, options)
+            return _track(source, tracker, names, options, is_ignored)
 
 
 def _build_tracker(options: TrackOptions) -> StreamingTracker:
@@ -134,17 +146,25 @@ def _build_tracker(options: TrackOptions) -> StreamingTracker:
 
 
 def _track(
-    source: FrameSource, tracker: StreamingTracker, names: OutputNames, options: TrackOptions
+    source: FrameSource,
+    tracker: StreamingTracker,
+    names: OutputNames,
+    options: TrackOptions,
+    is_ignored: BoolArray | None,
 ) -> TrackSummary:
     """Run the stream through all writers, and keep what is whole at every ending."""
+    header = _header(source, tracker, options)
+    if is_ignored is not None:
+        header["ignored_share"] = share = float(is_ignored.mean())
+        _LOG.info("%s: %s of each frame is ignored.", source.path, f"{share:.1%}")
     outputs = TrackOutputs(
         names,
-        _header(source, tracker, options),
+        header,
         (lambda path: _open_video(source, path)) if options.with_video else None,
     )
     started = time.monotonic()
     try:
-        run = _run(source, tracker, outputs, options)
+        run = _run(source, tracker, outputs, options, is_ignored)
         if not outputs.num_frames:
             raise DataError(
                 run.shortfall
@@ -183,7 +203,11 @@ class _Run:
 
 
 def _run(
-    source: FrameSource, tracker: StreamingTracker, outputs: TrackOutputs, options: TrackOptions
+    source: FrameSource,
+    tracker: StreamingTracker,
+    outputs: TrackOutputs,
+    options: TrackOptions,
+    is_ignored: BoolArray | None,
 ) -> _Run:
     """Track until the source ends or breaks off."""
     run = _Run()
@@ -193,12 +217,13 @@ def _run(
     started = time.monotonic()
     with ProgressBar(source.name, _num_expected(source, options)) as bar:
         try:
-            for tracked in tracker.run(source, start=options.start, stop=stop, times=times):
+            for tracked in tracker.run(
+                source, start=options.start, stop=stop, ignore=is_ignored, times=times
+            ):
                 trails.update(tracked.tracks, transform=tracked.from_previous.transform)
                 with contextlib.nullcontext() if times is None else times.clock("write").once():
                     outputs.write(
-                        tracked,
-                        functools.partial(_draw, source, tracked, trails),
+                        tracked, functools.partial(_draw, source, tracked, trails, is_ignored)
                     )
                 # The number of ids is that of confirmed tracks, the one thing that grows.
                 run.track_ids.update(tracked.tracks.track_ids.tolist())
@@ -229,8 +254,13 @@ def _header(
     }
 
 
-def _draw(source: FrameSource, tracked: TrackedFrame, trails: Trails) -> NDArray[np.uint8]:
+def _draw(
+    source: FrameSource, tracked: TrackedFrame, trails: Trails, is_ignored: BoolArray | None
+) -> NDArray[np.uint8]:
+    """Return the annotated frame, with ignored pixels at half brightness."""
     pixels = source.scale.to_uint8(tracked.image)
+    if is_ignored is not None:
+        pixels[is_ignored] //= 2
     return draw_frame(pixels, tracked.detections, tracked.tracks, trails.points)
 
 

@@ -75,11 +75,11 @@ def background_features(registered: RegisteredFrame) -> FloatArray:
 def registered_residual(registered: RegisteredFrame) -> FloatArray:
     """Return the residual, float32 (H, W); argument as in ``background_features``."""
     differences = []
-    for reference, transform in zip(registered.references, registered.transforms, strict=True):
-        if transform is None:
+    for number in range(len(registered.references)):
+        moved = registered.moved(number)
+        if moved is None:
             differences.append(np.zeros_like(registered.image))
             continue
-        moved = transform.warp(reference)
         difference = registered.image - moved.image
         # A quarter of a quarter of the pixels tells the median well enough.
         difference -= np.median(difference[::4, ::4])

@@ -17,8 +17,8 @@ from stdet.registration.camera_motion import CameraMotion, CameraPose
 from stdet.registration.frame_motion import NO_FRAME_BEFORE, FrameMotion
 from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.references import num_awaited, reference_steps
-from stdet.registration.transform import Transform
-from stdet.types import FloatArray, IntArray
+from stdet.registration.transform import Transform, Warped
+from stdet.types import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,15 +32,36 @@ class RegisteredFrame:
             may occur several times, or be this frame itself, which shows no motion.
         transforms: Of the background from each reference frame to this frame; None where one of
             them is not registered with the other, and nothing can be said about what moves.
+        is_ignored: Pixels that do not show the scene, in this frame and its reference frames,
+            bool (H, W); None where all do.
     """
 
     image: FloatArray
     steps: tuple[int, ...]
     references: tuple[FloatArray, ...]
     transforms: tuple[Transform | None, ...]
+    is_ignored: BoolArray | None = None
+
+    def moved(self, number: int) -> Warped | None:
+        """Return a reference frame, moved so that its background lies over this frame's.
+
+        Args:
+            number: Which reference frame.
+
+        Returns:
+            Not covered is what one of the two does not show. None where the frames are not
+            registered with each other.
+        """
+        transform = self.transforms[number]
+        if transform is None:
+            return None
+        moved = transform.warp(self.references[number], is_ignored=self.is_ignored)
+        if self.is_ignored is None:
+            return moved
+        return replace(moved, is_covered=moved.is_covered & ~self.is_ignored)
 
     def overlaid(self, number: int) -> FloatArray:
-        """Return a reference frame, moved so that its background lies over this frame's.
+        """Return a reference frame as ``moved`` does, without holes.
 
         What it does not show is taken from this frame itself, in the brightness of the reference
         frame: of a place that was seen once nobody can say that it changed. So is all of a frame
@@ -52,10 +73,9 @@ class RegisteredFrame:
         Returns:
             float32 (H, W).
         """
-        transform = self.transforms[number]
-        if transform is None:
+        moved = self.moved(number)
+        if moved is None:
             return self.image
-        moved = transform.warp(self.references[number])
         brighter = np.median(moved.image - self.image)
         registered: FloatArray = np.where(moved.is_covered, moved.image, self.image + brighter)
         return registered
@@ -116,15 +136,20 @@ class RegisteredStream(Generic[Carried]):
         self._frames: deque[_Kept[Carried]] = deque()
         self._bad_pixels = BadPixels()
         self._motion = CameraMotion()
+        self._is_ignored: BoolArray | None = None
         self._first = 0
         self._next = 0
 
-    def push(self, frame: FloatArray, carried: Carried) -> list[Registered[Carried]]:
+    def push(
+        self, frame: FloatArray, carried: Carried, *, is_ignored: BoolArray | None = None
+    ) -> list[Registered[Carried]]:
         """Take the next frame.
 
         Args:
             frame: float32 (H, W).
             carried: Comes out with the frame.
+            is_ignored: Pixels of the sensor that do not show the scene, bool (H, W): they are not
+                compared, in no frame. None for none.
 
         Returns:
             The frames that have all their reference frames now.
@@ -134,7 +159,8 @@ class RegisteredStream(Generic[Carried]):
         """
         known = self._bad_pixels.indices
         image = self._bad_pixels.clean(frame)
-        pose = self._motion.push(PreparedFrame(image))
+        self._is_ignored = is_ignored
+        pose = self._motion.push(PreparedFrame(image, self._is_ignored))
         self._bad_pixels.learn(frame, pose)
         from_previous = (
             pose.motion_from(self._frames[-1].pose) if self._frames else NO_FRAME_BEFORE
@@ -182,6 +208,7 @@ class RegisteredStream(Generic[Carried]):
             steps=tuple(steps),
             references=tuple(reference.image for reference in references),
             transforms=tuple(reference.pose.to(this.pose) for reference in references),
+            is_ignored=self._is_ignored,
         )
         self._next += 1
         while self._first < self._next - self._lags[-1]:

@@ -169,12 +169,16 @@ class Transform:
         corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float64)
         return float(np.abs(self.displacements(corners)).max())
 
-    def warp(self, image: FloatArray, *, step: int = 1) -> Warped:
+    def warp(
+        self, image: FloatArray, *, step: int = 1, is_ignored: BoolArray | None = None
+    ) -> Warped:
         """Move an image, bilinearly.
 
         Args:
             image: float32 (H, W).
             step: Return every so many pixels of both axes, from the first.
+            is_ignored: Pixels of the image that do not show the scene, bool (H, W): where they
+                take part nothing is covered. None for none.
 
         Returns:
             Image and coverage, (ceil(H / step), ceil(W / step)) each.
@@ -195,6 +199,8 @@ class Transform:
         moved = warp(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         # Where the edge takes part, a picture of ones that ends in zeros is less than one.
         ones = np.ones(image.shape, np.float32)
+        if is_ignored is not None:
+            ones[is_ignored] = 0
         shown = warp(ones, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
         return Warped(
             image=np.asarray(moved, np.float32),

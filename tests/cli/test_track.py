@@ -1,4 +1,5 @@
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -460,3 +461,38 @@ def test_name_too_long_for_the_outputs_is_refused_before_the_work(refused, clip,
     line = refused("track", source, "--weights", "none", "--out", tmp_path / "o")
     assert "the name is too long for a file system; shorten it" in line
     assert not (tmp_path / "o").exists()
+
+
+def test_share_of_ignored_pixels_is_said_and_nothing_is_detected_there(
+    track, clip, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+
+    def centres(*options):
+        assert track(clip, "--confidence", 0.1, *options, out=tmp_path / "o").code == 0
+        content = json.loads((tmp_path / "o" / "clip.json").read_text())
+        boxes = [d["box_xyxy"] for frame in content["frames"] for d in frame["detections"]]
+        return content, [((x1 + x2) / 2, (y1 + y2) / 2) for x1, y1, x2, y2 in boxes]
+
+    content, without = centres()
+    assert "ignored_share" not in content
+    assert any(x >= 48 for x, _ in without)
+    is_seen = np.ones((48, 64), bool)
+    is_seen[:, 56:] = False
+    Image.fromarray(is_seen).save(tmp_path / "mask.png")
+    options = ("--ignore", "48,0,8,48", "--mask", tmp_path / "mask.png", "--overwrite")
+    content, left = centres(*options)
+    assert content["ignored_share"] == 0.25
+    assert f"{clip}: 25.0% of each frame is ignored." in caplog.messages
+    assert left
+    assert all(x < 48 for x, _ in left)
+
+
+def test_ignored_pixels_that_do_not_fit_are_refused(track_refused, clip, tmp_path):
+    line = track_refused(clip, "--ignore", "60,0,8,8")
+    assert "60,0,8,8: reaches outside of the frames, which are 64 pixels wide and 48 high" in line
+    assert "--ignore: ignores the whole frame" in track_refused(clip, "--ignore", "0,0,64,48")
+    Image.new("L", (48, 64)).save(tmp_path / "mask.png")
+    line = track_refused(clip, "--mask", tmp_path / "mask.png")
+    assert "is 48 pixels wide and 64 high; the frames are 64 wide and 48 high" in line
+    assert "none.png" in track_refused(clip, "--mask", tmp_path / "none.png")

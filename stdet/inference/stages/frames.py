@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from stdet.io.frame_source import RawImage
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.registration.registered_stream import Registered, RegisteredFrame
-from stdet.types import Detections, FloatArray, Tracks
+from stdet.types import BoolArray, Detections, FloatArray, Tracks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,6 +21,7 @@ class StreamFrame:
         time: Seconds from frame 0, None where the frame rate is not known.
         image: Grey levels as stored (H, W).
         scaled: The same in [0, 1], float32 (H, W).
+        is_ignored: Pixels that do not belong to the scene, bool (H, W); None where all do.
         follows_gap: Whether an unknown number of frames is missing before it.
         from_previous: Of the background since the frame before it in the stream.
     """
@@ -27,6 +30,7 @@ class StreamFrame:
     time: float | None
     image: RawImage
     scaled: FloatArray
+    is_ignored: BoolArray | None = None
     follows_gap: bool = False
     from_previous: FrameMotion = NOT_REGISTERED
 
@@ -55,6 +59,7 @@ class FrameWithReferences(StreamFrame):
             time=frame.time,
             image=frame.image,
             scaled=frame.scaled,
+            is_ignored=frame.is_ignored,
             follows_gap=frame.follows_gap,
             from_previous=registered.from_previous,
             registered=registered.frame,
@@ -83,7 +88,12 @@ class DetectedFrame:
 
     @classmethod
     def of(cls, frame: StreamFrame, detections: Detections) -> DetectedFrame:
-        """Return a frame with its detections, without what only a detector needs."""
+        """Return a frame with its detections, without what only a detector needs.
+
+        Detections whose centre lies in an ignored pixel are left out.
+        """
+        if frame.is_ignored is not None:
+            detections = detections[~_lie_in(frame.is_ignored, detections.boxes_xyxy)]
         return cls(
             index=frame.index,
             time=frame.time,
@@ -106,3 +116,12 @@ class TrackedFrame(DetectedFrame):
     """
 
     tracks: Tracks
+
+
+def _lie_in(is_ignored: BoolArray, boxes_xyxy: FloatArray) -> BoolArray:
+    """Return which boxes (N, 4) have their centre in one of the pixels (H, W)."""
+    height, width = is_ignored.shape
+    centres_xy = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
+    columns, rows = np.clip(centres_xy, 0, [width - 1, height - 1]).astype(np.int64).T
+    found: BoolArray = is_ignored[rows, columns]
+    return found

@@ -27,7 +27,7 @@ class Register(Stage[StreamFrame, FrameWithReferences]):
 
     def push(self, frame: StreamFrame, /) -> Iterator[FrameWithReferences]:
         """Take the next frame."""
-        for found in self._stream.push(frame.scaled, frame):
+        for found in self._stream.push(frame.scaled, frame, is_ignored=frame.is_ignored):
             yield FrameWithReferences.of(found)
 
     def flush(self) -> Iterator[FrameWithReferences]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from stdet.io.frame_source import Frame, RawImage
 from stdet.io.intensity.scene_levels import BLANK_SHARE
+from stdet.io.intensity.spoilt_pixels import SpoiltPixels
 
 SCENE_SHARE = 0.5
 """A frame shows a scene where no level has more of its pixels."""
@@ -32,11 +33,15 @@ class BlankFrames:
 
     Args:
         left_out: Called with the index of each blank frame.
+        ignored: Pixels that do not count; None for none.
     """
 
-    def __init__(self, left_out: Callable[[int], None]) -> None:
+    def __init__(
+        self, left_out: Callable[[int], None], ignored: SpoiltPixels | None = None
+    ) -> None:
         """Start before the first frame."""
         self._left_out = left_out
+        self._ignored = ignored
         self._leading: list[Frame] = []
         self._has_begun = self._has_scene = False
         self._num_flat = 0
@@ -47,7 +52,10 @@ class BlankFrames:
         Returns:
             The frames that pass now, in order.
         """
-        share = share_of_one_level(frame.pixels)
+        pixels = frame.pixels
+        share = share_of_one_level(
+            pixels if self._ignored is None else self._ignored.others(pixels)
+        )
         if share < BLANK_SHARE:
             self._has_scene, self._num_flat = share < SCENE_SHARE, 0
         elif not self._has_begun and len(self._leading) < _MAX_IN_A_ROW:

@@ -70,9 +70,21 @@ class SpoiltPixels:
         Raises:
             ValueError: If the frame has another size.
         """
-        if frame.shape != self.is_spoilt.shape:
-            raise ValueError(f"frame is {frame.shape}; expected {self.is_spoilt.shape}.")
+        self._check(frame.shape)
         frame[self.is_spoilt] = self._weights @ frame.ravel()
+
+    def others(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return the levels of all other pixels of an image (H, W), as one row (1, N).
+
+        Raises:
+            ValueError: If the image has another size.
+        """
+        self._check(image.shape)
+        return image[~self.is_spoilt][None]
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if shape != self.is_spoilt.shape:
+            raise ValueError(f"frame is {shape}; expected {self.is_spoilt.shape}.")
 
 
 def groups_that_show_no_scene(
