@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from stdet.tracking import track_before_detect, tracker
 from stdet.tracking.association import Assignment, PricedPairs
-from stdet.tracking.track_before_detect import GATE, START_STD_PX, STAY_COST, STEP_STD_PX
+from stdet.tracking.track_before_detect import GATE, START_STD_PX, STEP_STD_PX
 
 
 def dense_cost(predicted_xy, innovation_covariances, measured_xy, *, gate_sigma, gate_px):
@@ -57,7 +57,7 @@ def dense_follow(paths, xy, log_odds):
         ((xy[:, None] - places) ** 2).sum(axis=-1) / std_px**2
         for places in (paths.xy, paths.stayed_xy)
     )
-    squared = np.minimum(moved, stayed + STAY_COST)
+    squared = np.minimum(moved, stayed)
     likely = np.where(squared <= GATE**2, paths.evidence - squared / 2, -np.inf)
     follower = (likely + log_odds[:, None]).argmax(axis=0)
     is_offered = np.zeros(likely.shape, np.bool_)

@@ -18,8 +18,8 @@ backwards from ``lookahead`` frames later on, and the new score is the logistic 
 
 Where the camera moves, paths are carried by the transform of the background between two frames,
 forwards and backwards: places and velocities are those in the scene. Since a transform may be
-wrong, and targets may leap with the camera, a detection may also follow a path that was not
-carried, at the price of ``STAY_COST`` in d^2.
+wrong, and targets may leap with the camera, a detection is also compared with the place of a path
+that was not carried, and d is the smaller distance.
 
 Source:
     Dynamic programming over frames: Barniv 1985 (IEEE Trans. AES 21), Tonissen and Evans 1996
@@ -61,9 +61,6 @@ VELOCITY_GAIN = 0.5
 """Share of the newest step in a path's velocity; the first step is all of it."""
 FORGET = 0.5
 """A path that nothing follows is forgotten when its evidence exceeds ``NEW`` by less."""
-STAY_COST = 4.0
-"""Squared deviations by which a target that stays in the picture while the scene moves is less
-likely than one that moves along."""
 EDGE = 1e-6
 """Scores are kept this far from 0 and 1, where log-odds end."""
 
@@ -81,8 +78,8 @@ class _Deviations:
     squared: Float64Array
 
     @classmethod
-    def of(cls, xy: Float64Array, std_px: Float64Array, *, cost: float) -> _Deviations:
-        return cls(xy=xy, squared=(xy[:, 0] ** 2 + xy[:, 1] ** 2) / std_px**2 + cost)
+    def of(cls, xy: Float64Array, std_px: Float64Array) -> _Deviations:
+        return cls(xy=xy, squared=(xy[:, 0] ** 2 + xy[:, 1] ** 2) / std_px**2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,17 +124,17 @@ class _Paths:
         """Return how far detections lie from paths.
 
         The transform may be wrong, or a target stay in the picture while the scene leaps. What is
-        nearer to the place that it has then, by more than ``STAY_COST``, is measured from there.
+        nearer to the place that it has then is measured from there.
 
         Args:
             xy: A detection for each row (P, 2), pixels.
             rows: Its path (P,).
         """
         std_px = np.where(self.is_new, START_STD_PX, STEP_STD_PX)[rows]
-        moved = _Deviations.of(xy - self.xy.take(rows, axis=0), std_px, cost=0)
+        moved = _Deviations.of(xy - self.xy.take(rows, axis=0), std_px)
         if self.stayed_xy is self.xy:
             return moved
-        stayed = _Deviations.of(xy - self.stayed_xy.take(rows, axis=0), std_px, cost=STAY_COST)
+        stayed = _Deviations.of(xy - self.stayed_xy.take(rows, axis=0), std_px)
         return _Deviations(
             xy=np.where((stayed.squared < moved.squared)[:, None], stayed.xy, moved.xy),
             squared=np.minimum(stayed.squared, moved.squared),
