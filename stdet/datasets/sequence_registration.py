@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from stdet.datasets.frame_cache import FrameCache, identity
 from stdet.datasets.sequences import LabelledSequence
-from stdet.registration.bad_pixels import BadPixels, replace_pixels
-from stdet.registration.camera_motion import CameraMotion
-from stdet.registration.prepared_frame import PreparedFrame
+from stdet.registration.bad_pixels import replace_pixels
+from stdet.registration.front_end import FrontEnd
 from stdet.registration.transform import Transform
 from stdet.types import FloatArray, IntArray
 
@@ -126,15 +125,11 @@ class SequenceRegistration:
     def _stream(self, sequence: LabelledSequence) -> None:
         """Register a sequence as a stream does, and keep what that gives."""
         key = identity(sequence)
-        pixels, camera, known = BadPixels(), CameraMotion(), []
-        poses = []
+        front_end = FrontEnd(replaces_bad_pixels=self._replaces_bad_pixels)
+        known, poses = [], []
         for index in range(sequence.annotation.num_frames):
-            frame = self._frames.read(sequence, index)
-            known.append(pixels.indices)
-            image = pixels.clean(frame) if self._replaces_bad_pixels else frame
-            poses.append(camera.push(PreparedFrame(image)))
-            if self._replaces_bad_pixels:
-                pixels.learn(frame, poses[-1])
+            known.append(front_end.bad_pixels)
+            poses.append(front_end.push(self._frames.read(sequence, index)).pose)
         # Runs before poses: other processes ask for the runs when the poses are known.
         self._runs[self._rows[key]] = torch.tensor([pose.run for pose in poses]).int()
         matrices = np.stack([pose.from_start.matrix for pose in poses])

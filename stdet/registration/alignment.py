@@ -73,14 +73,14 @@ _ROUNDING = 3e-4
 """Of grey levels of 8 bits at half the size, full scale 1; no difference is known better."""
 _PEAK_SIGMA_PX = 0.7
 """Blur of the phase correlation, pixels of the coarse image."""
-_COLUMNS = {0: [*range(8, 15)], 4: [0, 1, 2, 3, *range(8, 15)], 8: [*range(15)]}
-"""Of J, for maps of so many numbers."""
 _NUM_LIGHT = 7
 _MIN_BEND_PX, _MIN_BEND = 0.05, 2.0
 """A homography is taken where it moves points by so much more than a similarity, and by so many
 times its own error, root mean square over the frame."""
 _INLIER = 0.25
 """Of the highest weight; pixels with less do not agree."""
+_LESSER = 1.5
+"""No motion must leave so many times what a map leaves, if it is to explain a part."""
 _MOVING = 0.15
 """Share of the contrast that may move by itself; what is explained worst is left out."""
 _GAIN_STEP = (-0.34, 0.5)
@@ -182,12 +182,36 @@ def _align_finely(
         return None
     bent = _as_homography(pixels, image, fit)
     fit = fit if bent is None else bent
+    share = _unexplained(before, after, fit.differences, fit.is_seen)
+    if share > MAX_UNEXPLAINED:
+        share = _unexplained_by_neither(before, after, fit, share)
     return Alignment(
         transform=_from_level(fit.matrix, FINE),
         error_px=_INFLATION * FINE * fit.error_px(pixels),
-        unexplained=_unexplained(before, after, fit.differences, fit.is_seen),
+        unexplained=share,
         inliers=float((fit.weights > _INLIER * fit.weights.max()).sum() / fit.is_seen.sum()),
     )
+
+
+def _unexplained_by_neither(
+    before: PreparedFrame, after: PreparedFrame, fit: _Fit, share: float
+) -> float:
+    """Return the share of contrast that neither a map explains nor standing still.
+
+    Text and reticles stand still over a scene that moves. They must be the lesser part: a map that
+    explains little more than no motion is judged by itself.
+
+    Args:
+        before: The earlier frame.
+        after: The later one.
+        fit: The map.
+        share: What it leaves by itself.
+    """
+    still, is_seen = _differences_of(before, after, Transform.identity())
+    if _unexplained(before, after, still, is_seen) < _LESSER * share:
+        return share
+    least = np.where(np.abs(still) < np.abs(fit.differences), still, fit.differences)
+    return _unexplained(before, after, least, fit.is_seen)
 
 
 def unexplained(before: PreparedFrame, after: PreparedFrame, transform: Transform) -> float:
@@ -204,18 +228,26 @@ def unexplained(before: PreparedFrame, after: PreparedFrame, transform: Transfor
     """
     if min(before.hw) < MIN_SIDE_PX:
         return 1.0
-    differences, is_seen = before.pixels(FINE).differences(
+    differences, is_seen = _differences_of(before, after, transform)
+    return 1.0 if is_seen.mean() < _MIN_SEEN else _unexplained(before, after, differences, is_seen)
+
+
+def _differences_of(
+    before: PreparedFrame, after: PreparedFrame, transform: Transform
+) -> tuple[FloatArray, BoolArray]:
+    """Return the differences (P,) at half the size, less light, and which of them count."""
+    pixels = before.pixels(FINE)
+    differences, is_seen = pixels.differences(
         after.reduced(FINE), _at_level(transform, FINE), interpolation=cv2.INTER_LINEAR
     )
-    if is_seen.mean() < _MIN_SEEN:
-        return 1.0
+    if not is_seen.any():
+        return differences, is_seen
     differences -= np.median(differences[is_seen])
-    pixels = before.pixels(FINE)
     weights = _weights(differences, pixels.slopes, is_seen, error_px=0.5)
     weighted, _, normal = _normal(pixels, weights, 0)
     light = np.linalg.solve(normal, weighted.T @ differences)
     light[0] = np.clip(light[0], *_GAIN_STEP)
-    return _unexplained(before, after, differences - pixels.light(light), is_seen)
+    return differences - pixels.light(light), is_seen
 
 
 def _unexplained(
@@ -334,7 +366,7 @@ def _normal(
     pixels: ComparedPixels, weights: FloatArray, num: int
 ) -> tuple[FloatArray, FloatArray, NDArray[np.float64]]:
     """Return w J, J and J^T w J for a map of 0, 4 or 8 numbers, and light."""
-    jacobian = pixels.jacobian[:, _COLUMNS[num]]
+    jacobian = pixels.similarity if num == 4 else pixels.jacobian[:, 8 - num :]
     weighted = jacobian * weights[:, None]
     normal = (weighted.T @ jacobian).astype(np.float64)
     normal += _RIDGE * np.trace(normal) * np.eye(num + _NUM_LIGHT)

@@ -26,6 +26,7 @@ class ComparedPixels:
         points: Where they are, float32 (P, 3): indices of the reduced image, and 1.
         values: Their grey levels, float32 (P,).
         jacobian: J, float32 (P, 15).
+        similarity: Of it the columns of a similarity and of light, float32 (P, 11).
         slopes: Squared gradients, float32 (P,).
         is_usable: Which of them may be compared, bool (P,).
         num_tiles: Tiles; each has the same number of pixels.
@@ -37,6 +38,7 @@ class ComparedPixels:
     points: FloatArray
     values: FloatArray
     jacobian: FloatArray
+    similarity: FloatArray
     slopes: FloatArray
     is_usable: BoolArray
     num_tiles: int
@@ -84,6 +86,7 @@ class ComparedPixels:
             points=np.stack([columns, rows, np.ones_like(rows)], -1).astype(np.float32),
             values=values,
             jacobian=jacobian,
+            similarity=np.ascontiguousarray(jacobian[:, [0, 1, 2, 3, *range(8, 15)]]),
             slopes=slopes[rows, columns],
             is_usable=slopes[rows, columns] >= 0,
             num_tiles=(height // tile_px) * (width // tile_px),

@@ -12,10 +12,10 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from stdet.registration.bad_pixels import BadPixels, replace_pixels
-from stdet.registration.camera_motion import CameraMotion, CameraPose
+from stdet.registration.bad_pixels import replace_pixels
+from stdet.registration.camera_motion import CameraPose
 from stdet.registration.frame_motion import NO_FRAME_BEFORE, FrameMotion
-from stdet.registration.prepared_frame import PreparedFrame
+from stdet.registration.front_end import FrontEnd
 from stdet.registration.references import num_awaited, reference_steps
 from stdet.registration.transform import Transform, Warped
 from stdet.types import BoolArray, FloatArray, IntArray
@@ -134,8 +134,7 @@ class RegisteredStream(Generic[Carried]):
         """Start without a frame."""
         self._lags = tuple(lags)
         self._frames: deque[_Kept[Carried]] = deque()
-        self._bad_pixels = BadPixels()
-        self._motion = CameraMotion()
+        self._front_end = FrontEnd()
         self._is_ignored: BoolArray | None = None
         self._first = 0
         self._next = 0
@@ -157,19 +156,17 @@ class RegisteredStream(Generic[Carried]):
         Raises:
             ValueError: If the frame's size differs from the one before.
         """
-        known = self._bad_pixels.indices
-        image = self._bad_pixels.clean(frame)
-        self._is_ignored = is_ignored
-        pose = self._motion.push(PreparedFrame(image, self._is_ignored))
-        self._bad_pixels.learn(frame, pose)
+        known = self._front_end.bad_pixels
+        examined = self._front_end.push(frame, is_ignored=is_ignored)
+        pose, self._is_ignored = examined.pose, examined.is_ignored
         from_previous = (
             pose.motion_from(self._frames[-1].pose) if self._frames else NO_FRAME_BEFORE
         )
         self._frames.append(
-            _Kept(image=image, pose=pose, from_previous=from_previous, carried=carried)
+            _Kept(image=examined.image, pose=pose, from_previous=from_previous, carried=carried)
         )
         if self._next < self._last:
-            self._clean(np.setdiff1d(self._bad_pixels.indices, known))
+            self._clean(np.setdiff1d(self._front_end.bad_pixels, known))
         found = []
         while self._next + num_awaited(self._next, self._lags) <= self._last:
             found.append(self._decide())

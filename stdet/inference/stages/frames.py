@@ -59,7 +59,7 @@ class FrameWithReferences(StreamFrame):
             time=frame.time,
             image=frame.image,
             scaled=frame.scaled,
-            is_ignored=frame.is_ignored,
+            is_ignored=registered.frame.is_ignored,
             follows_gap=frame.follows_gap,
             from_previous=registered.from_previous,
             registered=registered.frame,

@@ -1,0 +1,95 @@
+"""What stands still while the scene moves is found; targets and resting scenes are not."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from stdet.registration.front_end import FrontEnd
+
+HW = (128, 160)
+TEXT = (slice(8, 20), slice(10, 60))
+
+
+def scene(seed=0):
+    field = gaussian_filter(np.random.default_rng(seed).normal(size=(200, 500)), 2)
+    return (0.5 + 0.1 * field / field.std()).astype(np.float32)
+
+
+def pan(count, *, step=3, noise=1 / 255, seed=0):
+    """Frames of a camera that pans."""
+    rng = np.random.default_rng(seed)
+    whole = scene(seed)
+    for at in range(count):
+        frame = whole[20 : 20 + HW[0], step * at : step * at + HW[1]]
+        yield np.clip(frame + rng.normal(scale=noise, size=HW), 0, 1).astype(np.float32)
+
+
+def text(seed=5):
+    """Strokes two pixels wide."""
+    strokes = np.random.default_rng(seed).random((6, 25)) < 0.5
+    return strokes.repeat(2, 0).repeat(2, 1)
+
+
+def run(frames):
+    front_end = FrontEnd()
+    return [front_end.push(frame) for frame in frames]
+
+
+def with_text(frame, strokes, level=1.0):
+    frame = frame.copy()
+    frame[TEXT][strokes] = level
+    return frame
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_text_over_a_moving_scene_is_found(level):
+    last = run(with_text(frame, text(), level) for frame in pan(20))[-1]
+    assert last.is_ignored is not None
+    assert last.is_ignored[TEXT][text()].mean() > 0.95
+    around = np.zeros(HW, np.bool_)
+    around[4:24, 6:64] = True
+    assert not last.is_ignored[~around].any()
+
+
+def test_text_does_not_hold_the_scene():
+    examined = run(with_text(frame, text()) for frame in pan(24))
+    moved = examined[0].pose.to(examined[-1].pose)
+    np.testing.assert_allclose(moved.offset_xy, [-69, 0], atol=0.2)
+
+
+def test_text_that_changes_is_found_where_it_has_been():
+    frames = list(pan(60))
+    for at, frame in enumerate(frames):
+        frame[TEXT][text(5)] = 1.0
+        frame[8:20, 40:60] = 0.1
+        frame[8:20, 40:60][text(at // 25)[:, :20]] = 1.0
+    last = run(frames)[-1]
+    assert last.is_ignored[8:20, 10:40][text(5)[:, :30]].mean() > 0.95
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_scene_without_text_has_nothing_that_stands_still(step):
+    assert all(one.is_ignored is None for one in run(pan(30, step=step)))
+
+
+def test_resting_camera_ignores_nothing():
+    frames = (with_text(frame, text()) for frame in pan(40, step=0))
+    assert all(one.is_ignored is None for one in run(frames))
+
+
+@pytest.mark.parametrize("sigma", [0.8, 2.0])
+def test_target_that_the_camera_follows_is_kept(sigma):
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[: HW[0], : HW[1]]
+    frames = list(pan(60))
+    for frame in frames:
+        dx, dy = rng.normal(0, 0.4, 2)
+        spot = np.exp(-((x - 80 - dx) ** 2 + (y - 60 - dy) ** 2) / 2 / sigma**2)
+        frame += (0.4 * spot).astype(np.float32)
+    for one in run(frames):
+        assert one.is_ignored is None or not one.is_ignored[55:65, 75:85].any()
+
+
+def test_flat_frames_have_nothing_that_stands_still():
+    flat = np.full(HW, 0.5, np.float32)
+    assert all(one.is_ignored is None for one in run([flat] * 5))
