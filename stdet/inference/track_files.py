@@ -156,7 +156,8 @@ def _track(
     header = _header(source, tracker, options)
     if is_ignored is not None:
         header["ignored_share"] = share = float(is_ignored.mean())
-        _LOG.info("%s: %s of each frame is ignored.", source.path, f"{share:.1%}")
+        rule = "" if options.mask is None else f" (black in {options.mask.name})"
+        _LOG.info("%s: %s of each frame is ignored%s.", source.path, f"{share:.1%}", rule)
     outputs = TrackOutputs(
         names,
         header,

@@ -483,7 +483,8 @@ def test_share_of_ignored_pixels_is_said_and_nothing_is_detected_there(
     options = ("--ignore", "48,0,8,48", "--mask", tmp_path / "mask.png", "--overwrite")
     content, left = centres(*options)
     assert content["ignored_share"] == 0.25
-    assert f"{clip}: 25.0% of each frame is ignored." in caplog.messages
+    said = f"{clip}: 25.0% of each frame is ignored (black in mask.png)."
+    assert said in caplog.messages
     assert left
     assert all(x < 48 for x, _ in left)
 
