@@ -63,7 +63,7 @@ def add_track(commands: Any) -> None:
         type=Path,
         metavar="PNG",
         help="image of the frames' size whose black pixels (level 0) are ignored like those of "
-        "--ignore, all others seen, as for Frigate, Motion and OpenCV",
+        "--ignore, all others seen, as for Motion and OpenCV",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     parser.add_argument("--no-video", action="store_true", help="write no annotated video")
