@@ -104,6 +104,8 @@ def _run_track(args: argparse.Namespace) -> int:
     )
     for path in summary.outputs:
         say(path)
+    for problem, num_frames in summary.unregistered.items():
+        say(f"camera motion not known in {num_frames} of {summary.num_frames} frames: {problem}")
     if summary.profile:
         print(_profile_table(summary.profile), file=sys.stderr)
     problems = [text for text in (summary.shortfall, summary.missing_output) if text is not None]

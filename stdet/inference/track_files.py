@@ -6,6 +6,8 @@ import contextlib
 import functools
 import logging
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,8 @@ class TrackSummary:
         shortfall: What was missing of the input, None if nothing was.
         missing_output: Why the annotated video could not be written, None if nothing is missing.
         profile: What each stage took, in order; empty where it was not asked for.
+        unregistered: Of how many frames the camera's motion is not known, by why; empty for
+            detectors that do not register.
     """
 
     outputs: tuple[Path, ...]
@@ -101,6 +105,7 @@ class TrackSummary:
     shortfall: str | None
     missing_output: str | None
     profile: tuple[StageTime, ...]
+    unregistered: Mapping[str, int]
 
 
 def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSummary:
@@ -191,6 +196,7 @@ def _track(
         shortfall=shortfall,
         missing_output=_missing_output(outputs),
         profile=run.profile,
+        unregistered=dict(run.unregistered),
     )
 
 
@@ -201,6 +207,7 @@ class _Run:
     track_ids: set[int] = field(default_factory=set)
     shortfall: str | None = None
     profile: tuple[StageTime, ...] = ()
+    unregistered: Counter[str] = field(default_factory=Counter)
 
 
 def _run(
@@ -228,12 +235,17 @@ def _run(
                     )
                 # The number of ids is that of confirmed tracks, the one thing that grows.
                 run.track_ids.update(tracked.tracks.track_ids.tolist())
+                motion = tracked.from_previous
+                if motion.problem is not None and motion.quality is not None:
+                    run.unregistered[motion.problem] += 1
                 bar.advance(f"{outputs.num_frames / (time.monotonic() - started):.1f} frames/s")
         except IncompleteInputError as error:
             run.shortfall = str(error)
         finally:
             if tracker.warnings:
                 outputs.footer["warnings"] = tracker.warnings
+            if run.unregistered:
+                outputs.footer["unregistered"] = dict(run.unregistered)
             if times is not None:
                 run.profile = tuple(times.rows())
                 outputs.footer["profile"] = [asdict(row) for row in run.profile]

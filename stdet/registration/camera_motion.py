@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from stdet.registration.alignment import MAX_ERROR_PX, MIN_SIDE_PX, Alignment, align, unexplained
-from stdet.registration.frame_motion import FrameMotion
+from stdet.registration.alignment import MAX_UNEXPLAINED, MIN_SIDE_PX, align, unexplained
+from stdet.registration.frame_motion import FrameMotion, MotionModel, RegistrationQuality
 from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.transform import Transform
 from stdet.registration.translation import estimate_translation
@@ -33,10 +33,16 @@ _WORSE, _GOOD_PX, _GOOD_UNEXPLAINED = 2.0, 0.04, 0.03
 longer good: near things have moved against far ones, or the scene has changed."""
 _REST_PX = 0.1
 """A map that moves no corner farther, nor than twice its error, is the identity."""
-_MAX_UNEXPLAINED = 0.4
+_OTHER_SCENE = 0.4
 """Above this share of unexplained contrast two frames do not show the same scene."""
+_MAX_CARRIED_PX = 0.5
+"""Of the standard error of a motion that tracks are carried by."""
 _CLEARLY = 0.02
 """What a guess must explain more than the translation by phase correlation."""
+
+
+_OF_ITSELF = RegistrationQuality(model="rest", error_px=0.0, unexplained=0.0, inliers=1.0)
+_LOST = RegistrationQuality(model="rest", error_px=None, unexplained=1.0, inliers=0.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,17 +57,14 @@ class CameraPose:
             `assumed`: the background has too little structure to tell, or the frame is too small;
             the transform is the likeliest, and explains what there is. `lost`: nothing explains
             the frame.
-        error_px: Standard error against the key frame, pixels; infinite unless `measured`.
-        unexplained: Share of the contrast that the transform does not explain, 0 to 1.
-        inliers: Share of the compared pixels that agree with the transform, 0 to 1.
+        quality: Of the alignment with the key frame, or another; its error is None where the
+            transform is not that of an alignment.
     """
 
     run: int
     from_start: Transform
     state: PoseState
-    error_px: float
-    unexplained: float
-    inliers: float
+    quality: RegistrationQuality
 
     def to(self, other: CameraPose) -> Transform | None:
         """Return the transform of the background from this frame to another.
@@ -76,13 +79,19 @@ class CameraPose:
         return other.from_start @ self.from_start.inverse()
 
     def motion_from(self, previous: CameraPose) -> FrameMotion:
-        """Return the motion of the background from another frame to this one."""
+        """Return the motion of the background from another frame to this one.
+
+        It is known where both have been aligned to half a pixel: tracks need no more.
+        """
         transform = previous.to(self)
+        errors_px = [pose.quality.error_px for pose in (previous, self)]
         if transform is None:
-            return FrameMotion.unknown("the frames do not show the same scene")
-        if "assumed" in (previous.state, self.state):
-            return FrameMotion.unknown("the background has too little structure")
-        return FrameMotion.known(transform)
+            motion = FrameMotion.unknown("the frames do not show the same scene")
+        elif any(error is None or error > _MAX_CARRIED_PX for error in errors_px):
+            motion = FrameMotion.unknown("the background has too little structure")
+        else:
+            motion = FrameMotion.known(transform)
+        return motion.rated(self.quality)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,29 +105,38 @@ class _Placed:
         """Return the pose of a later frame, from a comparison with this one."""
         found = align(self.frame, later, guess=guess)
         state: PoseState = "measured"
+        is_aligned = True
         transform, share = found.transform, found.unexplained
         if found.is_trusted:
             limit = min(2 * found.error_px, _REST_PX)
             if transform.largest_displacement(later.hw) <= limit:
                 transform = Transform.identity()
         else:
-            others = [each for each in (guess, _aligned(found)) if each is not None]
+            others = [each for each in (guess, found.transform) if each is not None]
             transform, share = _likeliest(self.frame, later, guess, others)
-            is_lost = share > _MAX_UNEXPLAINED and min(later.hw) >= MIN_SIDE_PX
+            is_lost = share > _OTHER_SCENE and min(later.hw) >= MIN_SIDE_PX
             state = "lost" if is_lost else "assumed"
+            is_aligned = transform is found.transform
         return CameraPose(
             run=self.pose.run,
             from_start=transform @ self.pose.from_start,
             state=state,
-            error_px=found.error_px if found.is_trusted else np.inf,
-            unexplained=share,
-            inliers=found.inliers,
+            quality=RegistrationQuality(
+                model=_model(transform),
+                error_px=found.error_px if is_aligned and np.isfinite(found.error_px) else None,
+                unexplained=share,
+                inliers=found.inliers,
+            ),
         )
 
 
-def _aligned(found: Alignment) -> Transform | None:
-    """Return the transform of an alignment that explains too little, yet has a small error."""
-    return found.transform if found.error_px <= MAX_ERROR_PX else None
+def _model(transform: Transform) -> MotionModel:
+    """Return the kind of a map between two frames."""
+    if not transform.is_affine:
+        return "homography"
+    if not (transform.matrix[:2, :2] == np.eye(2)).all():
+        return "similarity"
+    return "translation" if transform.offset_xy.any() else "rest"
 
 
 def _likeliest(
@@ -138,6 +156,16 @@ def _likeliest(
         if share < least - _CLEARLY:
             best, least = other, share
     return best, least
+
+
+def _has_become_worse(now: RegistrationQuality, first: RegistrationQuality) -> bool:
+    """Return whether a frame agrees clearly less with its key frame than the first one did."""
+    if now.error_px is None:
+        return False
+    usual_px = np.inf if first.error_px is None else first.error_px
+    return now.error_px > max(_WORSE * usual_px, _GOOD_PX) or now.unexplained > max(
+        _WORSE * first.unexplained, _GOOD_UNEXPLAINED
+    )
 
 
 class CameraMotion:
@@ -170,30 +198,34 @@ class CameraMotion:
         if self._newest is not None and self._newest.frame.hw != frame.hw:
             raise ValueError(f"frame is {frame.hw}; the one before is {self._newest.frame.hw}.")
         self._age += 1
-        placed = self._place(frame)
+        placed, is_by_key = self._place(frame)
         is_new_run = self._key is None or placed.pose.run != self._key.pose.run
         if not is_new_run or placed.pose.state != "lost":
-            self._choose_key(placed)
+            self._choose_key(placed, is_by_key=is_by_key)
         self._newest = placed
         if self._key is not None and placed.pose.run == self._key.pose.run:
             self._last_of_run = placed.pose
         return placed.pose
 
-    def _place(self, frame: PreparedFrame) -> _Placed:
-        """Return the frame and its pose."""
+    def _place(self, frame: PreparedFrame) -> tuple[_Placed, bool]:
+        """Return the frame and its pose, and whether the key frame gave it."""
         key, newest = self._key, self._newest
         if key is None or newest is None or self._last_of_run is None:
-            return self._of_new_run(frame, state="measured")
-        found = key.with_next(frame, guess=key.pose.to(self._last_of_run))
-        if found.state != "measured" and newest is not key:
-            # Over a featureless sky the newest frame tells no more than the key frame.
-            had_structure = self._first is not None and self._first.state == "measured"
-            if found.state == "lost" or had_structure:
-                near = newest.with_next(frame, guess=Transform.identity())
-                found = near if near.state == "measured" or found.state == "lost" else found
+            return self._of_new_run(frame, state="measured"), True
+        found, is_by_key = key.with_next(frame, guess=key.pose.to(self._last_of_run)), True
+        # Over a featureless sky, which explains itself, the newest frame tells no more.
+        had_structure = self._first is not None and self._first.state == "measured"
+        is_unlike = found.quality.unexplained > MAX_UNEXPLAINED
+        if found.state != "measured" and newest is not key and (had_structure or is_unlike):
+            near = newest.with_next(frame, guess=Transform.identity())
+            if near.state == "measured" or (
+                near.quality.unexplained < found.quality.unexplained
+                and (found.state == "lost" or near.run == found.run)
+            ):
+                found, is_by_key = near, False
         if found.state == "lost":
-            return self._of_new_run(frame, state="lost")
-        return _Placed(frame=frame, pose=found)
+            return self._of_new_run(frame, state="lost"), True
+        return _Placed(frame=frame, pose=found), is_by_key
 
     def _of_new_run(self, frame: PreparedFrame, *, state: PoseState) -> _Placed:
         """Return a frame that is registered with none before it."""
@@ -202,25 +234,19 @@ class CameraMotion:
             run=self._num_runs,
             from_start=Transform.identity(),
             state=state,
-            error_px=0.0 if state == "measured" else np.inf,
-            unexplained=0.0 if state == "measured" else 1.0,
-            inliers=1.0 if state == "measured" else 0.0,
+            quality=_OF_ITSELF if state == "measured" else _LOST,
         )
         return _Placed(frame=frame, pose=pose)
 
-    def _choose_key(self, placed: _Placed) -> None:
+    def _choose_key(self, placed: _Placed, *, is_by_key: bool) -> None:
         """Make a frame the key frame where the present one is gone, far, long ago or unlike it."""
         key, pose = self._key, placed.pose
-        if key is not None and self._age < KEY_AGE:
+        if key is not None and is_by_key and self._age < KEY_AGE:
             self._first = self._first or pose
             moved = key.pose.to(pose)
             is_near = moved is not None and moved.largest_displacement(
                 placed.frame.hw
             ) <= _KEY_DISTANCE * min(placed.frame.hw)
-            has_changed = pose.state == "measured" and (
-                pose.error_px > max(_WORSE * self._first.error_px, _GOOD_PX)
-                or pose.unexplained > max(_WORSE * self._first.unexplained, _GOOD_UNEXPLAINED)
-            )
-            if is_near and not has_changed:
+            if is_near and not _has_become_worse(pose.quality, self._first.quality):
                 return
         self._key, self._first, self._age = placed, None, 0

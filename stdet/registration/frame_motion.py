@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from stdet.registration.transform import Transform
+
+MotionModel = Literal["rest", "translation", "similarity", "homography"]
+"""What kind of map lies between a frame and its key frame; `rest` is the identity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationQuality:
+    """How well a frame could be registered; see ``camera_motion.CameraPose``.
+
+    Attributes:
+        model: The simplest kind of map that explains the frame.
+        error_px: Standard error of the map, pixels; None where it comes from no alignment.
+        unexplained: Share of the frame's contrast that the map does not explain, 0 to 1.
+        inliers: Share of the compared pixels that agree with the map, 0 to 1.
+    """
+
+    model: MotionModel
+    error_px: float | None
+    unexplained: float
+    inliers: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -18,6 +38,7 @@ class FrameMotion:
     Attributes:
         transform: From the frame before to this frame; None where it is not known.
         problem: Why it is not known; None where it is.
+        quality: How well the frame could be registered; None where nobody has tried.
 
     Raises:
         ValueError: If there are both, or neither.
@@ -29,6 +50,7 @@ class FrameMotion:
 
     transform: Transform | None
     problem: str | None
+    quality: RegistrationQuality | None = None
 
     def __post_init__(self) -> None:
         """Check that one of the two is there."""
@@ -44,6 +66,10 @@ class FrameMotion:
     def unknown(cls, problem: str) -> Self:
         """Return a motion that was not measured, or is not trusted."""
         return cls(transform=None, problem=problem)
+
+    def rated(self, quality: RegistrationQuality) -> FrameMotion:
+        """Return the motion with how well the frame could be registered."""
+        return replace(self, quality=quality)
 
     @property
     def is_trusted(self) -> bool:
