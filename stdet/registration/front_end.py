@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stdet.registration.bad_pixels import BadPixels
 from stdet.registration.camera_motion import CameraMotion, CameraPose
 from stdet.registration.prepared_frame import PreparedFrame
-from stdet.registration.static_pixels import StaticPixels
+from stdet.registration.static_pixels import StaticPixels, fill
 from stdet.types import BoolArray, FloatArray, IntArray
 
 
@@ -20,7 +20,7 @@ class ExaminedFrame:
     """A frame, and what is known when it comes.
 
     Attributes:
-        image: Without bad pixels, float32 (H, W).
+        image: Without bad and static pixels, float32 (H, W).
         pose: Where it lies in the scene.
         is_ignored: What does not belong to the scene, bool (H, W); None where all does.
     """
@@ -61,12 +61,15 @@ class FrontEnd:
             ValueError: If the frame's size differs from the one before.
         """
         image = self._bad_pixels.clean(frame) if self._replaces_bad_pixels else frame
-        is_ignored = _either(is_ignored, self._static_pixels.is_static)
+        is_static = self._static_pixels.is_static
+        is_ignored = _either(is_ignored, is_static)
         prepared = PreparedFrame(image, is_ignored)
         pose = self._motion.push(prepared)
         if self._replaces_bad_pixels:
             self._bad_pixels.learn(frame, pose)
         self._static_pixels.learn(prepared, pose)
+        if is_static is not None:
+            image = fill(image, is_static)
         return ExaminedFrame(image=image, pose=pose, is_ignored=is_ignored)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from stdet.registration.camera_motion import CameraPose
 from stdet.registration.prepared_frame import PreparedFrame
-from stdet.types import BoolArray
+from stdet.types import BoolArray, FloatArray
 
-MIN_STEP_PX = 3.0
+MIN_STEP_PX = 2.0
 """Frames are compared when the background has moved so far, pixels, since the last that was."""
 MAX_AGE = 30
 """Frames after which the last one that was compared is too old."""
@@ -29,6 +29,8 @@ _MIN_AREA_PX = 12
 """Smaller spots are left: they might be targets."""
 _CLOSING_PX, _MARGIN_PX = 7, 2
 """Gaps between strokes of text are closed, and what blurs out of them is taken in."""
+_FILLING_PX = 21
+"""Side of the square about a static pixel whose mean level it gets."""
 _MAX_SHARE = 0.3
 """Of the frame; if more seems to stand still, registration is wrong rather than the picture."""
 
@@ -93,3 +95,16 @@ def _whole_things(is_still: BoolArray) -> BoolArray | None:
     margin = np.ones((2 * _MARGIN_PX + 1, 2 * _MARGIN_PX + 1), np.uint8)
     found = np.asarray(cv2.dilate(things, margin), np.bool_)
     return found if 0 < found.mean() <= _MAX_SHARE else None
+
+
+def fill(image: FloatArray, is_static: BoolArray) -> FloatArray:
+    """Return an image (H, W) whose static pixels have the mean level of what is around them.
+
+    Beside the strokes of a reticle no target stands out, and their ends look like targets.
+    """
+    shown = (~is_static).astype(np.float32)
+    square = (_FILLING_PX, _FILLING_PX)
+    level, weight = (cv2.blur(part, square) for part in (image * shown, shown))
+    middle = np.float32(np.median(image[~is_static]))
+    around = np.where(weight > 0, level / np.maximum(weight, np.finfo(np.float32).tiny), middle)
+    return np.where(is_static, around, image).astype(np.float32, copy=False)
