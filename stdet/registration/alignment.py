@@ -54,6 +54,8 @@ _STEPS_PX = {
 }
 """Expected error before each Gauss-Newton step, pixels of the reduced image."""
 _HOMOGRAPHY_STEPS_PX = (0.06, 0.05, 0.05)
+_LAST_STEPS = 2
+"""What is left of them where a step is shorter than the last expected error."""
 _ENOUGH_PX = {COARSE: 0.02, FINE: 0.004}
 """A step shorter than this is the last."""
 _TAIL = 6.0
@@ -85,6 +87,7 @@ _MOVING = 0.15
 """Share of the contrast that may move by itself; what is explained worst is left out."""
 _GAIN_STEP = (-0.34, 0.5)
 """What may be a change of the camera's gain from one frame to the other."""
+_EVERY = 4
 _KEPT_NOISE = 0.08
 """Share of the power of white noise that is left at half the size."""
 _SLOPE_FLOOR, _NOISE_FLOOR, _RIDGE = 1e-7, 1e-6, 1e-11
@@ -177,10 +180,12 @@ def _align_finely(
 ) -> Alignment | None:
     """Refine a start at half the size, and choose the model; None where it is lost."""
     pixels, image = before.pixels(FINE), after.reduced(FINE)
-    fit = _refine(pixels, image, _at_level(start, FINE), FINE)
+    # What has been a homography from this key frame on stays one.
+    num = 4 if start.is_affine else 8
+    fit = _refine(pixels, image, _at_level(start, FINE), FINE, num=num)
     if fit is None:
         return None
-    bent = _as_homography(pixels, image, fit)
+    bent = _as_homography(pixels, image, fit) if num == 4 else None
     fit = fit if bent is None else bent
     share = _unexplained(before, after, fit.differences, fit.is_seen)
     if share > MAX_UNEXPLAINED:
@@ -242,7 +247,7 @@ def _differences_of(
     )
     if not is_seen.any():
         return differences, is_seen
-    differences -= np.median(differences[is_seen])
+    differences -= _middle(differences, is_seen)
     weights = _weights(differences, pixels.slopes, is_seen, error_px=0.5)
     weighted, _, normal = _normal(pixels, weights, 0)
     light = np.linalg.solve(normal, weighted.T @ differences)
@@ -333,12 +338,14 @@ def _refine(
     interpolation = cv2.INTER_LINEAR if reduction == COARSE else cv2.INTER_LANCZOS4
     steps_px = steps_px or _STEPS_PX[reduction]
     light = np.zeros(_NUM_LIGHT)
-    for number, step_px in enumerate(steps_px):
+    number = 0
+    while number < len(steps_px):
+        step_px = steps_px[number]
         found, is_seen = pixels.differences(image, matrix, interpolation=interpolation)
         if is_seen.mean() < _MIN_SEEN:
             return None
         differences = found - pixels.light(light)
-        differences -= np.median(differences[is_seen])
+        differences -= _middle(differences, is_seen)
         weights = _weights(differences, pixels.slopes, is_seen, error_px=step_px)
         weighted, _, normal = _normal(pixels, weights, num)
         solution = np.linalg.solve(normal, weighted.T @ differences)
@@ -348,14 +355,16 @@ def _refine(
         if np.abs(numbers[2:]).max() * pixels.to_unit[0, 0] > _MAX_TURN:
             return None
         matrix = matrix @ np.linalg.inv(pixels.step(numbers))
-        if number and step_px <= 2 * steps_px[-1]:
-            length_px = np.hypot(*numbers[:2]) + np.hypot(*numbers[2:4])
-            if length_px < _ENOUGH_PX[reduction]:
-                break
+        length_px = np.hypot(*numbers[:2]) + np.hypot(*numbers[2:4])
+        if step_px <= 2 * steps_px[-1] and length_px < _ENOUGH_PX[reduction]:
+            break
+        # A start that is nearly right needs no weights for one that is not.
+        is_near = length_px < steps_px[-1]
+        number = max(number + 1, len(steps_px) - _LAST_STEPS if is_near else 0)
     left = found - pixels.light(light)
     return _Fit(
         matrix=matrix / matrix[2, 2],
-        differences=left - np.median(left[is_seen]),
+        differences=left - _middle(left, is_seen),
         weights=weights,
         is_seen=is_seen,
         num=num,
@@ -389,6 +398,12 @@ def _as_homography(pixels: ComparedPixels, image: FloatArray, fit: _Fit) -> _Fit
     return bent if apart_px > _MIN_BEND * _INFLATION * bent.error_px(pixels) else None
 
 
+def _middle(values: FloatArray, is_seen: BoolArray) -> float:
+    """Return the median of the pixels (P,) that count; every fourth tells it well enough."""
+    some = values[::_EVERY][is_seen[::_EVERY]]
+    return float(np.median(some if len(some) else values))
+
+
 def _misfit(
     before: PreparedFrame, after: PreparedFrame, transform: Transform, *, error_px: float
 ) -> float:
@@ -400,7 +415,7 @@ def _misfit(
     )
     if is_seen.mean() < _MIN_SEEN:
         return 1.0
-    differences = differences[is_seen] - np.median(differences[is_seen])
+    differences = differences[is_seen] - _middle(differences, is_seen)
     ratio = differences**2 / (pixels.slopes[is_seen] * error_px**2 + _SLOPE_FLOOR)
     return float((ratio / (1 + ratio)).mean())
 
@@ -409,7 +424,7 @@ def _weights(
     differences: FloatArray, slopes: FloatArray, is_seen: BoolArray, *, error_px: float
 ) -> FloatArray:
     """Return the weights of the pixels (P,); see step 3 of the module."""
-    noise = 1.4826 * float(np.median(np.abs(differences[is_seen]))) + _ROUNDING
+    noise = 1.4826 * _middle(np.abs(differences), is_seen) + _ROUNDING
     scale = noise**2 + slopes * error_px**2
     weights = noise**2 / scale / (1 + differences**2 / (_TAIL * scale)) ** 2
     return np.where(is_seen, weights, 0).astype(np.float32)

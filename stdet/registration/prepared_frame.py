@@ -20,7 +20,9 @@ _SMALL_TILE_PX = {COARSE: 4, FINE: 8}
 _SMALL_SIDE_PX = 128
 """Frames with a shorter side have smaller tiles, so that there are enough for an error."""
 _SHARE = {COARSE: 0.5, FINE: 0.25}
-"""Pixels of a tile that are used."""
+"""Pixels of a tile that are used, at most."""
+_ENOUGH_PIXELS = 8192
+"""Of a reduced image; with more the error gets no smaller that matters."""
 _BLUR_SIGMA_PX = 1.0
 """Before each halving of the size; less leaves aliases, which pull towards whole pixels."""
 _SMOOTHING_SIGMA_PX = 1.0
@@ -73,7 +75,7 @@ class PreparedFrame:
             self._pixels[reduction] = ComparedPixels.of(
                 reduced,
                 tile_px=tile_px[reduction],
-                share=_SHARE[reduction],
+                share=min(_SHARE[reduction], _ENOUGH_PIXELS / reduced.size),
                 is_ignored=is_ignored,
             )
         return self._pixels[reduction]
@@ -85,7 +87,7 @@ class PreparedFrame:
         Source:
             Immerkaer 1996; the median instead of the mean.
         """
-        rough = np.abs(cv2.filter2D(self.even, -1, _ROUGHNESS)[::2, ::2])
+        rough = np.abs(cv2.filter2D(self.even, -1, _ROUGHNESS)[::3, ::3])
         return float(1.4826 * np.median(rough))
 
     @cached_property

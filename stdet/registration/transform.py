@@ -22,8 +22,7 @@ Float = NDArray[np.float64]
 _IDENTITY = np.eye(2)
 _CENTRE = 0.5
 """Of a pixel, from its corner, in both axes."""
-_ROUNDING = 1e-4
-"""What rounding may take from the coverage of a pixel at the edge."""
+_WHITE = 255
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,12 +196,12 @@ class Transform:
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         moved = warp(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        # Where the edge takes part, a picture of ones that ends in zeros is less than one.
-        ones = np.ones(image.shape, np.float32)
+        # Where the edge takes part, a white picture that ends in black is darker.
+        white = np.full(image.shape, _WHITE, np.uint8)
         if is_ignored is not None:
-            ones[is_ignored] = 0
-        shown = warp(ones, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+            white[is_ignored] = 0
+        shown = warp(white, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
         return Warped(
             image=np.asarray(moved, np.float32),
-            is_covered=np.asarray(shown > 1 - _ROUNDING, np.bool_),
+            is_covered=np.asarray(shown == _WHITE, np.bool_),
         )
