@@ -17,7 +17,12 @@ from typing import Literal
 import numpy as np
 
 from stdet.registration.alignment import MAX_UNEXPLAINED, MIN_SIDE_PX, align, unexplained
-from stdet.registration.frame_motion import FrameMotion, MotionModel, RegistrationQuality
+from stdet.registration.frame_motion import (
+    OTHER_SCENE,
+    FrameMotion,
+    MotionModel,
+    RegistrationQuality,
+)
 from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.transform import Transform
 from stdet.registration.translation import estimate_translation
@@ -86,7 +91,7 @@ class CameraPose:
         transform = previous.to(self)
         errors_px = [pose.quality.error_px for pose in (previous, self)]
         if transform is None:
-            motion = FrameMotion.unknown("the frames do not show the same scene")
+            motion = FrameMotion.unknown(OTHER_SCENE)
         elif any(error is None or error > _MAX_CARRIED_PX for error in errors_px):
             motion = FrameMotion.unknown("the background has too little structure")
         else:

@@ -77,6 +77,8 @@ class FrameMotion:
         return self.transform is not None
 
 
+OTHER_SCENE = "the frames do not show the same scene"
+"""Problem of a frame after a cut, and of one that is spoilt."""
 NO_FRAME_BEFORE = FrameMotion.unknown("no frame before")
 """Of the first frame of a sequence."""
 NOT_REGISTERED = FrameMotion.unknown("frames are not registered")

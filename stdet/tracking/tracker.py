@@ -96,6 +96,7 @@ class Tracker:
         *,
         confidence: float = 0.0,
         transform: Transform | None = None,
+        is_same_scene: bool = True,
     ) -> Tracks:
         """Take in one frame.
 
@@ -104,6 +105,8 @@ class Tracker:
             confidence: Operating point; detections below it start no track.
             transform: Where the background of the frame given before lies in this one. None where
                 the camera rests, or nothing is known.
+            is_same_scene: False after a cut, and for a frame that shows nothing of the scene:
+                tracks that find nothing in it are lost at once, and found again if it comes back.
 
         Returns:
             The confirmed tracks of this frame that are not lost. Boxes are centred on the filtered
@@ -142,6 +145,9 @@ class Tracker:
             hits = Assignment.concatenate(hits, found)
         births = _without(strong, hits.detection_rows)
 
+        if not is_same_scene:
+            misses = self._records.num_misses
+            np.maximum(misses, self._config.max_coast, out=misses, where=is_shown)
         self._correct(Assignment.concatenate(hits, going_on), detections, measured_xy)
         self._start(births, detections, measured_xy)
         self._confirm()

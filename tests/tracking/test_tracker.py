@@ -484,3 +484,15 @@ def test_transform_over_missing_frames_is_that_from_the_frame_given_before() -> 
     )
     assert tracks.track_ids.tolist() == [1]
     assert tracks.detection_indices.tolist() == [0]
+
+
+def test_tracks_are_lost_at_once_in_another_scene_and_found_again_in_their_own():
+    tracker = Tracker(TrackerConfig())
+    shown = []
+    for index in range(16):
+        is_other = index == 10
+        found = detections_at(index, [] if is_other else [[20.0 + index, 20]])
+        shown.append(tracker.update(found, is_same_scene=not is_other).track_ids.tolist())
+    assert shown[9] == [1]
+    assert shown[10] == []
+    assert shown[11] == [1]

@@ -10,6 +10,7 @@ import numpy as np
 from stdet.config import TrackerConfig
 from stdet.inference.stages.frames import DetectedFrame, TrackedFrame
 from stdet.inference.stages.stage import Stage
+from stdet.registration.frame_motion import OTHER_SCENE
 from stdet.tracking.tracker import Tracker
 
 
@@ -34,7 +35,10 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
             self._tracker.end_tracks()
         found = frame.detections
         tracks = self._tracker.update(
-            found, confidence=self._confidence, transform=frame.from_previous.transform
+            found,
+            confidence=self._confidence,
+            transform=frame.from_previous.transform,
+            is_same_scene=frame.from_previous.problem != OTHER_SCENE,
         )
         is_kept = found.scores >= self._confidence
         is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
