@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
 
 from stdet.config import DataConfig, SourceConfig
@@ -18,6 +19,7 @@ from stdet.errors import ConfigError, DataError
 from stdet.files.regular_file import file_mode
 from stdet.formats.image_labels import ReadOptions
 from stdet.formats.read_labels import read_labels
+from stdet.formats.video_boxes import video_stems
 
 Split = Literal["train", "validation", "test"]
 
@@ -111,7 +113,7 @@ def choose_sequences(
     Raises:
         DataError: If a name is of no sequence.
     """
-    _require_known(list(sequences), names, field)
+    _require_known(_known_names(sequences), names, field)
     return [s for s in sequences if s.name in names or s.group in names]
 
 
@@ -185,7 +187,7 @@ def _read_training(data: DataConfig) -> tuple[list[_Read], list[_Read]]:
             "of them."
         )
     names = data.validation_sequences
-    _require_known(_all(train), names, "data.validation_sequences")
+    _require_known(_known_names(_all(train)), names, "data.validation_sequences")
     held_out = [_select(source, names, is_chosen=True) for source in train]
     train = [_select(source, names, is_chosen=False) for source in train]
     if not _all(train):
@@ -207,9 +209,12 @@ def _read_split(data: DataConfig, split: Split) -> list[_Read]:
 
 def _read_source(data: DataConfig, source: SourceConfig, *, where: str) -> _Read:
     """Read one source; ``where`` is its place in the configuration, for messages."""
-    found = _Read(config=source, sequences=_open(data, source, where=where))
-    _require_known(found.sequences, source.sequences, f"{where}.sequences")
-    _require_known(found.sequences, source.excluded_sequences, f"{where}.excluded_sequences")
+    unread = _unread_videos(data, source)
+    sequences = _open(data, source, frozenset(unread), where=where)
+    known = [*_known_names(sequences), *unread]
+    _require_known(known, source.sequences, f"{where}.sequences")
+    _require_known(known, source.excluded_sequences, f"{where}.excluded_sequences")
+    found = _Read(config=source, sequences=sequences)
     if source.sequences:
         found = _select(found, source.sequences, is_chosen=True)
     found = _select(found, source.excluded_sequences, is_chosen=False)
@@ -218,16 +223,30 @@ def _read_source(data: DataConfig, source: SourceConfig, *, where: str) -> _Read
     return found
 
 
-def _open(data: DataConfig, source: SourceConfig, *, where: str) -> list[LabelledSequence]:
-    """Open all sequences of a source."""
+def _unread_videos(data: DataConfig, source: SourceConfig) -> list[str]:
+    """Return which excluded names are of videos: these need not be readable."""
+    path = _annotations(data, source)
+    if source.format != "videos" or not source.excluded_sequences or file_mode(path) is None:
+        return []
+    return [stem for stem in video_stems(path) if stem in source.excluded_sequences]
+
+
+def _annotations(data: DataConfig, source: SourceConfig) -> Path:
+    """Return the label file or folder of a source."""
+    return data.root.expanduser() / source.root.expanduser() / (source.annotations or "")
+
+
+def _open(
+    data: DataConfig, source: SourceConfig, unread: frozenset[str], *, where: str
+) -> list[LabelledSequence]:
+    """Open all sequences of a source, without the videos that are not read."""
     if source.format == "generated":
         assert source.num_sequences is not None
         return generated_sequences(
             source.num_sequences, seed=source.seed, hot_spots_max=source.hot_spots_max
         )
-    assert source.annotations is not None
     root = data.root.expanduser() / source.root.expanduser()
-    path = root / source.annotations
+    path = _annotations(data, source)
     if file_mode(path) is None:
         raise DataError(
             f"{path}: does not exist. Set data.root (now {str(data.root)!r}), or root and "
@@ -241,6 +260,7 @@ def _open(data: DataConfig, source: SourceConfig, *, where: str) -> list[Labelle
         ReadOptions(
             bad_boxes="drop" if data.drop_invalid_boxes else "refuse",
             max_megapixels=data.max_megapixels,
+            skipped_videos=unread,
         ),
     )
     sequences = open_sequences(
@@ -249,7 +269,7 @@ def _open(data: DataConfig, source: SourceConfig, *, where: str) -> list[Labelle
         boxes=source.boxes,
         max_megapixels=data.max_megapixels,
     )
-    if not sequences:
+    if not sequences and not unread:
         raise DataError(
             f"{path}: holds no sequence in the {source.format!r} format. Set annotations or "
             f"format of {where}."
@@ -272,9 +292,8 @@ def _select(source: _Read, names: Sequence[str], *, is_chosen: bool) -> _Read:
     return _Read(config=source.config, sequences=kept)
 
 
-def _require_known(sequences: list[LabelledSequence], names: Sequence[str], field: str) -> None:
-    """Refuse a name that is of no sequence."""
-    known = _known_names(sequences)
+def _require_known(known: Sequence[str], names: Sequence[str], field: str) -> None:
+    """Refuse a name that is not known."""
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)
@@ -285,12 +304,12 @@ def _require_known(sequences: list[LabelledSequence], names: Sequence[str], fiel
             )
 
 
-def _known_names(sequences: list[LabelledSequence]) -> list[str]:
+def _known_names(sequences: Sequence[LabelledSequence]) -> list[str]:
     """Return the groups and names that a configuration may list, each once, in order."""
     return list(dict.fromkeys(name for seq in sequences for name in (seq.group, seq.name)))
 
 
-def _listing(names: list[str]) -> str:
+def _listing(names: Sequence[str]) -> str:
     """Join names, but not hundreds of them."""
     shown = ", ".join(names[:_MAX_LISTED])
     return shown if len(names) <= _MAX_LISTED else f"{shown} and {len(names) - _MAX_LISTED} more"

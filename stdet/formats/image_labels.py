@@ -46,11 +46,13 @@ class ReadOptions:
         needs_images: Whether every image must exist. Without, sizes that only images tell are
             guessed (``ImageLabels.are_sizes_known``). Videos must exist in any case.
         max_megapixels: Largest area of a frame, 10^6 pixels.
+        skipped_videos: Stems of videos that are not read, nor their labels (``videos`` alone).
     """
 
     bad_boxes: BadBoxes = "refuse"
     needs_images: bool = True
     max_megapixels: float = MAX_MEGAPIXELS
+    skipped_videos: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -28,7 +28,10 @@ _READERS: dict[LabelFormat, Reader] = {
         read_text_list(path, root, bad_boxes=options.bad_boxes, check_images=options.needs_images)
     ],
     "videos": lambda path, _, options: read_video_boxes(
-        path, bad_boxes=options.bad_boxes, max_megapixels=options.max_megapixels
+        path,
+        bad_boxes=options.bad_boxes,
+        max_megapixels=options.max_megapixels,
+        skipped=options.skipped_videos,
     ),
     "mot": lambda path, _, options: read_mot_labels(path, check_images=options.needs_images),
     "centroids": lambda path, _, options: [read_centroid_list(path, bad_boxes=options.bad_boxes)],

@@ -16,7 +16,7 @@ of a frame index, which follows time: where the video dropped a frame, its index
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,11 @@ Box = tuple[float, ...]
 
 
 def read_video_boxes(
-    path: Path, *, bad_boxes: BadBoxes = "refuse", max_megapixels: float = MAX_MEGAPIXELS
+    path: Path,
+    *,
+    bad_boxes: BadBoxes = "refuse",
+    max_megapixels: float = MAX_MEGAPIXELS,
+    skipped: Collection[str] = (),
 ) -> list[ImageLabels]:
     """Read the boxes of a folder of videos.
 
@@ -49,6 +53,7 @@ def read_video_boxes(
         path: JSON file, or folder of videos with a text file beside each.
         bad_boxes: What becomes of boxes that are NaN, empty or outside the frame.
         max_megapixels: Largest area of a frame, 10^6 pixels.
+        skipped: Stems of videos to leave out. Neither they nor their boxes are read.
 
     Returns:
         One per video, with ``video`` set, in the order of the JSON file or of the file names. The
@@ -58,13 +63,24 @@ def read_video_boxes(
         DataError: If a file is missing or malformed, a video is missing or shorter than its
             labels, or a box is unusable.
     """
-    entries = _sidecar_entries(path) if path.is_dir() else _json_entries(path)
+    entries = _sidecar_entries(path, skipped) if path.is_dir() else _json_entries(path, skipped)
     return [
         _label(
             open_source(video, max_megapixels=max_megapixels), where, boxes, bad_boxes=bad_boxes
         )
         for video, where, boxes in entries
     ]
+
+
+def video_stems(path: Path) -> list[str]:
+    """Return the stems of the videos that ``read_video_boxes`` would read, without reading them.
+
+    Raises:
+        DataError: If the JSON file is missing or malformed, or the folder holds no videos.
+    """
+    if path.is_dir():
+        return [video.stem for video in _videos_of(path)]
+    return list(_json_content(path))
 
 
 def labelled_videos(folder: Path) -> list[Path]:
@@ -121,12 +137,21 @@ def _check_time(source: FrameSource, where: str, num_entries: int) -> None:
         )
 
 
-def _sidecar_entries(folder: Path) -> Iterator[tuple[Path, str, list[Box]]]:
-    """Yield the videos of a folder with the boxes of the text file beside each."""
+def _videos_of(folder: Path) -> list[Path]:
+    """Return the videos of a folder, sorted; at least one."""
     videos = _videos(folder.iterdir())
     if not videos:
         raise DataError(f"{folder}: holds no videos; expected <name>.mp4 beside <name>.txt.")
-    for video in videos:
+    return videos
+
+
+def _sidecar_entries(
+    folder: Path, skipped: Collection[str]
+) -> Iterator[tuple[Path, str, list[Box]]]:
+    """Yield the videos of a folder with the boxes of the text file beside each."""
+    for video in _videos_of(folder):
+        if video.stem in skipped:
+            continue
         path = video.with_suffix(".txt")
         lines = read_text_lines(
             path,
@@ -137,17 +162,23 @@ def _sidecar_entries(folder: Path) -> Iterator[tuple[Path, str, list[Box]]]:
             raise DataError(
                 f"{path}: holds {len(rows[0])} attributes of the whole video (0 or 1), no boxes; "
                 "expected a line x,y,w,h per frame. Put the file of boxes of this name in its "
-                "place, or move the video out of the folder."
+                "place, move the video out of the folder, or list it in excluded_sequences."
             )
         boxes = [_parse(f"{path}:{number}", row) for number, row in enumerate(rows, start=1)]
         yield video, str(path), boxes
 
 
-def _json_entries(path: Path) -> Iterator[tuple[Path, str, list[Box]]]:
-    """Yield the videos that a JSON file names with their boxes."""
+def _json_content(path: Path) -> dict[str, Any]:
+    """Return the entries of a JSON file by the stems of their videos."""
     content = read_json(path, advice="expected boxes of videos; check data.root and the name")
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}; expected an object of videos.")
+    return content
+
+
+def _json_entries(path: Path, skipped: Collection[str]) -> Iterator[tuple[Path, str, list[Box]]]:
+    """Yield the videos that a JSON file names with their boxes."""
+    content = {stem: entry for stem, entry in _json_content(path).items() if stem not in skipped}
     videos: dict[str, list[Path]] = {}
     for video in _videos(path.parent.rglob("*")):
         videos.setdefault(video.stem, []).append(video)

@@ -1,11 +1,14 @@
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scenes import SyntheticConfig
 
 from stdet.config import DataConfig, SourceConfig
 from stdet.datasets.splits import load_sequences, load_training
 from stdet.errors import ConfigError, DataError
+from stdet.io.video.source import VideoWriter
 
 
 @pytest.fixture
@@ -89,6 +92,35 @@ def test_message_names_the_settings_of_the_source(split):
         load_training(split({}, {"annotations": Path("nowhere.json")}))
     with pytest.raises(DataError, match=r"data\.train\[0\]: excluded_sequences leaves no"):
         load_training(split({"excluded_sequences": ("a", "b", "c")}))
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_excluded_videos_need_not_be_readable(tmp_path, is_json):
+    boxes = {"good": [[1, 2, 3, 4], None], "bad": [[1, 2]], "worse": [None]}
+    with VideoWriter(tmp_path / "good.mp4", hw=(32, 48), fps=10.0) as writer:
+        for level in (20, 40):
+            writer.write(np.full((32, 48, 3), level, np.uint8))
+    (tmp_path / "bad.mp4").write_text("no video")
+    if is_json:  # Of "worse", not even the video is there.
+        entries = {stem: {"boxes_xywh": rows} for stem, rows in boxes.items()}
+        (tmp_path / "boxes.json").write_text(json.dumps(entries))
+    else:  # Of "worse", the boxes are missing.
+        (tmp_path / "worse.mp4").write_text("no video")
+        (tmp_path / "good.txt").write_text("1,2,3,4\n\n")
+        (tmp_path / "bad.txt").write_text("0,0,0,1,0,0,0,0,1,0\n")
+    annotations = Path("boxes.json" if is_json else ".")
+
+    def load(*names: str):
+        source = SourceConfig(format="videos", annotations=annotations, excluded_sequences=names)
+        return load_training(DataConfig(root=tmp_path, train=(source,))).sequences
+
+    assert _names(load("bad", "worse")) == ["good"]
+    with pytest.raises(DataError, match=r"worse"):
+        load("bad")
+    with pytest.raises(DataError, match=r"names 'baad', .* did you mean 'bad'"):
+        load("bad", "worse", "baad")
+    with pytest.raises(DataError, match="excluded_sequences leaves no sequence"):
+        load("good", "bad", "worse")
 
 
 @pytest.mark.parametrize("name", ["train", "validation", "test"])

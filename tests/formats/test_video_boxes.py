@@ -97,7 +97,7 @@ def test_missing_and_ambiguous_videos_are_refused(tmp_path):
         ("nan,2,3,4\n", "is not finite"),
         (
             "0,0,0,1,0,0,0,0,1,0\n",
-            r"a\.txt: holds 10 attributes of the whole video .* move the video out",
+            r"a\.txt: holds 10 attributes of the whole video .* in excluded_sequences",
         ),
         ("0,0,0,1,0,0,0,0,1,0\n0,0,0,0\n", r"a\.txt:1: box .* expected four numbers"),
         (None, r"a\.txt: does not exist; .*needs a text file of its name"),
