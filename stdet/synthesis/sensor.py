@@ -17,6 +17,11 @@ from stdet.types import FloatArray
 _GAIN_FRAMES = 1.2
 """A step of the automatic exposure is spread over about so many frames."""
 
+_MACROBLOCK_PX = 16
+_MBTREE_STEP = 8
+"""x264 (build 165) propagates the costs of ``mbtree`` over so many macroblocks of a row at a time.
+Where a row holds no multiple of them it reads memory that nothing has written."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sensor:
@@ -151,8 +156,10 @@ def compress(frames: NDArray[np.uint8], *, crf: int) -> NDArray[np.uint8]:
         stream = container.add_stream("libx264", rate=Fraction(25))
         stream.height, stream.width = padded.shape[1:]
         stream.pix_fmt = "yuvj420p"  # Full range: levels come back as they were.
-        # One thread, so that the same frames give the same bytes.
+        # One thread and no uninitialised memory, so that the same frames give the same bytes.
         stream.options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+        if -(-stream.width // _MACROBLOCK_PX) % _MBTREE_STEP:
+            stream.options |= {"x264-params": "mbtree=0"}
         chroma = np.full((padded.shape[1] // 2, padded.shape[2]), 128, np.uint8)
         for image in padded:
             planes = np.concatenate([image, chroma])
