@@ -26,6 +26,7 @@ PAGES = (
     "docs/classical.md",
     "docs/pyramids.md",
     "docs/results.md",
+    "docs/robustness.md",
     "stdet/weights/stdet_n.md",
     "stdet/weights/stdet_s.md",
 )
