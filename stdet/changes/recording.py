@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -26,7 +27,9 @@ def save_as_jpeg(footage: Footage, rng: np.random.Generator, *, quality: int) ->
     def render(image: FloatArray, position: int) -> FloatArray:
         memory = io.BytesIO()
         Image.fromarray(_eight_bits(image)).save(memory, "jpeg", quality=quality)
-        return np.asarray(Image.open(memory), np.float32) / np.float32(255)
+        encoded = np.frombuffer(memory.getvalue(), np.uint8)
+        decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
+        return np.asarray(decoded, np.float32) / np.float32(255)
 
     return replace(footage, largest_level=255).with_pixels(render)
 
