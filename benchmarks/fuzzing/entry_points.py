@@ -195,7 +195,7 @@ def _training_entries(builder: _Builder) -> None:
         "ablate/grid", argv, everything, ("grid.yaml",), weight=1.5, limit_s=_TRAIN_LIMIT_S
     )
     files = everything | {"ab": "scored/run/ablated"}
-    targets = ("ab/*/seed0/one/*", "ab/*/seed0/one/*", "ab/*", "grid.yaml")
+    targets = ("ab/*/seed0/*", "ab/*/seed0/*", "ab/*", "grid.yaml")
     builder.add("ablate/again", argv, files, targets, limit_s=_TRAIN_LIMIT_S)
     targets = ("seed.yaml", "model.yaml")
     argv = ("info", "seed.yaml", "--json", "info.json")

@@ -76,8 +76,6 @@ seeds: [0]
 variants:
   fpn: {model: {pyramid: {type: fpn}}}
   bp_fpn: {model: {pyramid: {type: bp_fpn}}}
-folds:
-  one: {train: {learning_rate: 0.02}}
 """
 
 CODECS = {

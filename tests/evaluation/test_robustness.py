@@ -57,12 +57,12 @@ def test_unchanged_footage_scores_as_evaluate_scores_it(config):
 
 
 def test_every_change_is_scored(config):
-    found = run(config, *CHANGES, max_frames=6)
+    found = run(config, *CHANGES, max_frames=10)
     assert list(found.changes) == list(CHANGES)
     scores = {name: result.overall for name, result in found.changes.items()}
     assert all(0 <= one.pd <= 1 for one in scores.values())
-    assert scores["none"].num_targets == 24
-    assert scores["every-2nd"].num_targets == 12
+    assert scores["none"].num_targets == 40
+    assert scores["every-2nd"].num_targets == 20
     assert len(set(scores.values())) > len(CHANGES) / 2
     others = [one.pd for name, one in scores.items() if name != "none"]
     assert found.mean.pd == pytest.approx(np.mean(others))
