@@ -166,7 +166,7 @@ def _steepest(
     rows, columns = slopes.shape[0] // side, slopes.shape[1] // side
     whole = slopes[: rows * side, : columns * side].reshape(rows, side, columns, side)
     tiles = whole.transpose(0, 2, 1, 3).reshape(rows * columns, side * side)
-    num = int(share * side * side)
+    num = max(int(share * side * side), 1)
     chosen = np.argpartition(tiles, side * side - num, axis=1)[:, side * side - num :]
     tile_row, tile_column = np.divmod(np.arange(rows * columns)[:, None], columns)
     row, column = np.divmod(chosen, side)

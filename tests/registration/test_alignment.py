@@ -1,5 +1,6 @@
 """Known warps are found, and what cannot be aligned is not trusted."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -112,3 +113,10 @@ def test_flat_and_small_frames_are_not_trusted_and_raise_nothing():
 def test_frames_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match="cannot be aligned"):
         align(PreparedFrame(scene()), PreparedFrame(scene()[:300]))
+
+
+def test_frames_of_many_megapixels_are_aligned_with_a_pixel_of_each_tile():
+    field = np.random.default_rng(0).random((110, 110)).astype(np.float32)
+    large = cv2.resize(field, (3010, 3010), interpolation=cv2.INTER_CUBIC)
+    found = align(PreparedFrame(large[:3000, :3000]), PreparedFrame(large[3:3003, 5:3005]))
+    np.testing.assert_allclose(found.transform.offset_xy, [-5, -3], atol=0.05)
