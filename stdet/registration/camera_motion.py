@@ -16,7 +16,8 @@ from typing import Literal
 
 import numpy as np
 
-from stdet.registration.alignment import MAX_UNEXPLAINED, MIN_SIDE_PX, align, unexplained
+from stdet.registration.alignment import MAX_UNEXPLAINED, align
+from stdet.registration.explained_contrast import MIN_SIDE_PX, unexplained
 from stdet.registration.frame_motion import (
     OTHER_SCENE,
     FrameMotion,
