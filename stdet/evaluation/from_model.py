@@ -33,7 +33,7 @@ from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.models.build import build_detector
 from stdet.processes.progress import ProgressBar
-from stdet.registration.frame_motion import NOT_REGISTERED, OTHER_SCENE, FrameMotion
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.tracking.track_before_detect import track_before_detect
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, FloatArray, SequenceAnnotation, Tracks
@@ -171,7 +171,7 @@ def track_detections(
                 found,
                 confidence=confidence,
                 transform=motion.transform,
-                is_same_scene=motion.problem != OTHER_SCENE,
+                is_same_scene=motion.is_same_scene,
             )
             for found, motion in zip(detections, known, strict=False)
         ]

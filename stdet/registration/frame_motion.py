@@ -72,6 +72,11 @@ class FrameMotion:
         return replace(self, quality=quality)
 
     @property
+    def is_same_scene(self) -> bool:
+        """False after a cut, and for a frame that shows nothing of the scene."""
+        return self.problem != OTHER_SCENE
+
+    @property
     def is_trusted(self) -> bool:
         """Whether there is a transform to use."""
         return self.transform is not None

@@ -10,7 +10,6 @@ import numpy as np
 from stdet.config import TrackerConfig
 from stdet.inference.stages.frames import DetectedFrame, TrackedFrame
 from stdet.inference.stages.stage import Stage
-from stdet.registration.frame_motion import OTHER_SCENE
 from stdet.tracking.tracker import Tracker
 
 
@@ -38,7 +37,7 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
             found,
             confidence=self._confidence,
             transform=frame.from_previous.transform,
-            is_same_scene=frame.from_previous.problem != OTHER_SCENE,
+            is_same_scene=frame.from_previous.is_same_scene,
         )
         is_kept = found.scores >= self._confidence
         is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
