@@ -1,0 +1,1 @@
+"""Trackers side by side on generated detections and on recorded ones."""

@@ -1,0 +1,154 @@
+"""The sequences of benchmarks/tracking: repeatable, and detections that fit their truth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.tracking.families import FAMILIES, Family
+from benchmarks.tracking.scores import Mean
+from benchmarks.tracking.sequences import (
+    IMAGE_HW,
+    MEASUREMENT_STD_PX,
+    MERGED_PX,
+    make_sequence,
+)
+from stdet.boxes import centre_distance, centres_xy
+
+BY_NAME = {family.name: family for family in FAMILIES}
+CLEAN = Family(name="clean", num_targets=3, miss_share=0.0, false_alarms=0.0)
+
+
+def steps_by_frame(sequence):
+    """Steps of every target by the frame in which they end."""
+    truth = sequence.annotation
+    steps = {}
+    for track_id in np.unique(truth.track_ids):
+        rows = truth.track_ids == track_id
+        moved = np.diff(centres_xy(truth.boxes_xyxy[rows]), axis=0)
+        for frame_index, step in zip(truth.frame_indices[rows][1:], moved, strict=True):
+            steps.setdefault(int(frame_index), []).append(step)
+    return steps
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_equal_seeds_give_equal_sequences_and_others_do_not(family):
+    first, again, other = (make_sequence(family, seed, num_frames=40) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first.annotation.boxes_xyxy, again.annotation.boxes_xyxy)
+    for one, two in zip(first.detections, again.detections, strict=True):
+        np.testing.assert_array_equal(one.boxes_xyxy, two.boxes_xyxy)
+        np.testing.assert_array_equal(one.scores, two.scores)
+    for one, two in zip(first.motions, again.motions, strict=True):
+        assert one.problem == two.problem
+        if one.transform is not None:
+            np.testing.assert_array_equal(one.transform.matrix, two.transform.matrix)
+    assert first.annotation.boxes_xyxy.tolist() != other.annotation.boxes_xyxy.tolist()
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_targets_lie_in_the_picture_without_gaps(family):
+    truth = make_sequence(family, 0).annotation
+    centres = centres_xy(truth.boxes_xyxy)
+    assert ((centres >= 0) & (centres <= IMAGE_HW[::-1])).all()
+    for track_id in np.unique(truth.track_ids):
+        assert (np.diff(truth.frame_indices[truth.track_ids == track_id]) == 1).all()
+
+
+def test_names_of_families_differ():
+    assert len(BY_NAME) == len(FAMILIES)
+
+
+def test_detections_of_a_perfect_detector_lie_on_their_targets():
+    sequence = make_sequence(CLEAN, 0)
+    truth = sequence.annotation
+    errors = []
+    for frame in sequence.detections:
+        boxes = truth.boxes_xyxy[truth.rows_at(frame.frame_index)]
+        distances = centre_distance(frame.boxes_xyxy, boxes)
+        assert len(frame) == len(boxes) or distances.min() < 2 * MERGED_PX
+        errors.append(centres_xy(frame.boxes_xyxy) - centres_xy(boxes)[distances.argmin(axis=1)])
+    assert np.concatenate(errors).std() == pytest.approx(MEASUREMENT_STD_PX, rel=0.15)
+
+
+@pytest.mark.parametrize("rate", [0.0, 2.0, 20.0])
+@pytest.mark.parametrize("clutter", ["uniform", "clumped"])
+def test_false_alarms_are_as_many_as_the_family_says(rate, clutter):
+    family = replace(CLEAN, num_targets=0, false_alarms=rate, clutter=clutter)
+    sequence = make_sequence(family, 0)
+    assert len(sequence.annotation) == 0
+    counts = [len(frame) for frame in sequence.detections]
+    assert np.mean(counts) == pytest.approx(rate, abs=4 * np.sqrt(rate / len(counts)))
+
+
+def test_missed_share_is_that_of_the_family():
+    sequence = make_sequence(replace(CLEAN, num_targets=20, miss_share=0.4), 0)
+    num_found = sum(len(frame) for frame in sequence.detections)
+    assert num_found / len(sequence.annotation) == pytest.approx(0.6, abs=0.03)
+
+
+def test_known_motions_carry_what_hovers_from_frame_to_frame():
+    for camera in ("pan", "roll", "jerks"):
+        family = replace(CLEAN, speed_px=0.0, camera=camera)
+        sequence = make_sequence(family, 0)
+        truth = sequence.annotation
+        errors = []
+        for frame_index in range(1, truth.num_frames):
+            before, now = truth.rows_at(frame_index - 1), truth.rows_at(frame_index)
+            _, old, new = np.intersect1d(
+                truth.track_ids[before], truth.track_ids[now], return_indices=True
+            )
+            was = centres_xy(truth.boxes_xyxy[before][old]).astype(np.float64)
+            carried = sequence.motions[frame_index].transform.apply(was)
+            errors.append(carried - centres_xy(truth.boxes_xyxy[now][new]))
+        # What is left is wander of the target and error of the registration.
+        assert np.median(np.abs(np.concatenate(errors))) < 0.5
+
+
+def test_a_wrong_motion_is_off_by_ten_pixels_as_often_as_the_family_says():
+    family = replace(CLEAN, camera="jerks", wrong_share=0.3)
+    right, wrong = (make_sequence(one, 0) for one in (replace(family, wrong_share=0.0), family))
+    errors = [
+        np.hypot(*(one.transform.offset_xy - two.transform.offset_xy))
+        for one, two in zip(right.motions[1:], wrong.motions[1:], strict=True)
+    ]
+    is_wrong = np.array(errors) > 1
+    assert is_wrong.mean() == pytest.approx(0.3, abs=0.1)
+    assert np.array(errors)[is_wrong] == pytest.approx(10.0, abs=0.5)
+
+
+def test_unregistered_sequences_have_no_motions():
+    assert make_sequence(BY_NAME["jerks, unknown"], 0).motions == ()
+
+
+def test_omitted_frames_make_all_targets_leap_at_once():
+    steps = steps_by_frame(make_sequence(replace(CLEAN, omits_frames=True), 1))
+    leaps = [np.hypot(*np.array(found).T) for found in steps.values()]
+    longest = np.array([lengths.max() for lengths in leaps])
+    is_leap = longest > 10
+    assert is_leap.any()
+    assert longest[is_leap].max() < 40
+    assert all((lengths > 10).all() for lengths in np.array(leaps, object)[is_leap])
+
+
+def test_pairs_cross():
+    truth = make_sequence(BY_NAME["crossings"], 0).annotation
+    nearest = np.inf
+    for frame_index in range(truth.num_frames):
+        boxes = truth.boxes_xyxy[truth.rows_at(frame_index)]
+        distances = centre_distance(boxes, boxes)[np.triu_indices(len(boxes), 1)]
+        nearest = min(nearest, distances.min(initial=np.inf))
+    assert nearest < 2
+
+
+def test_a_hovering_target_moves_off():
+    steps = steps_by_frame(make_sequence(replace(CLEAN, num_targets=1, flight="hovering"), 0))
+    speeds = np.array([np.hypot(*np.array(found).T).max() for found in steps.values()])
+    assert np.median(speeds[:25]) < 0.5
+    assert speeds.max() > 2.5
+
+
+def test_mean_of_seeds_has_the_interval_of_student():
+    found = Mean.of([0.2, 0.4, 0.6])
+    assert found.mean == pytest.approx(0.4)
+    # 4.303 is the 97.5 % quantile of t with two degrees of freedom.
+    assert found.half_width == pytest.approx(4.303 * 0.2 / np.sqrt(3), rel=1e-3)
