@@ -115,6 +115,20 @@ class Transform:
         slope: Float = (self.matrix[:2, :2] - lost) / weight[..., None, None]
         return slope
 
+    def scales_at(self, points_xy: Float) -> Float:
+        """Return how many times longer small displacements at points (..., 2) become, float64.
+
+        The mean over all directions: a square of that side has the area that a square becomes.
+
+        Example:
+            >>> Transform.affine([[0, -2], [2, 0]], (5.0, 5.0)).scales_at(np.zeros((1, 2)))
+            array([2.])
+        """
+        slopes = self.linear_at(points_xy)
+        areas = slopes[..., 0, 0] * slopes[..., 1, 1] - slopes[..., 0, 1] * slopes[..., 1, 0]
+        scales: Float = np.sqrt(np.abs(areas))
+        return scales
+
     def inverse(self) -> Transform:
         """Return the map back.
 

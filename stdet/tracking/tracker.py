@@ -43,8 +43,9 @@ class Tracker:
     deviation) is dropped, because its id could go to anything near.
 
     Tracks are carried by the transform of the background where one is given: they move in the
-    scene. A shown track that finds nothing there is looked for where it would be if the camera had
-    rested, since the transform may be wrong, or the target may have leapt with the camera.
+    scene, and their boxes grow under zoom. A shown track that finds nothing there is looked for
+    where it would be if the camera had rested, since the transform may be wrong, or the target may
+    have leapt with the camera.
 
     The result does not depend on the order of detections with equal scores.
 
@@ -117,9 +118,9 @@ class Tracker:
             ValueError: If the frame index does not increase.
         """
         self._advance_to(detections.frame_index)
-        stayed = self._states
+        stayed, stayed_wh = self._states, self._records.sizes_wh.copy()
         if transform is not None:
-            self._states = stayed.carried(transform)
+            self._carry(transform)
         # Ties are broken by position, not by row, so that row order never matters.
         order = _canonical_order(detections)
         scores = detections.scores[order]
@@ -138,6 +139,7 @@ class Tracker:
             left_over = _without(strong, hits.detection_rows)
             found = self._associate(missed, stayed, measured_xy, left_over)
             self._states.put(found.track_rows, stayed[found.track_rows])
+            self._records.sizes_wh[found.track_rows] = stayed_wh[found.track_rows]
             hits = Assignment.concatenate(hits, found)
         for rows in (np.flatnonzero(is_confirmed & ~is_shown), np.flatnonzero(~is_confirmed)):
             left_over = _without(strong, hits.detection_rows)
@@ -168,6 +170,17 @@ class Tracker:
                 is_known: BoolArray = np.all(variances <= self._config.gate_px**2, axis=1)
                 self._keep(is_known)
         self._last_frame_index = frame_index
+
+    def _carry(self, transform: Transform) -> None:
+        """Move every track with the scene, and let its box grow with it.
+
+        Boxes stay upright and keep their shape: around a small thing that turns they say nothing
+        else, and boxes around turned boxes would grow with every frame.
+        """
+        scales = transform.scales_at(self._states.centres_xy)
+        sizes_wh = self._records.sizes_wh
+        np.maximum(sizes_wh * scales[:, None], MIN_SIZE_PX, out=sizes_wh)
+        self._states = self._states.carried(transform)
 
     def _is_shown(self) -> BoolArray:
         """Return of each track whether it is confirmed and not lost."""

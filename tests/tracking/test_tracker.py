@@ -496,3 +496,28 @@ def test_tracks_are_lost_at_once_in_another_scene_and_found_again_in_their_own()
     assert shown[9] == [1]
     assert shown[10] == []
     assert shown[11] == [1]
+
+
+@pytest.mark.parametrize("turn_deg", [0, 40])
+def test_box_of_a_coasting_track_grows_with_the_zoom_and_keeps_its_shape(turn_deg: float) -> None:
+    turn = np.radians(turn_deg)
+    linear = 1.1 * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    tracker = Tracker(TrackerConfig())
+    box = np.array([[40.0, 40, 44, 42]])
+    tracker.update(Detections.from_unsorted(box, np.ones(1), frame_index=0, image_hw=(99, 99)))
+    for index in (1, 2):
+        nothing = Detections.empty(frame_index=index, image_hw=(99, 99))
+        shown = tracker.update(nothing, transform=Transform.affine(linear, (0.0, 0.0)))
+    ((x1, y1, x2, y2),) = shown.boxes_xyxy
+    np.testing.assert_allclose((x2 - x1, y2 - y1), (4 * 1.21, 2 * 1.21), rtol=1e-5)
+
+
+def test_box_of_a_track_that_stays_against_the_transform_keeps_its_size() -> None:
+    tracker = Tracker(TrackerConfig())
+    for index in range(2):
+        found = detections_at(index, [[60.0, 60]])
+        before = tracker.update(found)
+    zoom = Transform.affine(3 * np.eye(2), (0.0, 0.0))
+    after = tracker.update(detections_at(2, [[60.0, 60]]), transform=zoom)
+    assert after.track_ids.tolist() == [1]
+    np.testing.assert_allclose(after.boxes_xyxy, before.boxes_xyxy, atol=1e-4)
