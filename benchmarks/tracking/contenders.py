@@ -1,10 +1,21 @@
-"""What turns the detections of a sequence into tracks."""
+"""Who takes part: what each tracker is built of, and the settings from which tuning chooses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
+from benchmarks.tracking import library_trackers, stone_soup
+from benchmarks.tracking.library_trackers import LibraryTracker
+from benchmarks.tracking.nearest_neighbour import NearestNeighbour
+from benchmarks.tracking.old_checkout import COMMIT, OldCheckout
+from benchmarks.tracking.point_tracker import PointTracker, track_points
+from benchmarks.tracking.stone_soup import StoneSoupTracker
 from stdet.config import TrackerConfig
 from stdet.evaluation.from_model import rescore_results, track_results
 from stdet.metrics.sequence_result import SequenceResult
@@ -12,6 +23,67 @@ from stdet.types import Tracks
 
 STDET_CONFIDENCE = 0.5
 """The operating point of `stdet_n`."""
+SETTINGS = Path(__file__).with_name("settings.json")
+"""What tuning has chosen, by contender."""
+
+Settings = Mapping[str, Any]
+Space = Mapping[str, tuple[Any, ...]]
+
+_SCORES: Space = {
+    "min_score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
+    "coast": (0, 1, 2, 3, 4, 6, 8),
+}
+_STARTS: Space = {"start_score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)}
+_LIVES: Space = {"hits": (1, 2, 3, 4, 5, 6, 8), "patience": (1, 2, 3, 5, 8, 12, 20)}
+_LIBRARY: Space = {
+    **_SCORES,
+    "side_px": (10, 13, 16, 20, 25, 30, 40, 50, 65),
+    "minimum_consecutive_frames": (1, 2, 3, 4, 5, 6, 8),
+    "lost_track_buffer": (1, 2, 3, 5, 8, 12, 20, 30),
+}
+_ACTIVATION: Space = {"track_activation_threshold": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)}
+_STRONG: Space = {"high_conf_det_threshold": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)}
+_OVERLAPS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
+_OVERLAP: Space = {"minimum_iou_threshold": _OVERLAPS}
+_FIRST_OVERLAP: Space = {"minimum_iou_threshold_first_assoc": _OVERLAPS}
+_LIBRARY_SPACES: Mapping[str, Space] = {
+    "SORT": {**_LIBRARY, **_ACTIVATION, **_OVERLAP},
+    "ByteTrack": {**_LIBRARY, **_ACTIVATION, **_STRONG, **_OVERLAP},
+    "OC-SORT": {
+        **_LIBRARY,
+        **_STRONG,
+        **_OVERLAP,
+        "direction_consistency_weight": (0.0, 0.1, 0.2, 0.5),
+        "delta_t": (1, 2, 3, 5),
+    },
+    "BoT-SORT": {**_LIBRARY, **_ACTIVATION, **_STRONG, **_FIRST_OVERLAP},
+    "C-BIoU": {
+        **_LIBRARY,
+        **_ACTIVATION,
+        **_STRONG,
+        **_FIRST_OVERLAP,
+        "buffer_ratio_first": (0.0, 0.2, 0.4, 0.7),
+        "buffer_ratio_second": (0.0, 0.2, 0.4, 0.7, 1.0),
+    },
+}
+_FILTER: Space = {
+    **_SCORES,
+    **_STARTS,
+    **_LIVES,
+    "measurement_std_px": (0.3, 0.5, 1.0, 2.0),
+    "acceleration_variance": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+    "initial_speed_std_px": (1.0, 2.0, 4.0, 6.0, 10.0),
+    "gate_sigma": (2.0, 3.0, 4.0, 5.0),
+}
+_FILTER_SPACES: Mapping[str, Space] = {
+    "GNN": _FILTER,
+    "JPDA": {
+        **_FILTER,
+        "probability_of_detection": (0.6, 0.7, 0.8, 0.9, 0.99),
+        "clutter_per_frame": (0.5, 2.0, 8.0, 20.0),
+    },
+}
+_NEAREST: Space = {**_SCORES, **_STARTS, **_LIVES, "reach_px": (3, 5, 7, 10, 13, 16, 20, 25, 30)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +100,34 @@ class Contender:
     track: Callable[[SequenceResult], Tracks]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tunable:
+    """A tracker whose settings tuning chooses.
+
+    Attributes:
+        name: As tables print it.
+        package: What must be installed.
+        space: The values of each setting, in order.
+        build: From settings to a fresh tracker.
+    """
+
+    name: str
+    package: str
+    space: Space
+    build: Callable[[Settings], PointTracker]
+
+    def with_settings(self, settings: Settings) -> Contender:
+        """Return the contender with all of its settings."""
+        return Contender(
+            name=self.name, track=lambda sequence: track_points(sequence, self.build(settings))
+        )
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether its package is there."""
+        return importlib.util.find_spec(self.package) is not None
+
+
 def stdet(name: str, config: TrackerConfig) -> Contender:
     """Return scores by paths and the tracker, as `stdet track` uses them."""
 
@@ -39,6 +139,54 @@ def stdet(name: str, config: TrackerConfig) -> Contender:
     return Contender(name=name, track=track)
 
 
-def own_contenders() -> list[Contender]:
-    """Return the trackers of this checkout."""
-    return [stdet("stdet", TrackerConfig())]
+def tunables() -> Iterator[Tunable]:
+    """Yield every tracker that is tuned, installed or not."""
+    yield Tunable(
+        name="nearest neighbour",
+        package="numpy",
+        space=_NEAREST,
+        build=lambda settings: NearestNeighbour(**settings),
+    )
+    for name in library_trackers.NAMES:
+        for by_centre, how in ((False, "boxes"), (True, "centres")):
+            yield Tunable(
+                name=f"{name}, {how}",
+                package="trackers",
+                space=_LIBRARY_SPACES[name],
+                build=partial(_library, name, by_centre),
+            )
+    for name in stone_soup.NAMES:
+        yield Tunable(
+            name=f"Stone-Soup {name}",
+            package="stonesoup",
+            space=_FILTER_SPACES[name],
+            build=partial(_stone_soup, name),
+        )
+
+
+def _library(name: str, by_centre: bool, settings: Settings) -> PointTracker:
+    return LibraryTracker(name, by_centre=by_centre, settings=settings)
+
+
+def _stone_soup(name: str, settings: Settings) -> PointTracker:
+    return StoneSoupTracker(name, settings=settings)
+
+
+def tuned_contenders() -> Iterator[Contender]:
+    """Yield the trackers that are installed, as they were tuned."""
+    chosen = json.loads(SETTINGS.read_text(encoding="utf-8"))["contenders"]
+    for tunable in tunables():
+        if tunable.is_installed and tunable.name in chosen:
+            yield tunable.with_settings(chosen[tunable.name]["settings"])
+
+
+def own_contenders(old: Path | None) -> Iterator[Contender]:
+    """Yield the tracker of this checkout, and that of an old one where it is there.
+
+    Args:
+        old: A checkout of ``COMMIT``.
+    """
+    yield stdet("stdet", TrackerConfig())
+    if old is not None:
+        checkout = OldCheckout(old, confidence=STDET_CONFIDENCE)
+        yield Contender(name=f"stdet, {COMMIT}", track=checkout.track)

@@ -1,0 +1,50 @@
+"""The tracker of commit 5bd3d70, before the camera's motion reached it, from a checkout of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+from stdet.metrics.sequence_result import SequenceResult
+from stdet.types import Tracks
+
+COMMIT = "5bd3d70"
+_PROCESS = Path(__file__).with_name("old_checkout_process.py")
+
+
+class OldCheckout:
+    """A process that tracks with the `stdet` of another checkout; it ends with this one.
+
+    Args:
+        checkout: Folder of the repository at ``COMMIT`` (`git worktree add FOLDER 5bd3d70`).
+        confidence: Operating point.
+    """
+
+    def __init__(self, checkout: Path, *, confidence: float) -> None:
+        """Start the process."""
+        self._confidence = confidence
+        self._process = subprocess.Popen(
+            [sys.executable, str(_PROCESS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=checkout,
+            env={**os.environ, "PYTHONPATH": str(checkout)},
+        )
+
+    def track(self, sequence: SequenceResult) -> Tracks:
+        """Track a sequence; the motion of its camera is not used."""
+        request = {
+            "frames": [(frame.boxes_xyxy, frame.scores) for frame in sequence.detections],
+            "image_hw": sequence.annotation.image_hw,
+            "confidence": self._confidence,
+            "columns": [field.name for field in dataclasses.fields(Tracks)],
+        }
+        assert self._process.stdin is not None, "it was started with a pipe"
+        assert self._process.stdout is not None, "it was started with a pipe"
+        pickle.dump(request, self._process.stdin)
+        self._process.stdin.flush()
+        return Tracks(**pickle.load(self._process.stdout))
