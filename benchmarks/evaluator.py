@@ -119,6 +119,7 @@ def tracking_load(num_frames: int, num_targets: int) -> tuple[SequenceAnnotation
         track_ids=track_ids[is_seen],
         boxes_xyxy=noisy[is_seen].astype(np.float32),
         scores=np.ones(is_seen.sum(), np.float32),
+        probabilities=np.full(is_seen.sum(), np.nan, np.float32),
         class_ids=np.zeros(is_seen.sum(), np.int64),
         detection_indices=np.full(is_seen.sum(), -1, np.int64),
     )

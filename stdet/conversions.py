@@ -41,7 +41,7 @@ def to_dataframe(columns: Mapping[str, NDArray[Any]]) -> Any:
     return _import("pandas").DataFrame(dict(columns))
 
 
-def column(rows: Any, name: str, default: int | None = None) -> NDArray[Any]:
+def column(rows: Any, name: str, default: float | None = None) -> NDArray[Any]:
     """Return a column of a structured array, a dict of arrays or a ``DataFrame``, (N,).
 
     Args:
@@ -57,7 +57,7 @@ def column(rows: Any, name: str, default: int | None = None) -> NDArray[Any]:
         return np.asarray(rows[name])
     if default is None:
         raise ValueError(f"there is no column {name!r}; there are {', '.join(map(str, names))}.")
-    return np.full(len(column(rows, BOX_COLUMNS[0])), default, np.int64)
+    return np.full(len(column(rows, BOX_COLUMNS[0])), default)
 
 
 def boxes_of(rows: Any) -> NDArray[np.float32]:
@@ -188,6 +188,7 @@ class TrackRows:
     track_ids: NDArray[np.int64]
     boxes_xyxy: NDArray[np.float32]
     scores: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     detection_indices: NDArray[np.int64]
 
@@ -198,6 +199,7 @@ class TrackRows:
             "track_id": self.track_ids,
             **dict(zip(BOX_COLUMNS, self.boxes_xyxy.T, strict=True)),
             "score": self.scores,
+            "probability": self.probabilities,
             "class_id": self.class_ids,
             "detection_index": self.detection_indices,
         }
@@ -205,7 +207,8 @@ class TrackRows:
     def to_numpy(self) -> NDArray[np.void]:
         """Return a structured array (M,).
 
-        Its fields are frame_index, track_id, x1, y1, x2, y2, score, class_id, detection_index.
+        Its fields are frame_index, track_id, x1, y1, x2, y2, score, probability, class_id,
+        detection_index.
         """
         return to_structured(self._columns())
 
@@ -229,7 +232,7 @@ class TrackRows:
         Args:
             rows: Structured array, dict of arrays or ``DataFrame`` with frame_index, track_id, x1,
                 y1, x2, y2 and score; without ``class_id`` all are of class 0, without
-                ``detection_index`` all coasted.
+                ``detection_index`` all coasted, without ``probability`` it is not known.
 
         Raises:
             ValueError: If a column is missing, or the rows are no tracks.
@@ -242,6 +245,7 @@ class TrackRows:
             track_ids=ids[order].astype(np.int64),
             boxes_xyxy=boxes_of(rows)[order],
             scores=column(rows, "score")[order].astype(np.float32),
+            probabilities=column(rows, "probability", np.nan)[order].astype(np.float32),
             class_ids=column(rows, "class_id", 0)[order].astype(np.int64),
             detection_indices=column(rows, "detection_index", -1)[order].astype(np.int64),
         )

@@ -138,6 +138,8 @@ class Tracks(TrackRows):
         boxes_xyxy: float32 (M, 4) in original-frame pixels.
         scores: float32 (M,) in [0, 1]; that of a neighbouring detection where
             the track coasted.
+        probabilities: that the track is real, as known with this frame, float32 (M,) in [0, 1];
+            NaN where a file does not say.
         class_ids: int64 (M,).
         detection_indices: int64 (M,), the row in that frame's ``Detections``, -1 where the track
             coasted.
@@ -147,6 +149,7 @@ class Tracks(TrackRows):
     track_ids: IntArray
     boxes_xyxy: FloatArray
     scores: FloatArray
+    probabilities: FloatArray
     class_ids: IntArray
     detection_indices: IntArray
 
@@ -159,9 +162,12 @@ class Tracks(TrackRows):
             frame_indices=self.frame_indices,
             track_ids=self.track_ids,
             scores=self.scores,
+            probabilities=self.probabilities,
             class_ids=self.class_ids,
             detection_indices=self.detection_indices,
         )
+        if ((self.probabilities < 0) | (self.probabilities > 1)).any():
+            raise ValueError("Tracks.probabilities lie outside [0, 1].")
         if (self.track_ids < 1).any():
             raise ValueError("Tracks.track_ids must be at least 1.")
         _check_frame_id_order("Tracks", self.frame_indices, self.track_ids)
@@ -182,6 +188,7 @@ class Tracks(TrackRows):
             track_ids=self.track_ids[rows],
             boxes_xyxy=self.boxes_xyxy[rows],
             scores=self.scores[rows],
+            probabilities=self.probabilities[rows],
             class_ids=self.class_ids[rows],
             detection_indices=self.detection_indices[rows],
         )
@@ -194,6 +201,7 @@ class Tracks(TrackRows):
             track_ids=np.zeros(0, np.int64),
             boxes_xyxy=np.zeros((0, 4), np.float32),
             scores=np.zeros(0, np.float32),
+            probabilities=np.zeros(0, np.float32),
             class_ids=np.zeros(0, np.int64),
             detection_indices=np.zeros(0, np.int64),
         )
@@ -208,6 +216,7 @@ class Tracks(TrackRows):
             track_ids=np.concatenate([part.track_ids for part in parts]),
             boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
             scores=np.concatenate([part.scores for part in parts]),
+            probabilities=np.concatenate([part.probabilities for part in parts]),
             class_ids=np.concatenate([part.class_ids for part in parts]),
             detection_indices=np.concatenate([part.detection_indices for part in parts]),
         )

@@ -66,6 +66,7 @@ def tracks(frames, *, scores=None):
         track_ids=rows[order, 0].astype(np.int64),
         boxes_xyxy=rows[order, 1:].astype(np.float32),
         scores=np.ones(num, np.float32) if scores is None else np.array(scores, np.float32),
+        probabilities=np.full(num, np.nan, np.float32),
         class_ids=np.zeros(num, np.int64),
         detection_indices=np.full(num, -1, np.int64),
     )

@@ -25,6 +25,7 @@ def tracks():
         track_ids=np.array([1, 7, 1]),
         boxes_xyxy=np.array([[1, 2, 3, 4], [5, 6, 8, 9], [2, 2, 4, 4]], np.float32),
         scores=np.array([0.5, 0.25, 0.75], np.float32),
+        probabilities=np.array([1, 0.5, np.nan], np.float32),
         class_ids=np.array([0, 2, 0]),
         detection_indices=np.array([1, -1, 0]),
     )
@@ -57,7 +58,7 @@ def test_detections_come_back_from_numpy(detections):
 
 def test_tracks_come_back_from_numpy_in_any_order(tracks):
     rows = tracks.to_numpy()
-    assert rows[1].tolist() == (3, 7, 5.0, 6.0, 8.0, 9.0, 0.25, 2, -1)
+    assert rows[1].tolist() == (3, 7, 5.0, 6.0, 8.0, 9.0, 0.25, 0.5, 2, -1)
     assert_same(Tracks.from_numpy(rows[[2, 0, 1]]), tracks)
 
 

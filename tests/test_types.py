@@ -30,6 +30,7 @@ def _tracks(rows: list[tuple[int, int]], **changes) -> Tracks:
         "track_ids": np.array([track_id for _, track_id in rows], np.int64),
         "boxes_xyxy": np.stack([left, left * 0, left + 1, left * 0 + 1], axis=1),
         "scores": np.ones(num, np.float32),
+        "probabilities": np.ones(num, np.float32),
         "class_ids": np.zeros(num, np.int64),
         "detection_indices": np.arange(num, dtype=np.int64),
     }
@@ -199,3 +200,9 @@ def test_rows_of_a_frame_are_a_slice_and_empty_frames_are_real():
 def test_values_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         _detections().frame_index = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1])
+def test_tracks_refuse_a_probability_that_is_none(probability):
+    with pytest.raises(ValueError, match=r"probabilities lie outside \[0, 1\]"):
+        _tracks([(0, 1)], probabilities=np.full(1, probability, np.float32))

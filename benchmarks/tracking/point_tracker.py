@@ -95,6 +95,7 @@ def _rows_of(
         track_ids=track_ids,
         boxes_xyxy=np.concatenate([xy - half_wh, xy + half_wh], axis=1).astype(np.float32),
         scores=np.ones(len(order), np.float32),
+        probabilities=np.full(len(order), np.nan, np.float32),
         class_ids=np.zeros(len(order), np.int64),
         detection_indices=found.rows[order],
     )

@@ -317,6 +317,7 @@ def _coco_tracks(results: CocoResults, rows: IntArray, frames: IntArray) -> Trac
         track_ids=results.track_ids[rows],
         boxes_xyxy=results.boxes_xyxy[rows],
         scores=results.scores[rows],
+        probabilities=np.full(len(rows), np.nan, np.float32),
         class_ids=results.class_ids[rows],
         detection_indices=np.full(len(rows), -1, np.int64),
     )

@@ -15,7 +15,7 @@ down.
 
 Numbers are written with up to eight decimals: reading gives back every float32 coordinate of
 magnitude 0.25 or more exactly, smaller ones to 2e-8 px. The format has no room for
-``Tracks.class_ids`` and ``detection_indices``; they are read as 0 and -1.
+``Tracks.class_ids``, ``detection_indices`` and ``probabilities``; they are read as 0, -1 and NaN.
 
 Nothing but this module and ``mot_rows.py`` knows that anything counts from 1.
 """
@@ -195,6 +195,7 @@ def read_predictions(path: Path) -> MotPredictions:
             track_ids=rows.ids,
             boxes_xyxy=rows.boxes_xyxy,
             scores=known_scores,
+            probabilities=np.full(len(scores), np.nan, np.float32),
             class_ids=np.zeros(len(scores), np.int64),
             detection_indices=np.full(len(scores), -1, np.int64),
         )

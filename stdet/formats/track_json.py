@@ -6,16 +6,18 @@
                  "camera_motion": {"is_trusted": true, "matrix": [[...], [...], [...]]},
                  "detections": [{"box_xyxy": [...], "score": ...}],
                  "tracks": [{"track_id": 1, "box_xyxy": [...], "score": ...,
-                             "is_coasted": false}]},
+                             "probability": ..., "is_coasted": false}]},
                 ...],
      "num_missing": 0, "num_frames": ..., "is_complete": true}
 
 ``detections`` are those from ``confidence`` on, and weaker ones that continue a track.
-``detector`` is "network" or the name of a classical detector, which has no weights (null). Frames
-count from 0, boxes are continuous pixels of the original frame (``boxes.py``). ``is_complete`` is
-true where the run came to its end and all that it was asked to read was read. A file that broke
-off is still valid JSON, with ``is_complete`` false. ``warnings``, a list of sentences, stands
-before ``num_missing`` where in some frames nothing could be seen.
+``probability`` is that of the track being real, as known with the frame; null or no key where
+that is not known. ``detector`` is "network" or the name of a classical detector, which has no
+weights (null). Frames count from 0, boxes are continuous pixels of the original frame
+(``boxes.py``). ``is_complete`` is true where the run came to its end and all that it was asked to
+read was read. A file that broke off is still valid JSON, with ``is_complete`` false.
+``warnings``, a list of sentences, stands before ``num_missing`` where in some frames nothing could
+be seen.
 
 ``camera_motion`` says where the background of the entry before lies in the frame, or why that is
 not known (``camera_motion.py``). In files without the key the camera is taken as resting.
@@ -111,6 +113,7 @@ class TrackJsonWriter:
                     "track_id": int(tracks.track_ids[row]),
                     "box_xyxy": _rounded(tracks.boxes_xyxy[row]),
                     "score": round(float(tracks.scores[row]), 4),
+                    "probability": _probability_entry(tracks.probabilities[row]),
                     "is_coasted": bool(tracks.detection_indices[row] < 0),
                 }
                 for row in range(len(tracks))
@@ -162,6 +165,10 @@ class TrackJsonWriter:
                 self.commit()
         finally:
             self.discard()
+
+
+def _probability_entry(probability: np.float32) -> float | None:
+    return None if np.isnan(probability) else round(float(probability), 4)
 
 
 def _ending(footer: Mapping[str, Any], num_frames: int, *, is_complete: bool) -> str:
@@ -270,6 +277,7 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
         track_ids=np.array([row["track_id"] for _, row in rows], np.int64),
         boxes_xyxy=_boxes([row for _, row in rows]),
         scores=_scores([row for _, row in rows]),
+        probabilities=np.array([_probability(row) for _, row in rows], np.float32),
         class_ids=np.zeros(len(rows), np.int64),
         detection_indices=np.full(len(rows), -1, np.int64),
     )
@@ -302,6 +310,17 @@ def _scores(rows: Sequence[Mapping[str, Any]]) -> FloatArray:
     if not ((scores >= 0) & (scores <= 1)).all():
         raise ValueError("a score is not in [0, 1]")
     return scores.astype(np.float32)
+
+
+def _probability(row: Mapping[str, Any]) -> float:
+    """Return a track's probability of being real, NaN where the file does not say."""
+    stated = row.get("probability")
+    if stated is None:
+        return np.nan
+    probability = float(stated)
+    if not 0 <= probability <= 1:
+        raise ValueError("a probability is not in [0, 1]")
+    return probability
 
 
 def _frame_index(entry: dict[str, Any]) -> int:

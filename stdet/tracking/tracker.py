@@ -275,6 +275,7 @@ class Tracker:
                 np.float32
             ),
             scores=records.scores,
+            probabilities=records.scores,
             class_ids=records.class_ids,
             detection_indices=records.detection_indices,
         )

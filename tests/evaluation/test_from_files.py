@@ -28,6 +28,7 @@ def tracks_of(annotation, shift=0.0):
         track_ids=annotation.track_ids,
         boxes_xyxy=(annotation.boxes_xyxy + np.float32(shift)),
         scores=np.full(len(annotation), 0.8, np.float32),
+        probabilities=np.full(len(annotation), np.nan, np.float32),
         class_ids=np.zeros(len(annotation), np.int64),
         detection_indices=np.full(len(annotation), -1, np.int64),
     )

@@ -37,6 +37,7 @@ def make_tracks(
         track_ids=table[:, 1],
         boxes_xyxy=np.array(boxes or [[1, 2, 4, 6]] * num, np.float32).reshape(-1, 4),
         scores=np.array(scores or [0.5] * num, np.float32),
+        probabilities=np.full(num, np.nan, np.float32),
         class_ids=np.zeros(num, np.int64),
         detection_indices=np.full(num, -1, np.int64),
     )

@@ -49,6 +49,7 @@ def _frame(index: int, boxes: list, ids: list[int], *, coasted: int = 0) -> tupl
         track_ids=np.array(ids, np.int64),
         boxes_xyxy=rows[:num],
         scores=scores[:num],
+        probabilities=np.array([0.99, np.nan], np.float32)[:num],
         class_ids=np.zeros(num, np.int64),
         detection_indices=detection_indices,
     )
@@ -91,8 +92,20 @@ def test_file_says_what_its_docstring_says(tmp_path):
             {"box_xyxy": [5, 5, 8, 8], "score": 0.3},
         ],
         "tracks": [
-            {"track_id": 2, "box_xyxy": [1, 2, 3, 4.5], "score": 0.9, "is_coasted": False},
-            {"track_id": 7, "box_xyxy": [5, 5, 8, 8], "score": 0.3, "is_coasted": True},
+            {
+                "track_id": 2,
+                "box_xyxy": [1, 2, 3, 4.5],
+                "score": 0.9,
+                "probability": 0.99,
+                "is_coasted": False,
+            },
+            {
+                "track_id": 7,
+                "box_xyxy": [5, 5, 8, 8],
+                "score": 0.3,
+                "probability": None,
+                "is_coasted": True,
+            },
         ],
     }
     assert content["frames"][1] == {

@@ -25,6 +25,7 @@ def make_tracks(
         track_ids=np.array(ids or range(1, num + 1), np.int64),
         boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
         scores=np.ones(num, np.float32),
+        probabilities=np.full(num, np.nan, np.float32),
         class_ids=np.zeros(num, np.int64),
         detection_indices=np.array(rows or range(num), np.int64),
     )
