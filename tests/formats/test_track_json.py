@@ -49,7 +49,7 @@ def _frame(index: int, boxes: list, ids: list[int], *, coasted: int = 0) -> tupl
         track_ids=np.array(ids, np.int64),
         boxes_xyxy=rows[:num],
         scores=scores[:num],
-        probabilities=np.array([0.99, np.nan], np.float32)[:num],
+        probabilities=np.resize(np.array([0.99, np.nan], np.float32), num),
         class_ids=np.zeros(num, np.int64),
         detection_indices=detection_indices,
     )
