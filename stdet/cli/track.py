@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from stdet.cli.arguments import (
 from stdet.cli.terminal import complain, say
 
 if TYPE_CHECKING:
+    from stdet.inference.camera_counts import CameraSummary
     from stdet.inference.stages.times import StageTime
 
 
@@ -66,14 +67,21 @@ def add_track(commands: Any) -> None:
         "--ignore, all others seen, as for Motion and OpenCV",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
-    parser.add_argument("--no-video", action="store_true", help="write no annotated video")
+    video = parser.add_mutually_exclusive_group()
+    video.add_argument("--no-video", action="store_true", help="write no annotated video")
+    video.add_argument(
+        "--draw-camera",
+        action="store_true",
+        help="draw on the video a grid that stays on the scene, how well each frame is "
+        "registered, and the pixels that stand still or are ignored",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
     add_max_megapixels(parser)
     parser.add_argument(
         "--profile",
         action="store_true",
-        help="print what each stage takes per frame and how many frames late it is, and add it to "
-        "the JSON",
+        help="print what each stage takes per frame, how many frames late it is and how well "
+        "frames were registered, and add it to the JSON",
     )
     parser.set_defaults(run=_run_track)
 
@@ -93,6 +101,7 @@ def _run_track(args: argparse.Namespace) -> int:
         mask=args.mask,
         device=args.device,
         with_video=not args.no_video,
+        draw_camera=args.draw_camera,
         overwrite=args.overwrite,
         max_megapixels=args.max_megapixels,
         with_profile=args.profile,
@@ -108,6 +117,7 @@ def _run_track(args: argparse.Namespace) -> int:
         say(f"camera motion not known in {num_frames} of {summary.num_frames} frames: {problem}")
     if summary.profile:
         print(_profile_table(summary.profile), file=sys.stderr)
+        print(_camera_lines(summary.camera), file=sys.stderr)
     problems = [text for text in (summary.shortfall, summary.missing_output) if text is not None]
     for problem in problems:
         complain(problem)
@@ -124,3 +134,23 @@ def _profile_table(rows: Sequence[StageTime]) -> str:
     ]
     lines.append(f"{'all':<39}{sum(row.num_frames_late for row in rows):>13}")
     return "\n".join(lines)
+
+
+def _camera_lines(camera: CameraSummary) -> str:
+    """Return how well the frames were registered, each line with a name in front."""
+    if not any(camera.states.values()):
+        return "camera    frames are not registered"
+    num = camera.num_frames
+    lines = [
+        f"camera    {_shares(camera.states, num)}",
+        f"models    {_shares(camera.models, num)}",
+    ]
+    if camera.median_error_px is not None:
+        lines.append(
+            f"median    error {camera.median_error_px:.3f} px, inliers {camera.median_inliers:.1%}"
+        )
+    return "\n".join(lines)
+
+
+def _shares(counts: Mapping[str, int], num_frames: int) -> str:
+    return ", ".join(f"{name} {count / num_frames:.1%}" for name, count in counts.items())

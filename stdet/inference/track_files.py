@@ -19,6 +19,7 @@ from stdet.classical.methods import Method
 from stdet.errors import DataError, IncompleteInputError, StdetError
 from stdet.files.atomic_file import explain_os_errors
 from stdet.files.locks import lock_output
+from stdet.inference.camera_counts import CameraCounts, CameraSummary
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
 from stdet.inference.pipeline import StreamingTracker
@@ -61,9 +62,11 @@ class TrackOptions:
         mask: PNG whose black pixels do not belong to the scene, None for none.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         with_video: Write the annotated video.
+        draw_camera: Draw on it where the scene is and how well that is known.
         overwrite: Replace existing outputs.
         max_megapixels: Largest area of a frame, 10^6 pixels.
-        with_profile: Time the stages; in the summary, and as ``profile`` in the JSON.
+        with_profile: Time the stages and count how well frames are registered; in the summary,
+            and as ``profile`` and ``camera`` in the JSON.
     """
 
     weights: str = DEFAULT_WEIGHTS
@@ -77,6 +80,7 @@ class TrackOptions:
     mask: Path | None = None
     device: str = "auto"
     with_video: bool = True
+    draw_camera: bool = False
     overwrite: bool = False
     max_megapixels: float = MAX_MEGAPIXELS
     with_profile: bool = False
@@ -94,6 +98,7 @@ class TrackSummary:
         shortfall: What was missing of the input, None if nothing was.
         missing_output: Why the annotated video could not be written, None if nothing is missing.
         profile: What each stage took, in order; empty where it was not asked for.
+        camera: How well the frames were registered.
         unregistered: Of how many frames the camera's motion is not known, by why; empty for
             detectors that do not register.
     """
@@ -105,6 +110,7 @@ class TrackSummary:
     shortfall: str | None
     missing_output: str | None
     profile: tuple[StageTime, ...]
+    camera: CameraSummary
     unregistered: Mapping[str, int]
 
 
@@ -196,6 +202,7 @@ def _track(
         shortfall=shortfall,
         missing_output=_missing_output(outputs),
         profile=run.profile,
+        camera=run.camera.summary(),
         unregistered=dict(run.unregistered),
     )
 
@@ -207,6 +214,7 @@ class _Run:
     track_ids: set[int] = field(default_factory=set)
     shortfall: str | None = None
     profile: tuple[StageTime, ...] = ()
+    camera: CameraCounts = field(default_factory=CameraCounts)
     unregistered: Counter[str] = field(default_factory=Counter)
 
 
@@ -231,10 +239,14 @@ def _run(
                 trails.update(tracked.tracks, transform=tracked.from_previous.transform)
                 with contextlib.nullcontext() if times is None else times.clock("write").once():
                     outputs.write(
-                        tracked, functools.partial(_draw, source, tracked, trails, is_ignored)
+                        tracked,
+                        functools.partial(
+                            _draw, source, tracked, trails, is_ignored, options.draw_camera
+                        ),
                     )
                 # The number of ids is that of confirmed tracks, the one thing that grows.
                 run.track_ids.update(tracked.tracks.track_ids.tolist())
+                run.camera.add(tracked.pose)
                 motion = tracked.from_previous
                 if motion.problem is not None and motion.quality is not None:
                     run.unregistered[motion.problem] += 1
@@ -249,6 +261,12 @@ def _run(
             if times is not None:
                 run.profile = tuple(times.rows())
                 outputs.footer["profile"] = [asdict(row) for row in run.profile]
+                outputs.footer["camera"] = asdict(run.camera.summary())
+            if options.draw_camera and not any(run.camera.summary().states.values()):
+                _LOG.warning(
+                    "%s: the detector registers no frames; --draw-camera draws nothing.",
+                    source.path,
+                )
     return run
 
 
@@ -268,13 +286,24 @@ def _header(
 
 
 def _draw(
-    source: FrameSource, tracked: TrackedFrame, trails: Trails, is_ignored: BoolArray | None
+    source: FrameSource,
+    tracked: TrackedFrame,
+    trails: Trails,
+    is_ignored: BoolArray | None,
+    draw_camera: bool,
 ) -> NDArray[np.uint8]:
-    """Return the annotated frame, with ignored pixels at half brightness."""
+    """Return the annotated frame, with pixels that the user ignores at half brightness."""
     pixels = source.scale.to_uint8(tracked.image)
     if is_ignored is not None:
         pixels[is_ignored] //= 2
-    return draw_frame(pixels, tracked.detections, tracked.tracks, trails.points)
+    return draw_frame(
+        pixels,
+        tracked.detections,
+        tracked.tracks,
+        trails.points,
+        pose=tracked.pose if draw_camera else None,
+        is_ignored=tracked.is_ignored,
+    )
 
 
 def _open_video(source: FrameSource, path: Path) -> VideoWriter:

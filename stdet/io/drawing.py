@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from stdet.boxes import centres_xy
+from stdet.io.camera_drawing import draw_scene, write_state
+from stdet.registration.camera_motion import CameraPose
 from stdet.registration.transform import Transform
-from stdet.types import Detections, FloatArray, Tracks
+from stdet.types import BoolArray, Detections, FloatArray, Tracks
 
 TARGET_SHORT_SIDE_PX = 512
 """Frames are enlarged to about this short side."""
@@ -120,6 +122,9 @@ def draw_frame(
     detections: Detections | None,
     tracks: Tracks,
     trails: Mapping[int, Sequence[Point]],
+    *,
+    pose: CameraPose | None = None,
+    is_ignored: BoolArray | None = None,
 ) -> NDArray[np.uint8]:
     """Draw one frame.
 
@@ -131,6 +136,8 @@ def draw_frame(
         detections: What the tracker was given for this frame; None draws none.
         tracks: Confirmed tracks of this frame.
         trails: Past centres of each track, in frame pixels, as ``Trails.points`` gives them.
+        pose: Of the camera; None draws nothing of it.
+        is_ignored: Pixels that do not show the scene, bool (H, W), tinted where there is a pose.
 
     Returns:
         uint8 (H * s, W * s, 3), RGB, with s = ``render_scale((H, W))``.
@@ -143,6 +150,8 @@ def draw_frame(
     scale = render_scale((pixels.shape[0], pixels.shape[1]))
     enlarged = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
     image = Image.fromarray(enlarged).convert("RGB")
+    if pose is not None:
+        image = Image.fromarray(draw_scene(np.array(image), pose, is_ignored, scale=scale))
     draw = ImageDraw.Draw(image)
     if detections is not None:
         is_free = np.ones(len(detections), np.bool_)
@@ -158,6 +167,8 @@ def draw_frame(
         if inside.size:
             image.paste(Image.fromarray(inside), (max(x1, 0), max(y1, 0)))
     _draw_tracks(draw, outlines, tracks, image.size)
+    if pose is not None:
+        write_state(draw, pose, image.size)
     return np.array(image)
 
 

@@ -2,6 +2,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -34,6 +35,20 @@ def track(cli, weights, tmp_path):
 
 
 @pytest.fixture
+def track_by_difference(cli, tmp_path):
+    """Run ``stdet track`` with a detector that registers frames."""
+
+    def run(source: Path, *options: object):
+        outcome = cli(
+            "track", source, "--detector", "framediff", "--out", tmp_path / "o", *options
+        )
+        assert outcome.code == 0
+        return outcome
+
+    return run
+
+
+@pytest.fixture
 def track_refused(refused, weights, tmp_path):
     """Run ``stdet track`` where it must fail and leave nothing; return the line."""
 
@@ -50,6 +65,15 @@ def _write_images(folder: Path, frames: np.ndarray) -> Path:
     for index, frame in enumerate(frames):
         Image.fromarray(frame).save(folder / f"f{index:03}.png")
     return folder
+
+
+def _frames(tmp_path: Path) -> list[dict]:
+    return json.loads((tmp_path / "o" / "clip.json").read_text())["frames"]
+
+
+def _first_picture(tmp_path: Path) -> np.ndarray:
+    with av.open(str(tmp_path / "o" / "clip.mp4")) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
 def _num_frames(video: Path) -> int:
@@ -180,7 +204,8 @@ def test_confidence_decides_what_reaches_the_tracker(track, clip, tmp_path):
 
 def test_profile_names_every_stage_on_stderr_and_in_the_json(track, clip, tmp_path):
     outcome = track(clip, "--profile")
-    title, *lines = outcome.err
+    title, *lines, camera = outcome.err
+    assert camera.split(maxsplit=1) == ["camera", "frames are not registered"]
     assert title.split() == ["stage", "frames", "median", "ms", "95", "%", "ms", "frames", "late"]
     names = ["read", "blank", "scale", "detect", "rescore", "track", "write"]
     assert [line.split()[0] for line in lines] == [*names, "all"]
@@ -191,9 +216,44 @@ def test_profile_names_every_stage_on_stderr_and_in_the_json(track, clip, tmp_pa
     assert all(row["median_ms"] <= row["percentile_95_ms"] for row in written["profile"])
 
 
+def test_profile_says_how_well_frames_were_registered(track_by_difference, clip, tmp_path):
+    lines = {line.split()[0]: line for line in track_by_difference(clip, "--profile").err}
+    written = json.loads((tmp_path / "o" / "clip.json").read_text())["camera"]
+    # The JSON says nothing of how the first frame is registered with itself.
+    motions = [frame["camera_motion"] for frame in _frames(tmp_path)[1:]]
+    assert written["num_frames"] == sum(written["states"].values()) == NUM_FRAMES
+    assert written["models"] == Counter(["rest", *(motion["model"] for motion in motions)])
+    errors_px = [0.0, *(motion["error_px"] for motion in motions)]
+    errors_px = [error for error in errors_px if error is not None]
+    assert written["median_error_px"] == pytest.approx(np.median(errors_px), abs=1e-4)
+    for name, number in written["states"].items():
+        assert f"{name} {number / NUM_FRAMES:.1%}" in lines["camera"]
+    assert f"error {written['median_error_px']:.3f} px" in lines["median"]
+
+
 def test_json_has_no_profile_where_none_was_asked_for(track, clip, tmp_path):
     assert track(clip).err == []
-    assert "profile" not in json.loads((tmp_path / "o" / "clip.json").read_text())
+    assert not {"profile", "camera"} & set(json.loads((tmp_path / "o" / "clip.json").read_text()))
+
+
+def test_camera_is_drawn_on_request(track_by_difference, clip, tmp_path):
+    track_by_difference(clip)
+    plain = _first_picture(tmp_path)
+    track_by_difference(clip, "--draw-camera", "--overwrite")
+    drawn = _first_picture(tmp_path)
+    changed = np.abs(drawn.astype(int) - plain).max(axis=2) > 15
+    height, width = changed.shape
+    # The brighter lines in the middle, and the state in the lower left corner.
+    assert changed[height // 2 - 1 : height // 2 + 1, : width // 3].mean() > 0.3
+    assert changed[-12:, :40].mean() > 0.3
+
+
+def test_camera_that_nothing_is_known_of_is_not_drawn_silently(track, clip, tmp_path, caplog):
+    assert track(clip, "--draw-camera").code == 0
+    assert "registers no frames; --draw-camera draws nothing." in caplog.text
+    outcome = track(clip, "--draw-camera", "--no-video", out=tmp_path / "p")
+    assert outcome.code == 2
+    assert "not allowed with argument" in outcome.err[-1]
 
 
 def test_start_beyond_the_end_leaves_no_file(refused, clip, weights, tmp_path):

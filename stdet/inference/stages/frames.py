@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stdet.io.frame_source import RawImage
+from stdet.registration.camera_motion import CameraPose
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.registration.registered_stream import Registered, RegisteredFrame
 from stdet.types import BoolArray, Detections, FloatArray, Tracks
@@ -24,6 +25,7 @@ class StreamFrame:
         is_ignored: Pixels that do not belong to the scene, bool (H, W); None where all do.
         follows_gap: Whether an unknown number of frames is missing before it.
         from_previous: Of the background since the frame before it in the stream.
+        pose: Where it lies in the scene; None where frames are not registered.
     """
 
     index: int
@@ -33,6 +35,7 @@ class StreamFrame:
     is_ignored: BoolArray | None = None
     follows_gap: bool = False
     from_previous: FrameMotion = NOT_REGISTERED
+    pose: CameraPose | None = None
 
     @classmethod
     def of_scaled(cls, index: int, scaled: FloatArray) -> StreamFrame:
@@ -62,6 +65,7 @@ class FrameWithReferences(StreamFrame):
             is_ignored=registered.frame.is_ignored,
             follows_gap=frame.follows_gap,
             from_previous=registered.from_previous,
+            pose=registered.pose,
             registered=registered.frame,
         )
 
@@ -74,16 +78,20 @@ class DetectedFrame:
         index: Counted from 0; jumps where frames are missing.
         time: Seconds from frame 0, None where the frame rate is not known.
         image: Grey levels as stored (H, W).
+        is_ignored: Pixels that do not belong to the scene, bool (H, W); None where all do.
         follows_gap: Whether an unknown number of frames is missing before it.
         from_previous: Of the background since the frame before it in the stream.
+        pose: Where it lies in the scene; None where frames are not registered.
         detections: Of the frame.
     """
 
     index: int
     time: float | None
     image: RawImage
+    is_ignored: BoolArray | None
     follows_gap: bool
     from_previous: FrameMotion
+    pose: CameraPose | None
     detections: Detections
 
     @classmethod
@@ -98,8 +106,10 @@ class DetectedFrame:
             index=frame.index,
             time=frame.time,
             image=frame.image,
+            is_ignored=frame.is_ignored,
             follows_gap=frame.follows_gap,
             from_previous=frame.from_previous,
+            pose=frame.pose,
             detections=detections,
         )
 

@@ -47,8 +47,10 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
             index=frame.index,
             time=frame.time,
             image=frame.image,
+            is_ignored=frame.is_ignored,
             follows_gap=frame.follows_gap,
             from_previous=frame.from_previous,
+            pose=frame.pose,
             detections=found[is_kept],
             tracks=replace(tracks, detection_indices=kept_row[tracks.detection_indices]),
         )
