@@ -1,22 +1,42 @@
 """The sequences of benchmarks/tracking: repeatable, and detections that fit their truth."""
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 import pytest
 
+from benchmarks.tracking.contenders import Contender, own_contenders, tuned_contenders
 from benchmarks.tracking.families import FAMILIES, Family
-from benchmarks.tracking.scores import Mean
+from benchmarks.tracking.results import best_or_equal
+from benchmarks.tracking.scores import Mean, SequenceScores, score
 from benchmarks.tracking.sequences import (
     IMAGE_HW,
     MEASUREMENT_STD_PX,
     MERGED_PX,
     make_sequence,
 )
+from benchmarks.tracking.watch import watch
 from stdet.boxes import centre_distance, centres_xy
+from stdet.types import Tracks
 
 BY_NAME = {family.name: family for family in FAMILIES}
+NAME = attrgetter("name")
 CLEAN = Family(name="clean", num_targets=3, miss_share=0.0, false_alarms=0.0)
+
+
+def one_track_per_detection(sequence):
+    detections = sequence.detections
+    counts = [len(frame) for frame in detections]
+    total = sum(counts)
+    return Tracks(
+        frame_indices=np.repeat(np.arange(len(counts)), counts),
+        track_ids=np.arange(1, total + 1),
+        boxes_xyxy=np.concatenate([frame.boxes_xyxy for frame in detections]),
+        scores=np.ones(total, np.float32),
+        class_ids=np.zeros(total, np.int64),
+        detection_indices=np.zeros(total, np.int64),
+    )
 
 
 def steps_by_frame(sequence):
@@ -145,6 +165,48 @@ def test_a_hovering_target_moves_off():
     speeds = np.array([np.hypot(*np.array(found).T).max() for found in steps.values()])
     assert np.median(speeds[:25]) < 0.5
     assert speeds.max() > 2.5
+
+
+@pytest.mark.parametrize("camera", ["rest", "roll", "jerks"])
+@pytest.mark.parametrize("contender", [*own_contenders(None), *tuned_contenders()], ids=NAME)
+def test_perfect_detections_are_tracked_almost_without_error(contender, camera):
+    sequence = make_sequence(replace(CLEAN, num_targets=1, camera=camera), 2)
+    found = score(contender, sequence)
+    # What is left is the noise of the centres, and the frames that confirm a track.
+    assert found.hota > 0.9
+    assert found.idf1 > 0.93
+    assert found.switches <= 1
+    assert found.false_tracks == 0
+
+
+def test_watching_clutter_counts_every_track():
+    all_of_them = Contender(name="all", track=one_track_per_detection)
+    rates = watch([all_of_them], 2.0, seconds=1e-9, first_seed=0)
+    # A minute of two a frame at 25 frames a second.
+    assert rates["all"].rate == pytest.approx(60 * 2 * 25 * 60, rel=0.05)
+
+
+def test_a_contender_behind_on_every_sequence_is_not_among_the_best():
+    def scores_of(*values):
+        return [
+            SequenceScores(
+                hota=value,
+                idf1=value,
+                switches=0,
+                false_tracks=0,
+                video_seconds=8.0,
+                tracking_seconds=1.0,
+                num_frames=200,
+            )
+            for value in values
+        ]
+
+    found = {
+        "best": scores_of(0.9, 0.8, 0.7),
+        "equal": scores_of(0.8, 0.9, 0.6),
+        "behind": scores_of(0.85, 0.74, 0.65),
+    }
+    assert best_or_equal(found, "hota") == {"best", "equal"}
 
 
 def test_mean_of_seeds_has_the_interval_of_student():

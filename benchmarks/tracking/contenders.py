@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -94,10 +95,12 @@ class Contender:
         name: As tables print it.
         track: From a sequence's detections, and the motion of the camera where it is known, to
             its tracks.
+        clock: Processor time that it has used, seconds, from any moment on.
     """
 
     name: str
     track: Callable[[SequenceResult], Tracks]
+    clock: Callable[[], float] = time.process_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +175,11 @@ def _stone_soup(name: str, settings: Settings) -> PointTracker:
     return StoneSoupTracker(name, settings=settings)
 
 
+def missing_packages() -> list[str]:
+    """Return the packages of contenders that are not installed."""
+    return sorted({tunable.package for tunable in tunables() if not tunable.is_installed})
+
+
 def tuned_contenders() -> Iterator[Contender]:
     """Yield the trackers that are installed, as they were tuned."""
     chosen = json.loads(SETTINGS.read_text(encoding="utf-8"))["contenders"]
@@ -189,4 +197,4 @@ def own_contenders(old: Path | None) -> Iterator[Contender]:
     yield stdet("stdet", TrackerConfig())
     if old is not None:
         checkout = OldCheckout(old, confidence=STDET_CONFIDENCE)
-        yield Contender(name=f"stdet, {COMMIT}", track=checkout.track)
+        yield Contender(name=f"stdet, {COMMIT}", track=checkout.track, clock=checkout.clock)

@@ -53,6 +53,7 @@ def _factors() -> tuple[Family, ...]:
     base = _BASE
     return (
         replace(base, name="1 target", num_targets=1),
+        replace(base, name="10 targets", num_targets=10),
         replace(base, name="20 targets", num_targets=20),
         replace(base, name="50 targets", num_targets=50),
         replace(base, name="0.5 px a frame", speed_px=0.5),

@@ -84,7 +84,7 @@ class StoneSoupTracker:
         row = _row_of_state(track[-1])
         misses = 0 if row >= 0 else self._misses.get(track.id, 0) + 1
         self._misses[track.id] = misses
-        if misses > self._coast:
+        if misses > self._coast or (row < 0 and track.id not in self._track_ids):
             return None
         track_id = self._track_ids.setdefault(track.id, len(self._track_ids) + 1)
         centre: Float = np.asarray(track[-1].mean, np.float64)[[0, 2], 0]

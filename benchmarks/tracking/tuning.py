@@ -26,6 +26,7 @@ _LEFT_OUT = (
     "50 targets",
     "20 crossing, 20 false alarms",
     "1 target",
+    "10 targets",
     "no false alarms",
     "pan, *",
     "roll, *",

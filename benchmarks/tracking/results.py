@@ -1,0 +1,152 @@
+"""Tables of a run, in the form of docs/results."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tracking.scores import FamilyScores, Mean, SequenceScores
+from stdet.files.atomic_file import write_whole
+from stdet.metrics.false_alarm_rate import HourlyRate
+
+Scores = Mapping[str, Mapping[str, Sequence[SequenceScores]]]
+"""Of each sequence of a family, by family and contender; sequences are the same for all."""
+
+MEASURES = ("hota", "idf1")
+TITLES = {"hota": "HOTA", "idf1": "IDF1"}
+
+
+def write_tables(
+    folder: Path, scores: Scores, totals: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]
+) -> None:
+    """Write a file per measure, one of totals, and one of all numbers.
+
+    Args:
+        folder: For `tracking_hota.json` and so on.
+        scores: Of all contenders on all families.
+        totals: A row for each contender, by column.
+        facts: The provenance.
+    """
+    for measure in MEASURES:
+        content = {
+            "title": f"{TITLES[measure]} of trackers on equal detections",
+            "provenance": facts,
+            **_by_family(scores, measure),
+        }
+        _write(folder / f"tracking_{measure}.json", content)
+    _write(
+        folder / "tracking_totals.json",
+        {"title": "Trackers on generated sequences", "provenance": facts, **_table(totals)},
+    )
+    _write(
+        folder / "tracking.json",
+        {"title": "All numbers", "provenance": facts, **_table(list(_all_numbers(scores)))},
+    )
+
+
+def best_or_equal(scores: Mapping[str, Sequence[SequenceScores]], measure: str) -> set[str]:
+    """Return the best contender of a family, and those that are not known to be worse.
+
+    A contender is worse where the 95 % interval of its differences to the best, sequence by
+    sequence, lies below 0.
+    """
+    values = {name: [getattr(one, measure) for one in found] for name, found in scores.items()}
+    best = max(values, key=lambda name: Mean.of(values[name]).mean)
+    equal = {best}
+    for name, own in values.items():
+        behind = Mean.of([b - a for a, b in zip(own, values[best], strict=True)])
+        if math.isnan(behind.half_width) or behind.mean <= behind.half_width:
+            equal.add(name)
+    return equal
+
+
+def _by_family(scores: Scores, measure: str) -> dict[str, Any]:
+    """Return a row per family and a column per contender."""
+    names = list(next(iter(scores.values())))
+    rows = []
+    for family, found in scores.items():
+        equal = best_or_equal(found, measure)
+        row: list[str] = [family]
+        for name in names:
+            mean = Mean.of([getattr(one, measure) for one in found[name]]).mean
+            row.append(f"**{mean:.3f}**" if name in equal else f"{mean:.3f}")
+        rows.append(row)
+    columns: list[dict[str, str]] = [{"name": "family"}]
+    columns += [{"name": name, "format": "s"} for name in names]
+    return {"columns": columns, "rows": rows}
+
+
+def _all_numbers(scores: Scores) -> Any:
+    """Yield a row per family and contender."""
+    for family, found in scores.items():
+        for name, sequences in found.items():
+            total = FamilyScores.of(sequences)
+            low, rate, high = (total.false_tracks_per_minute[at] for at in (1, 0, 2))
+            row: dict[str, Any] = {"family": family, "tracker": name}
+            for measure in MEASURES:
+                mean: Mean = getattr(total, measure)
+                row[TITLES[measure]] = round(mean.mean, 4)
+                row[f"{TITLES[measure]} +-"] = round(mean.half_width, 4)
+            yield {
+                **row,
+                "switches": total.switches,
+                "false tracks a minute": round(rate, 3),
+                "at least": round(low, 3),
+                "at most": round(high, 3),
+                "frames/s": round(total.frames_per_second),
+            }
+
+
+def totals_of(
+    scores: Scores,
+    watched: Mapping[float, Mapping[str, HourlyRate]],
+    megabytes: Mapping[str, float],
+    speeds: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Return a row for each contender.
+
+    Args:
+        scores: On all families.
+        watched: False tracks an hour by false alarms per frame and contender.
+        megabytes: Peak memory by contender.
+        speeds: Families whose speed is given, by the name of the column.
+    """
+    rows = []
+    for name in next(iter(scores.values())):
+        row: dict[str, Any] = {"tracker": name}
+        for measure in MEASURES:
+            of_families = [
+                Mean.of([getattr(one, measure) for one in found[name]]).mean
+                for found in scores.values()
+            ]
+            row[TITLES[measure]] = f"{sum(of_families) / len(of_families):.3f}"
+            num_best = sum(name in best_or_equal(found, measure) for found in scores.values())
+            row[f"best {TITLES[measure]}"] = f"{num_best} of {len(scores)}"
+        for rate, found in watched.items():
+            hourly = found[name]
+            row[f"false tracks an hour, {rate:g} false alarms"] = (
+                f"{hourly.rate:.0f} ({hourly.low:.0f}-{hourly.high:.0f})"
+            )
+        for column, family in speeds.items():
+            if family in scores:
+                speed = FamilyScores.of(scores[family][name]).frames_per_second
+                row[column] = f"{speed:.0f}"
+        row["memory, MB"] = f"{megabytes[name]:.1f}"
+        rows.append(row)
+    return rows
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = [
+        {"name": name, "format": "s" if isinstance(value, str) else ""}
+        for name, value in rows[0].items()
+    ]
+    del columns[0]["format"]
+    return {"columns": columns, "rows": [list(row.values()) for row in rows]}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    write_whole(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,104 @@
+"""All contenders on all families, and what is printed and written of it."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from subprocess import check_output
+from typing import Any
+
+from benchmarks.tracking.contenders import (
+    Contender,
+    missing_packages,
+    own_contenders,
+    tuned_contenders,
+)
+from benchmarks.tracking.families import FAMILIES
+from benchmarks.tracking.results import totals_of, write_tables
+from benchmarks.tracking.scores import FamilyScores, Mean, SequenceScores, score
+from benchmarks.tracking.sequences import NUM_FRAMES, make_sequence
+from benchmarks.tracking.tuning import FIRST_SEED
+from benchmarks.tracking.watch import RATES, peak_megabytes, watch
+
+_SPEEDS = {"frames/s, 10 targets": "10 targets", "frames/s, 50 targets": "50 targets"}
+"""Families whose speed is given."""
+
+
+def is_named(name: str, patterns: Sequence[str]) -> bool:
+    """Return whether a name fits one of some patterns of file names."""
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print a line per family and tracker, and write tables where that is asked for."""
+    if args.first_seed < FIRST_SEED < args.first_seed + args.seeds:
+        raise SystemExit(f"seeds from {FIRST_SEED} on are for tuning; expected fewer --seeds")
+    contenders = [
+        one
+        for one in [*own_contenders(args.old), *tuned_contenders()]
+        if is_named(one.name, args.contenders)
+    ]
+    for package in missing_packages():
+        print(f"the package {package} is not installed: its trackers are left out")
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    print(f"{'':<36}{'':<20}{'HOTA':>15}{'IDF1':>15}{'switches':>9}{'false/min':>18}{'fps':>8}")
+    scores = {
+        family.name: _score_family(family.name, contenders, seeds)
+        for family in FAMILIES
+        if is_named(family.name, args.families)
+    }
+    watched = {
+        rate: watch(contenders, rate, seconds=args.watch_seconds, first_seed=args.first_seed)
+        for rate in RATES
+    }
+    sequence = make_sequence(FAMILIES[0], args.first_seed)
+    megabytes = {one.name: peak_megabytes(one, sequence) for one in contenders}
+    totals = totals_of(scores, watched, megabytes, _SPEEDS)
+    for row in totals:
+        print(", ".join(f"{name} {value}" for name, value in row.items()))
+    if args.out is not None:
+        write_tables(args.out, scores, totals, _facts(args))
+
+
+def _score_family(
+    name: str, contenders: Sequence[Contender], seeds: range
+) -> dict[str, list[SequenceScores]]:
+    """Score and print a family; the contenders take turns on each sequence."""
+    (family,) = (family for family in FAMILIES if family.name == name)
+    scores: dict[str, list[SequenceScores]] = {one.name: [] for one in contenders}
+    for seed in seeds:
+        sequence = make_sequence(family, seed)
+        for contender in contenders:
+            scores[contender.name].append(score(contender, sequence))
+    for contender_name, found in scores.items():
+        print(_line(name, contender_name, FamilyScores.of(found)), flush=True)
+    return scores
+
+
+def _line(family: str, contender: str, scores: FamilyScores) -> str:
+    rate, low, high = scores.false_tracks_per_minute
+    interval = f"{rate:.1f} ({low:.1f}-{high:.1f})"
+    return (
+        f"{family[:35]:<36}{contender[:19]:<20}{_mean(scores.hota)}{_mean(scores.idf1)}"
+        f"{scores.switches:9.1f}{interval:>18}{scores.frames_per_second:8.0f}"
+    )
+
+
+def _mean(mean: Mean) -> str:
+    return f"{mean.mean:8.3f} +-{mean.half_width:.2f}"
+
+
+def _facts(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the provenance of the tables."""
+    commit = check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+    return {
+        "command": f"python -m benchmarks.tracking run --seeds {args.seeds} --old CHECKOUT",
+        "commit": commit,
+        "date": datetime.now(UTC).date().isoformat(),
+        "data": f"generated, {NUM_FRAMES} frames a sequence, one sequence a seed and family; "
+        f"settings tuned on seed {FIRST_SEED}",
+        "seeds": list(range(args.first_seed, args.first_seed + args.seeds)),
+        "machine": "one thread of a shared machine of two cores",
+    }
