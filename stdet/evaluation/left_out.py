@@ -19,7 +19,7 @@ from stdet.metrics.detection.pd_fa import join_incremental, match_incrementally
 from stdet.metrics.detection.roc import score_at
 from stdet.metrics.scores import Scores
 from stdet.metrics.sequence_result import SequenceResult
-from stdet.metrics.summary import SequenceSummary, summarise
+from stdet.metrics.summary import SequenceSummary, so_scale_px_of, summarise
 
 TRANSFER_RATE = 0.05
 """False alarms per frame of the other folds at a fold's operating point."""
@@ -118,11 +118,17 @@ def score_left_out(
         replace(part, results=tuple(rescore_results(part.results, tracker))) for part in parts
     ]
     thresholds = transferred_thresholds(scored)
+    sources = dict.fromkeys(part.source for part in parts)
+    scales = {
+        source: so_scale_px_of(
+            result.annotation for part in parts if part.source == source for result in part.results
+        )
+        for source in sources
+    }
     counted = [
-        _count(part, tracker, threshold, confidence)
+        _count(part, tracker, threshold, confidence, so_scale_px=scales[part.source])
         for part, threshold in zip(scored, thresholds, strict=True)
     ]
-    sources = dict.fromkeys(part.source for part in parts)
     return [
         _score_source([c for c in counted if c.part.source == source], excluded.get(source, ()))
         for source in sources
@@ -148,14 +154,24 @@ def transferred_thresholds(parts: Sequence[LeftOutPart]) -> list[float]:
 
 
 def _count(
-    part: LeftOutPart, tracker: TrackerConfig, threshold: float, confidence: float | None
+    part: LeftOutPart,
+    tracker: TrackerConfig,
+    threshold: float,
+    confidence: float | None,
+    *,
+    so_scale_px: float,
 ) -> _Counted:
-    """Track and count the sequences of one part."""
+    """Track and count the sequences of one part; ``so_scale_px`` is of its source."""
 
     def count(at: float) -> list[SequenceSummary]:
         tracked = track_results(part.results, tracker, confidence=at)
         return [
-            summarise(replace(result, is_tracked=True), part.rules, confidence=at)
+            summarise(
+                replace(result, is_tracked=True),
+                part.rules,
+                confidence=at,
+                so_scale_px=so_scale_px,
+            )
             for result in tracked
         ]
 

@@ -35,8 +35,9 @@ from stdet.metrics.scores import (
     TrackingScores,
 )
 from stdet.metrics.sequence_result import SequenceResult
-from stdet.metrics.summary import SequenceSummary, summarise
+from stdet.metrics.summary import SequenceSummary, so_scale_px_of, summarise
 from stdet.metrics.tracking.clear_identity_hota import TrackingCounts
+from stdet.metrics.tracking.hota import HotaCounts, TargetSizes
 from stdet.metrics.tracking.track_quality import TrackQuality
 
 ROC_FALSE_ALARMS_PER_PIXEL = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4}
@@ -115,7 +116,11 @@ def evaluate_sequences(
         DataError: If there is no sequence or two have the same name.
     """
     require_unique_names([result.annotation.name for result in results])
-    summaries = [summarise(result, config, confidence=confidence) for result in results]
+    scale_px = so_scale_px_of(result.annotation for result in results)
+    summaries = [
+        summarise(result, config, confidence=confidence, so_scale_px=scale_px)
+        for result in results
+    ]
     return report_summaries(summaries, config, confidence=confidence, subsets=subsets)
 
 
@@ -142,6 +147,7 @@ def report_summaries(
             hit_box_share=config.hit_box_share,
             hit_iou=config.hit_iou,
             track_gate_px=config.track_gate_px,
+            so_scale_px=summaries[0].so_scale_px,
             link_gate_px=config.link_gate_px,
             roc_max_false_alarms_per_frame=config.roc_max_false_alarms_per_frame,
             num_frames=sum(summary.pd_fa.num_frames for summary in summaries),
@@ -296,6 +302,8 @@ def _pd_fa_scores(
 
 def _tracking_scores(summaries: Sequence[SequenceSummary], *, is_tracked: bool) -> TrackingScores:
     total = reduce(add, (summary.tracking for summary in summaries), TrackingCounts())
+    so_hota = reduce(add, (summary.so_hota for summary in summaries), HotaCounts.zero())
+    sizes = reduce(add, (summary.target_sizes for summary in summaries), TargetSizes())
     quality = reduce(add, (summary.track_quality for summary in summaries), TrackQuality())
     scores = TrackingScores(
         mota=total.mota,
@@ -306,10 +314,15 @@ def _tracking_scores(summaries: Sequence[SequenceSummary], *, is_tracked: bool) 
         deta=total.hota.deta,
         assa=total.hota.assa,
         loca=total.hota.loca,
+        so_hota=so_hota.hota,
+        so_deta=so_hota.deta,
+        so_assa=so_hota.assa,
+        so_scale_px=sizes.scale_px,
         fragmentations=total.fragmentations,
         mostly_tracked=total.mostly_tracked,
         mostly_lost=total.mostly_lost,
         frames_to_confirmation=quality.mean_frames_to_confirmation,
+        seconds_to_confirmation=quality.mean_seconds_to_confirmation,
         completeness=quality.completeness,
         purity=quality.purity,
         false_tracks=quality.num_false_tracks,

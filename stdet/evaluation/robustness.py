@@ -33,7 +33,7 @@ from stdet.inference.stages.split import SplitAtGaps
 from stdet.inference.stages.track import Track
 from stdet.metrics.counts import without_nan
 from stdet.metrics.sequence_result import SequenceResult
-from stdet.metrics.summary import SequenceSummary, summarise
+from stdet.metrics.summary import SequenceSummary, so_scale_px_of, summarise
 from stdet.metrics.tracking.linking import identify_truth
 from stdet.processes.progress import ProgressBar
 from stdet.types import FloatArray, SequenceAnnotation, Tracks
@@ -258,11 +258,19 @@ def score_changes(
             _changed(sequence, truth.annotation, name, seed=seed)
             for sequence, truth in zip(sequences, truths, strict=True)
         )
+        scale_px = so_scale_px_of(footage.truth for footage in waiting)
         summaries = []
         with ProgressBar(name, sum(map(len, waiting))) as bar:
             while waiting:  # Footage may hold frames once it has been read.
                 result = _run(ready, waiting.popleft(), bar)
-                summaries.append(summarise(result, config.evaluation, confidence=ready.confidence))
+                summaries.append(
+                    summarise(
+                        result,
+                        config.evaluation,
+                        confidence=ready.confidence,
+                        so_scale_px=scale_px,
+                    )
+                )
         found[name] = ChangeResult(
             overall=ChangeScores.of(summaries, config.evaluation),
             per_sequence={

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.metrics.counts import weighted_sum
+from stdet.metrics.counts import ratio, weighted_sum
 from stdet.metrics.detection.ranking import RankedHits, average_precision_of_resamples
+from stdet.metrics.false_alarm_rate import SECONDS_PER_HOUR
 from stdet.metrics.summary import SequenceSummary
 from stdet.types import IntArray
 
@@ -37,6 +38,11 @@ HEADLINES: Mapping[str, bool] = {
     "tracking.mota": True,
     "tracking.idf1": True,
     "tracking.hota": True,
+    "tracking.so_hota": True,
+    "tracking.frames_to_confirmation": False,
+    "tracking.completeness": True,
+    "tracking.purity": True,
+    "tracking.false_tracks_per_hour.rate": False,
 }
 """Numbers that get an interval, by their name in the JSON, and whether more is better."""
 
@@ -136,6 +142,13 @@ def _from_counts(summaries: Sequence[SequenceSummary], draws: IntArray) -> dict[
     trackings = [
         weighted_sum([summary.tracking for summary in summaries], weights) for weights in draws
     ]
+    so_hotas = [
+        weighted_sum([summary.so_hota for summary in summaries], weights) for weights in draws
+    ]
+    qualities = [
+        weighted_sum([summary.track_quality for summary in summaries], weights)
+        for weights in draws
+    ]
     is_tracked = all(summary.is_tracked for summary in summaries)
 
     def tracked(score: Callable[[int], float]) -> Vector:
@@ -154,4 +167,13 @@ def _from_counts(summaries: Sequence[SequenceSummary], draws: IntArray) -> dict[
         "tracking.mota": tracked(lambda i: trackings[i].mota),
         "tracking.idf1": tracked(lambda i: trackings[i].idf1),
         "tracking.hota": tracked(lambda i: trackings[i].hota.hota),
+        "tracking.so_hota": tracked(lambda i: so_hotas[i].hota),
+        "tracking.frames_to_confirmation": tracked(
+            lambda i: qualities[i].mean_frames_to_confirmation
+        ),
+        "tracking.completeness": tracked(lambda i: qualities[i].completeness),
+        "tracking.purity": tracked(lambda i: qualities[i].purity),
+        "tracking.false_tracks_per_hour.rate": tracked(
+            lambda i: ratio(qualities[i].num_false_tracks * SECONDS_PER_HOUR, qualities[i].seconds)
+        ),
     }

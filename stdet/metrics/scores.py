@@ -69,7 +69,12 @@ class PdFaScores:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingScores:
-    """Scores by centre distance; as in ``TrackingCounts``, ``HotaCounts`` and ``TrackQuality``."""
+    """Scores by centre distance; as in ``TrackingCounts``, ``HotaCounts`` and ``TrackQuality``.
+
+    Attributes:
+        so_scale_px: S of these sequences alone, pixels. ``so_hota``, ``so_deta`` and ``so_assa``
+            are by the S of all sequences of the report.
+    """
 
     mota: float
     motp_px: float
@@ -79,10 +84,15 @@ class TrackingScores:
     deta: float
     assa: float
     loca: float
+    so_hota: float
+    so_deta: float
+    so_assa: float
+    so_scale_px: float
     fragmentations: int
     mostly_tracked: int
     mostly_lost: int
     frames_to_confirmation: float
+    seconds_to_confirmation: float
     completeness: float
     purity: float
     false_tracks: int
@@ -131,6 +141,7 @@ class Rules:
         hit_box_share: Share of the target's longer side within which a detection hits.
         hit_iou: Least overlap of a hit.
         track_gate_px: Largest distance of a track match, pixels, inclusive.
+        so_scale_px: S of all sequences, the scale of SO-HOTA, pixels; NaN without targets.
         link_gate_px: Largest step when truth was linked, pixels.
         roc_max_false_alarms_per_frame: Where the partial area under the ROC ends.
         num_frames: Frames, with and without targets.
@@ -146,6 +157,7 @@ class Rules:
     hit_box_share: float
     hit_iou: float
     track_gate_px: float
+    so_scale_px: float
     link_gate_px: float
     roc_max_false_alarms_per_frame: float
     num_frames: int

@@ -5,8 +5,10 @@ Totals, single sequences and every resample of a bootstrap come from the same co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 from stdet.config import EvaluationConfig
 from stdet.metrics.detection.average_precision import ClassHits, class_hits
@@ -30,8 +32,10 @@ from stdet.metrics.tracking.clear_identity_hota import (
     count_tracking,
     count_tracking_by_overlap,
 )
+from stdet.metrics.tracking.hota import HotaCounts, TargetSizes, count_so_hota
 from stdet.metrics.tracking.linking import identify_truth
 from stdet.metrics.tracking.track_quality import TrackQuality, count_track_quality
+from stdet.types import SequenceAnnotation
 
 AP_DISTANCES_PX = (1, 2, 3, 5)
 """Radii of AP by centre distance."""
@@ -49,6 +53,9 @@ class SequenceSummary:
         matches: Hits and false alarms at all thresholds.
         tracking: Counts by centre distance.
         tracking_iou: Counts by overlap.
+        so_hota: Counts by the similarity of small objects.
+        so_scale_px: Scale of that similarity, S, of all sequences that are scored together.
+        target_sizes: Of the true boxes, for the scale of this sequence alone.
         track_quality: Counts over identities and tracks.
         by_class: Ranked hits at COCO's overlaps, by class.
         by_distance: Ranked hits by centre distance, keyed "1px" and so on.
@@ -62,14 +69,22 @@ class SequenceSummary:
     matches: IncrementalMatches
     tracking: TrackingCounts
     tracking_iou: TrackingCounts
+    so_hota: HotaCounts
+    so_scale_px: float
+    target_sizes: TargetSizes
     track_quality: TrackQuality
     by_class: ClassHits
     by_distance: Mapping[str, RankedHits]
     by_area: Mapping[str, RankedHits]
 
 
+def so_scale_px_of(truths: Iterable[SequenceAnnotation]) -> float:
+    """Return the scale of SO-HOTA of sequences that are scored together, pixels."""
+    return reduce(add, map(TargetSizes.of, truths), TargetSizes()).scale_px
+
+
 def summarise(
-    result: SequenceResult, config: EvaluationConfig, *, confidence: float
+    result: SequenceResult, config: EvaluationConfig, *, confidence: float, so_scale_px: float
 ) -> SequenceSummary:
     """Count one sequence.
 
@@ -77,6 +92,8 @@ def summarise(
         result: Truth, detections and tracks.
         config: Rule of a hit, and gates.
         confidence: Score threshold of Pd and Fa.
+        so_scale_px: Scale of SO-HOTA, of all sequences that are scored together; see
+            ``so_scale_px_of``.
 
     Returns:
         The counts.
@@ -94,6 +111,9 @@ def summarise(
         matches=match_incrementally(result, rule=rule),
         tracking=count_tracking(annotation, tracks, gate_px=gate_px),
         tracking_iou=count_tracking_by_overlap(annotation, tracks),
+        so_hota=count_so_hota(annotation, tracks, scale_px=so_scale_px, gate_px=gate_px),
+        so_scale_px=so_scale_px,
+        target_sizes=TargetSizes.of(annotation),
         track_quality=count_track_quality(annotation, tracks, gate_px=gate_px),
         by_class=class_hits(flat),
         by_distance={

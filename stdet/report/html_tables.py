@@ -151,6 +151,7 @@ def rules_list(report: Report, num_sequences: int) -> dict[str, str]:
         "Score threshold": f"{rules.confidence:.4g} for precision, recall, F1, Pd and Fa",
         "Hit": f"{rules.hit}; best one-to-one assignment",
         "Track gate": f"centre distance up to {rules.track_gate_px:g} px; HOTA depends on it",
+        "S of SO-HOTA": f"{rules.so_scale_px:.4g} px, root of the mean area of all true boxes",
         "Frames": f"{rules.num_frames} in {num_sequences} sequence(s)",
         "Targets": f"{rules.num_targets} true boxes that are not ignored",
         "Identities made by linking the truth": linked,
@@ -193,6 +194,11 @@ def sequence_columns(
         _column("MOTA", f"Gate {gate}", [score.mota for score in tracking]),
         _column("IDF1", f"Gate {gate}", [score.idf1 for score in tracking]),
         _column(f"HOTA ({gate})", f"Gate {gate}", [score.hota for score in tracking]),
+        _column(
+            "SO-HOTA",
+            f"S = {report.rules.so_scale_px:.4g} px",
+            [score.so_hota for score in tracking],
+        ),
         _column("id switches", f"Gate {gate}", [score.id_switches for score in tracking]),
     ]
 

@@ -61,15 +61,20 @@ ROWS: Mapping[str, str] = {
     "DetA": "tracking.deta",
     "AssA": "tracking.assa",
     "LocA": "tracking.loca",
+    "SO-HOTA": "tracking.so_hota",
+    "SO-DetA": "tracking.so_deta",
+    "SO-AssA": "tracking.so_assa",
+    "S of SO-HOTA (px)": "tracking.so_scale_px",
     "ID switches": "tracking.id_switches",
     "fragmentations": "tracking.fragmentations",
     "mostly tracked": "tracking.mostly_tracked",
     "mostly lost": "tracking.mostly_lost",
     "frames to confirm": "tracking.frames_to_confirmation",
+    "seconds to confirm": "tracking.seconds_to_confirmation",
     "completeness": "tracking.completeness",
     "purity": "tracking.purity",
     "false tracks": "tracking.false_tracks",
-    "... per hour": "tracking.false_tracks_per_hour.rate",
+    "false tracks per hour": "tracking.false_tracks_per_hour.rate",
     "... hourly, 95 % from": "tracking.false_tracks_per_hour.low",
     "... hourly, 95 % to": "tracking.false_tracks_per_hour.high",
     "... / 1000 frames": "tracking.false_tracks_per_1000_frames",
@@ -189,7 +194,8 @@ def _notes(report: Report) -> list[str]:
     lines = [
         f"{rules.num_frames} frames, {rules.num_targets} targets. P, R, F1, Pd, Fa at score >= "
         f"{rules.confidence:.3g}, hits at {rules.hit}.",
-        f"Tracking by centre distance, gate {rules.track_gate_px:g} px; by IoU, gate 0.5. Partial "
+        f"Tracking by centre distance, gate {rules.track_gate_px:g} px; by IoU, gate 0.5. SO-HOTA "
+        f"with S = {rules.so_scale_px:.4g} px, of all sequences. Partial "
         f"ROC area up to {rules.roc_max_false_alarms_per_frame:g} false alarms per frame. Legacy "
         "P, R, F1 are the paper protocol, no operating point.",
     ]

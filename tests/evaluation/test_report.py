@@ -46,10 +46,15 @@ SCORE_KEYS = {
         "deta",
         "assa",
         "loca",
+        "so_hota",
+        "so_deta",
+        "so_assa",
+        "so_scale_px",
         "fragmentations",
         "mostly_tracked",
         "mostly_lost",
         "frames_to_confirmation",
+        "seconds_to_confirmation",
         "completeness",
         "purity",
         "false_tracks",
@@ -185,6 +190,7 @@ def test_report_numbers_counted_by_hand(results):
         "hit_box_share": 0.5,
         "hit_iou": 0.5,
         "track_gate_px": 8.0,
+        "so_scale_px": 2.0,
         "link_gate_px": 30.0,
         "roc_max_false_alarms_per_frame": 1.0,
         "num_frames": 8,
@@ -192,6 +198,29 @@ def test_report_numbers_counted_by_hand(results):
         "linked_sequences": ["two"],
         "untracked_sequences": [],
     }
+
+
+def test_so_hota_uses_the_scale_of_all_sequences_and_names_that_of_each(build):
+    # Boxes of 2 x 2 and 6 x 6 px: S = sqrt((4 + 36) / 2). Both tracks are 2 px off.
+    results = [
+        build.result(
+            build.annotation([[(10 - half, 10 - half, 10 + half, 10 + half)]], name=name),
+            build.detections([[]]),
+            build.tracks([[(1, 11, 9, 13, 11)]]),
+        )
+        for name, half in (("small", 1), ("large", 3))
+    ]
+    report = evaluate_sequences(results, CONFIG, confidence=0.5)
+    scale = np.sqrt(20)
+    assert report.rules.so_scale_px == report.overall.tracking.so_scale_px == scale
+    # All is 1 up to the similarity exp(-2 / S) = 0.639, which 12 of 19 alphas are below.
+    for scores in (report.overall, *report.per_sequence.values()):
+        assert scores.tracking.so_hota == pytest.approx(12 / 19)
+    each = {name: scores.tracking.so_scale_px for name, scores in report.per_sequence.items()}
+    assert each == {"small": 2, "large": 6}
+    alone = evaluate_sequences(results[:1], CONFIG, confidence=0.5)
+    assert alone.overall.tracking.so_hota == pytest.approx(7 / 19)  # exp(-1) = 0.368.
+    assert f"S = {scale:.4g} px" in " ".join(report_table(report).notes)
 
 
 def test_json_is_valid_and_says_null_where_undefined(results):

@@ -9,7 +9,7 @@ from stdet.metrics.bootstrap import HEADLINES, NUM_RESAMPLES, bootstrap, draw_re
 from stdet.metrics.summary import summarise
 from stdet.report.tables import score_of
 
-CONFIG = EvaluationConfig()
+CONFIG = EvaluationConfig(fps=25.0)
 
 
 def at(x, y):
@@ -46,7 +46,10 @@ def test_values_equal_scoring_the_resample_itself(build):
         sequence(build, name, hit_share=share, seed=n)
         for n, (name, share) in enumerate([("a", 0.9), ("b", 0.4), ("c", 0.0)])
     ]
-    found = bootstrap([summarise(result, CONFIG, confidence=0.5) for result in results])
+    # Every target is 4 x 4 px, so that the scale of SO-HOTA is that of every resample too.
+    found = bootstrap(
+        [summarise(result, CONFIG, confidence=0.5, so_scale_px=4.0) for result in results]
+    )
     draws = draw_resamples(3)
     for row in (0, 1, 2, 3):
         # Copies need names of their own.

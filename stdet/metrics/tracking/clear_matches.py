@@ -19,24 +19,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from stdet.metrics.detection.matching import match_points
+from stdet.metrics.tracking.frames import TrackingFrame
 from stdet.types import BoolArray, IntArray
 
 _MOSTLY_TRACKED, _MOSTLY_LOST = 0.8, 0.2
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TrackingFrame:
-    """One frame of tracking: who is there, and how far apart.
-
-    Attributes:
-        gt_ids: int64 (N,), identities numbered from 0 without gaps over the sequence.
-        pred_ids: int64 (M,), likewise.
-        distances: float64 (N, M), pixels or 1 - IoU.
-    """
-
-    gt_ids: IntArray
-    pred_ids: IntArray
-    distances: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -30,6 +30,8 @@ class TrackQuality:
         num_confirmed: Of these, how many a confirmed track ever matched.
         frames_to_confirmation: Sum over those of the frames from the first of the target to the
             first in which a track matches it.
+        seconds_to_confirmation: The same sum in seconds; NaN as soon as one sequence has no frame
+            rate.
         completeness_sum: Sum over identities of the share of their rows that a track matches.
         num_tracks: Tracks.
         num_false_tracks: Tracks of which less than half of the rows match a target.
@@ -42,6 +44,7 @@ class TrackQuality:
     num_identities: int = 0
     num_confirmed: int = 0
     frames_to_confirmation: int = 0
+    seconds_to_confirmation: float = 0.0
     completeness_sum: float = 0.0
     num_tracks: int = 0
     num_false_tracks: int = 0
@@ -57,6 +60,11 @@ class TrackQuality:
     def mean_frames_to_confirmation(self) -> float:
         """Mean delay of confirmed targets, frames; NaN where none was confirmed."""
         return ratio(self.frames_to_confirmation, self.num_confirmed)
+
+    @property
+    def mean_seconds_to_confirmation(self) -> float:
+        """Mean delay of confirmed targets, seconds; NaN where the frame rate is not known too."""
+        return ratio(self.seconds_to_confirmation, self.num_confirmed)
 
     @property
     def completeness(self) -> float:
@@ -139,17 +147,18 @@ def count_track_quality(
     delays = (first_found - first)[shares > 0]
     purities = _purities(annotation.track_ids[found.gt_rows], tracks, found.track_rows)
     num_tracks = len(np.unique(tracks.track_ids))
-    fps = annotation.fps
+    seconds_per_frame = 1 / annotation.fps if annotation.fps else float("nan")
     return TrackQuality(
         num_identities=len(shares),
         num_confirmed=len(delays),
         frames_to_confirmation=int(delays.sum()),
+        seconds_to_confirmation=float(delays.sum()) * seconds_per_frame,
         completeness_sum=float(shares.sum()),
         num_tracks=num_tracks,
         num_false_tracks=num_tracks - len(purities),
         purity_sum=float(purities.sum()),
         num_frames=annotation.num_frames,
-        seconds=annotation.num_frames / fps if fps else float("nan"),
+        seconds=annotation.num_frames * seconds_per_frame,
     )
 
 

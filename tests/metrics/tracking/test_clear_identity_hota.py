@@ -9,13 +9,13 @@ from trackeval.metrics import CLEAR, HOTA, Identity
 
 from stdet.boxes import box_iou, centre_distance, centres_xy
 from stdet.metrics.tracking.clear_identity_hota import (
-    HotaCounts,
     TrackingCounts,
     count_tracking,
     count_tracking_by_overlap,
 )
+from stdet.metrics.tracking.hota import HotaCounts, TargetSizes, count_so_hota
 
-GATE = 8.0
+GATE, SCALE = 8.0, 4.5
 
 
 def trackeval_data(truth, tracks, *, by="distance"):
@@ -36,10 +36,14 @@ def trackeval_data(truth, tracks, *, by="distance"):
         is_pred = tracks.frame_indices == frame
         rows = truth.rows_at(frame)
         boxes = (truth.boxes_xyxy[rows], tracks.boxes_xyxy[is_pred])
-        near = np.maximum(0, 1 - centre_distance(*boxes) / (2 * GATE))
+        similarity = {
+            "distance": lambda a, b: np.maximum(0, 1 - centre_distance(a, b) / (2 * GATE)),
+            "overlap": box_iou,
+            "small object": lambda a, b: np.exp(-centre_distance(a, b) / SCALE),
+        }[by]
         data["gt_ids"].append(gt_ids[rows])
         data["tracker_ids"].append(pred_ids[is_pred])
-        data["similarity_scores"].append(near if by == "distance" else box_iou(*boxes))
+        data["similarity_scores"].append(similarity(*boxes))
     return data
 
 
@@ -82,16 +86,26 @@ def grown(rows, half=6.0):
     return replace(rows, boxes_xyxy=boxes)
 
 
-@pytest.mark.parametrize("by", ["distance", "overlap"])
+def hota_of(truth, tracks, *, by):
+    """Count HOTA with one of the similarities of ``trackeval_data``."""
+    if by == "small object":
+        return count_so_hota(truth, tracks, scale_px=SCALE, gate_px=GATE)
+    if by == "overlap":
+        return count_tracking_by_overlap(truth, tracks).hota
+    return count_tracking(truth, tracks, gate_px=GATE).hota
+
+
+SIMILARITIES = ["distance", "overlap", "small object"]
+
+
+@pytest.mark.parametrize("by", SIMILARITIES)
 def test_hota_equals_trackeval_on_many_sequences(build, by):
     reference, compared, loca_compared = HOTA(), 0, 0
     for seed in range(270):
         truth, tracks = random_sequence(build, seed)
         if by == "overlap":
             truth, tracks = grown(truth), grown(tracks)
-            ours = count_tracking_by_overlap(truth, tracks).hota
-        else:
-            ours = count_tracking(truth, tracks, gate_px=GATE).hota
+        ours = hota_of(truth, tracks, by=by)
         if len(truth) == 0:
             assert math.isnan(ours.hota)
             continue
@@ -108,16 +122,17 @@ def test_hota_equals_trackeval_on_many_sequences(build, by):
     assert loca_compared >= 150
 
 
-def test_hota_of_several_sequences_equals_trackeval(build):
+@pytest.mark.parametrize("by", SIMILARITIES)
+def test_hota_of_several_sequences_equals_trackeval(build, by):
     reference = HOTA()
     sequences = [random_sequence(build, seed) for seed in range(40)]
     assert any(len(truth) == 0 and len(tracks) for truth, tracks in sequences)
     total = HotaCounts.zero()
     for truth, tracks in sequences:
-        total += count_tracking(truth, tracks, gate_px=GATE).hota
+        total += hota_of(truth, tracks, by=by)
     theirs = reference.combine_sequences(
         {
-            number: reference.eval_sequence(trackeval_data(*sequence))
+            number: reference.eval_sequence(trackeval_data(*sequence, by=by))
             for number, sequence in enumerate(sequences)
         }
     )
@@ -125,6 +140,33 @@ def test_hota_of_several_sequences_equals_trackeval(build):
     assert total.deta == pytest.approx(theirs["DetA"].mean(), abs=1e-9)
     assert total.assa == pytest.approx(theirs["AssA"].mean(), abs=1e-9)
     assert total.loca == pytest.approx(theirs["LocA"].mean(), abs=1e-9)
+
+
+def test_so_hota_of_one_pair_counted_by_hand(build):
+    # 4 px off with S = 4.5: similarity 0.411, which 8 of 19 alphas are below, 0.05 to 0.40.
+    truth, tracks = build.point_tracking([{"truth": [(0, 0, 0)], "tracks": [(0, 4, 0)]}] * 3)
+    counts = count_so_hota(truth, tracks, scale_px=SCALE, gate_px=GATE)
+    assert (counts.true_positives > 0).sum() == 8
+    assert counts.hota == counts.deta == counts.assa == pytest.approx(8 / 19)
+    assert TargetSizes.of(truth).scale_px == 1
+
+
+def test_scale_is_the_root_of_the_mean_area_of_all_boxes_that_count(build):
+    # 3 x 3 and 1 x 4 px; the third is ignored.
+    boxes = [[(0, 0, 3, 3), (5, 0, 6, 4)], [(0, 0, 50, 50)]]
+    truth = build.annotation(boxes, ids=[[1, 2], [1]], ignored=[[False, False], [True]])
+    sizes = TargetSizes.of(truth)
+    assert sizes.scale_px == pytest.approx(math.sqrt((9 + 4) / 2))
+    other = TargetSizes.of(build.annotation([[(0, 0, 1, 1)]]))
+    assert (sizes + other + TargetSizes()).scale_px == pytest.approx(math.sqrt((9 + 4 + 1) / 3))
+    nothing = TargetSizes.of(build.annotation([[]]))
+    assert math.isnan(nothing.scale_px)
+    none = build.annotation([[]])
+    counts = count_so_hota(
+        none, build.tracks([[(1, 0, 0, 1, 1)]]), scale_px=nothing.scale_px, gate_px=GATE
+    )
+    assert math.isnan(counts.hota)
+    assert counts.false_positives[0] == 1
 
 
 def test_clear_and_identity_equal_trackeval_where_targets_are_far_apart(build):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from stdet.metrics.tracking.clear_matches import (
-    TrackingFrame,
     count_id_true_positives,
     count_targets,
     match_frames,
 )
+from stdet.metrics.tracking.frames import TrackingFrame
 
 GATE = 8.0
 NAMES = [

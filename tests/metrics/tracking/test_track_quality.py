@@ -42,7 +42,11 @@ def test_track_quality_counted_by_hand(build):
     assert (quality.num_tracks, quality.num_false_tracks, quality.purity) == (3, 1, 1)
     assert quality.false_tracks_per_1000_frames == 200
     assert math.isnan(quality.seconds)
-    assert count_track_quality(replace(truth, fps=25.0), tracks, gate_px=GATE).seconds == 5 / 25
+    assert math.isnan(quality.mean_seconds_to_confirmation)
+    timed = count_track_quality(replace(truth, fps=25.0), tracks, gate_px=GATE)
+    assert timed.seconds == 5 / 25
+    assert timed.mean_seconds_to_confirmation == pytest.approx(1 / 25)
+    assert math.isnan((timed + quality).mean_seconds_to_confirmation)
 
 
 def test_track_that_changes_target_is_impure_and_one_mostly_off_target_is_false(build):
