@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stdet.inference.pipeline import track
     from stdet.inference.track_files import TrackOptions, track_to_files
     from stdet.io.drawing import Trails, draw_frame
+    from stdet.io.ignored_pixels import IgnoredZones
     from stdet.models.necks.plug_in import BPFPN
     from stdet.registration.transform import Transform
     from stdet.tracking.tracker import Tracker
@@ -31,6 +32,7 @@ __all__ = [
     "BPFPN",
     "Detections",
     "Detector",
+    "IgnoredZones",
     "LiveTracker",
     "StdetConfig",
     "TrackOptions",
@@ -52,6 +54,7 @@ _HOMES = {
     "BPFPN": "stdet.models.necks.plug_in",
     "Detections": "stdet.types",
     "Detector": "stdet.inference.detector",
+    "IgnoredZones": "stdet.io.ignored_pixels",
     "LiveTracker": "stdet.inference.live",
     "StdetConfig": "stdet.config",
     "TrackOptions": "stdet.inference.track_files",

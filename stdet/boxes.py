@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.types import FloatArray
+from stdet.types import BoolArray, FloatArray
 
 
 def xywh_to_xyxy(boxes_xywh: NDArray[np.floating]) -> FloatArray:
@@ -61,6 +61,26 @@ def centres_xy(boxes_xyxy: FloatArray) -> FloatArray:
     """
     boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
     return ((boxes[:, :2] + boxes[:, 2:]) / 2).astype(np.float32)
+
+
+def centres_lie_in(is_marked: BoolArray, boxes_xyxy: FloatArray) -> BoolArray:
+    """Return which boxes have their centre in one of the marked pixels.
+
+    Args:
+        is_marked: bool (H, W).
+        boxes_xyxy: float32 (N, 4), pixels. A centre outside counts as at the edge.
+
+    Returns:
+        bool (N,).
+
+    Example:
+        >>> centres_lie_in(np.array([[True, False]]), np.array([[0.0, 0, 2, 1], [0, 0, 1, 1]]))
+        array([False,  True])
+    """
+    height, width = is_marked.shape
+    columns, rows = np.clip(centres_xy(boxes_xyxy), 0, [width - 1, height - 1]).astype(np.int64).T
+    found: BoolArray = is_marked[rows, columns]
+    return found
 
 
 def centre_distance(pred_xyxy: FloatArray, gt_xyxy: FloatArray) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ PUBLIC = [
     "BPFPN",
     "Detections",
     "Detector",
+    "IgnoredZones",
     "LiveTracker",
     "StdetConfig",
     "TrackOptions",

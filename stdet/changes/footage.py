@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stdet.types import FloatArray, IntArray, SequenceAnnotation
+from stdet.types import BoolArray, FloatArray, IntArray, SequenceAnnotation
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,16 +21,24 @@ class Footage:
             missing (docs/decisions/0019).
         read: Returns frame i, float32 (H, W) in [0, 1]; a new array at each call.
         largest_level: Of the camera: 255 for 8 bits. Frames hold multiples of its inverse.
+        ignored_at: Returns the pixels of frame i that do not belong to the scene, bool (H, W);
+            None where all do.
     """
 
     truth: SequenceAnnotation
     indices: IntArray
     read: Callable[[int], FloatArray]
     largest_level: int
+    ignored_at: Callable[[int], BoolArray | None]
 
     @classmethod
     def of(
-        cls, truth: SequenceAnnotation, read: Callable[[int], FloatArray], *, bit_depth: int
+        cls,
+        truth: SequenceAnnotation,
+        read: Callable[[int], FloatArray],
+        *,
+        bit_depth: int,
+        is_ignored: BoolArray | None = None,
     ) -> Footage:
         """Return frames of which none is missing.
 
@@ -38,12 +46,14 @@ class Footage:
             truth: Of all frames.
             read: See ``read``.
             bit_depth: Of the source; what is deeper than 8 bits is kept with 16.
+            is_ignored: Pixels that do not belong to the scene, in no frame, bool (H, W).
         """
         return cls(
             truth=truth,
             indices=np.arange(truth.num_frames),
             read=read,
             largest_level=255 if bit_depth == 8 else 65535,
+            ignored_at=lambda position: is_ignored,
         )
 
     def __len__(self) -> int:

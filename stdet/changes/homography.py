@@ -22,6 +22,8 @@ Float = NDArray[np.float64]
 
 MARGIN_PX = 4.0
 """Scored targets have this much of the frame about their centre, as far as they had it before."""
+_PARTLY_IGNORED = 0.1
+"""A pixel is ignored where this share of it was."""
 _TOLERANCE = 1e-4
 """Share of a box that rounding may put outside of the frame."""
 
@@ -50,7 +52,15 @@ def moved(
         return warp(image, matrices[position], hw)
 
     changed = footage.with_pixels(sample if render is None else render)
-    return replace(changed, truth=_moved_truth(footage.truth, matrices, hw))
+
+    def ignored_at(position: int) -> BoolArray | None:
+        is_ignored = footage.ignored_at(position)
+        if is_ignored is None:
+            return None
+        return warp(is_ignored.astype(np.float32), matrices[position], hw) > _PARTLY_IGNORED
+
+    truth = _moved_truth(footage.truth, matrices, hw)
+    return replace(changed, truth=truth, ignored_at=ignored_at)
 
 
 def warp(image: FloatArray, matrix: Float, hw: tuple[int, int]) -> FloatArray:

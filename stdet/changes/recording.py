@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stdet.boxes import centres_xy
+from stdet.boxes import centres_lie_in
 from stdet.changes.footage import Footage
 from stdet.synthesis.distractors import Overlay, draw_overlay
 from stdet.synthesis.sensor import compress
@@ -65,14 +65,12 @@ def burn_in_text(footage: Footage, rng: np.random.Generator, *, share: float) ->
 def _is_covered(footage: Footage, overlay: Overlay) -> BoolArray:
     """Say which rows of the truth have their centre under a mark, bool (M,)."""
     truth = footage.truth
-    size_xy = np.array(truth.image_hw[::-1])
-    pixels = np.clip(np.floor(centres_xy(truth.boxes_xyxy)).astype(int), 0, size_xy - 1)
     is_covered = np.zeros(len(truth), np.bool_)
     for position in np.unique(truth.frame_indices).tolist():
         rows = truth.rows_at(position)
         marks = np.zeros(truth.image_hw, np.float32)
         overlay.apply(marks, position)
-        is_covered[rows] = marks[pixels[rows, 1], pixels[rows, 0]] > 0
+        is_covered[rows] = centres_lie_in(marks > 0, truth.boxes_xyxy[rows])
     return is_covered
 
 

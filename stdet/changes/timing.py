@@ -58,4 +58,7 @@ def _showing(footage: Footage, shown: IntArray, indices: IntArray) -> Footage:
     def read(position: int) -> FloatArray:
         return footage.read(int(shown[position]))
 
-    return replace(footage, truth=truth, indices=indices, read=read)
+    def ignored_at(position: int) -> BoolArray | None:
+        return footage.ignored_at(int(shown[position]))
+
+    return replace(footage, truth=truth, indices=indices, read=read, ignored_at=ignored_at)

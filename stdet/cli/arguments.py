@@ -20,6 +20,7 @@ from stdet.io.frame_area import MAX_MEGAPIXELS
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
     from stdet.files.settings_file import Layer
+    from stdet.io.ignored_pixels import IgnoredZones
 
 _MAX_NUMBER = 2**31
 """No count of frames or pixels is larger; beyond it numbers overflow in libraries."""
@@ -76,6 +77,34 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         "framediff (differences to registered earlier frames) and rpca (temporal low rank plus "
         "sparse, slower) at motion",
     )
+
+
+def add_ignored_zones(parser: argparse.ArgumentParser) -> None:
+    """Add --ignore and --mask."""
+    parser.add_argument(
+        "--ignore",
+        type=_ignored_box,
+        action="append",
+        default=[],
+        metavar="X,Y,W,H",
+        help="box of pixels that do not belong to the scene, such as burnt-in text, a reticle or "
+        "dirt: left column, top row, width and height, from 0. It is left out of registration, "
+        "and nothing is detected in it. May be repeated",
+    )
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        metavar="PNG",
+        help="image of the frames' size whose black pixels (level 0) are ignored like those of "
+        "--ignore, all others seen, as for Motion and OpenCV",
+    )
+
+
+def ignored_zones(args: argparse.Namespace) -> IgnoredZones:
+    """Return what --ignore and --mask say."""
+    from stdet.io.ignored_pixels import IgnoredZones
+
+    return IgnoredZones(boxes=tuple(args.ignore), mask=args.mask)
 
 
 def add_split_options(parser: argparse.ArgumentParser) -> None:
@@ -221,7 +250,7 @@ def size_hw(text: str) -> tuple[int, int]:
     return int(sides[1]), int(sides[2])
 
 
-def ignored_box(text: str) -> tuple[int, int, int, int]:
+def _ignored_box(text: str) -> tuple[int, int, int, int]:
     """Read X,Y,W,H of whole numbers: X and Y of at least 0, W and H of at least 1."""
     parts = text.split(",")
     if len(parts) != 4:

@@ -10,8 +10,10 @@ from stdet.cli.arguments import (
     add_config,
     add_detector_options,
     add_format_option,
+    add_ignored_zones,
     add_split_options,
     hold_outputs,
+    ignored_zones,
     load,
     positive_number,
     size_hw,
@@ -39,6 +41,7 @@ def add_evaluate(commands: Any) -> None:
     add_config(parser, nargs="?")
     add_detector_options(parser)
     add_split_options(parser)
+    add_ignored_zones(parser)
     parser.add_argument("--json", type=Path, help="file for all scores")
     add_format_option(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace existing outputs")
@@ -84,6 +87,8 @@ def _score(args: argparse.Namespace) -> Report | MaskReport:
             raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
         if args.detector is not None:
             raise ConfigError("evaluate: --detector runs on CONFIG; leave it out for files.")
+        if args.ignore or args.mask is not None:
+            raise ConfigError("evaluate: --ignore and --mask are for CONFIG, not for files.")
         return _score_files(args)
     if args.config is None:
         raise ConfigError("evaluate: give CONFIG, or --truth and --predictions.")
@@ -96,9 +101,17 @@ def _score_split(args: argparse.Namespace) -> Report:
 
     config = _load(args)
     if args.detector is None:
-        scored = evaluate(config, weights=args.weights, split=args.split, device=args.device)
+        scored = evaluate(
+            config,
+            weights=args.weights,
+            split=args.split,
+            device=args.device,
+            ignored=ignored_zones(args),
+        )
     else:
-        scored = evaluate_classical(config, method=args.detector, split=args.split)
+        scored = evaluate_classical(
+            config, method=args.detector, split=args.split, ignored=ignored_zones(args)
+        )
     say(report_table(scored.report).render(args.format))
     if args.report is not None:
         _write_html(

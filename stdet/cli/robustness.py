@@ -12,9 +12,11 @@ from stdet.cli.arguments import (
     add_config,
     add_detector_options,
     add_format_option,
+    add_ignored_zones,
     add_split_options,
     count,
     hold_outputs,
+    ignored_zones,
     load,
     positive,
 )
@@ -33,6 +35,7 @@ def add_robustness(commands: Any) -> None:
     add_config(parser, setting="evaluation.pd_radius_px=2")
     add_detector_options(parser)
     add_split_options(parser)
+    add_ignored_zones(parser)
     parser.add_argument(
         "--changes", nargs="+", metavar="NAME", help="changes, such as none roll zoom (all)"
     )
@@ -66,6 +69,7 @@ def _run_robustness(args: argparse.Namespace) -> int:
             changes=args.changes,
             max_frames=args.max_frames,
             seed=args.seed,
+            ignored=ignored_zones(args),
             command=shlex.join(["stdet", *sys.argv[1:]]),
         )
         say(robustness_table(found).render(args.format))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from stdet.cli.arguments import (
     add_detector_options,
+    add_ignored_zones,
     add_max_megapixels,
     count,
     fraction,
-    ignored_box,
+    ignored_zones,
     positive,
 )
 from stdet.cli.terminal import complain, say
@@ -49,23 +50,7 @@ def add_track(commands: Any) -> None:
         help="video stream of a file that has several, from 0, cover pictures left out (the first "
         "that the file marks as default)",
     )
-    parser.add_argument(
-        "--ignore",
-        type=ignored_box,
-        action="append",
-        default=[],
-        metavar="X,Y,W,H",
-        help="box of pixels that do not belong to the scene, such as burnt-in text, a reticle or "
-        "dirt: left column, top row, width and height, from 0. It is left out of registration, "
-        "and nothing is detected in it. May be repeated",
-    )
-    parser.add_argument(
-        "--mask",
-        type=Path,
-        metavar="PNG",
-        help="image of the frames' size whose black pixels (level 0) are ignored like those of "
-        "--ignore, all others seen, as for Motion and OpenCV",
-    )
+    add_ignored_zones(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     video = parser.add_mutually_exclusive_group()
     video.add_argument("--no-video", action="store_true", help="write no annotated video")
@@ -97,8 +82,7 @@ def _run_track(args: argparse.Namespace) -> int:
         start=args.start,
         num_frames=args.frames,
         stream=args.stream,
-        ignore=tuple(args.ignore),
-        mask=args.mask,
+        ignored=ignored_zones(args),
         device=args.device,
         with_video=not args.no_video,
         draw_camera=args.draw_camera,

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
+from stdet.boxes import centres_lie_in
 from stdet.config import BoxKind
 from stdet.errors import DataError
 from stdet.formats.image_labels import ImageLabels
 from stdet.formats.image_runs import cut_into_runs
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import FrameSource, RawImage
+from stdet.io.ignored_pixels import IgnoredZones
 from stdet.io.images.folder import ImageFolder
+from stdet.io.intensity.spoilt_pixels import SpoiltPixels
 from stdet.io.memory_source import MemorySource
 from stdet.types import FloatArray, SequenceAnnotation
 
@@ -35,6 +38,7 @@ class LabelledSequence:
         source: the frames; may hold more of them than the truth covers.
         files: the images, one per frame, or the video.
         boxes: what the boxes say of the targets, for training; see ``SourceConfig.boxes``.
+        ignored: pixels that do not belong to the scene, None for none; see ``without_zones``.
     """
 
     group: str
@@ -42,6 +46,7 @@ class LabelledSequence:
     source: FrameSource
     files: tuple[Path, ...]
     boxes: BoxKind = "box"
+    ignored: SpoiltPixels | None = None
 
     def __post_init__(self) -> None:
         """Check that frames and truth have one size."""
@@ -83,8 +88,14 @@ class LabelledSequence:
         return self.source.read(index)
 
     def to_float(self, raw: RawImage) -> FloatArray:
-        """Scale a frame of this sequence, as ``read_raw`` returns it, to float32 in [0, 1]."""
-        return self.source.scale.apply(raw)
+        """Scale a frame of this sequence, as ``read_raw`` returns it, to float32 in [0, 1].
+
+        Ignored pixels are filled from those around them.
+        """
+        scaled = self.source.scale.apply(raw)
+        if self.ignored is not None:
+            self.ignored.fill(scaled)
+        return scaled
 
 
 def open_sequences(
@@ -117,6 +128,31 @@ def open_sequences(
         for part in labels
         for run in cut_into_runs(part, pattern=pattern)
     ]
+
+
+def without_zones(
+    sequences: Iterable[LabelledSequence], zones: IgnoredZones
+) -> list[LabelledSequence]:
+    """Return sequences of which zones of the picture do not count.
+
+    Their pixels are filled, and truth whose centre lies in them counts neither as hit nor as miss.
+
+    Raises:
+        DataError: If the zones do not fit the frames of a sequence.
+    """
+    found = []
+    for sequence in sequences:
+        truth = sequence.annotation
+        try:
+            is_ignored = zones.of_frames(truth.image_hw)
+        except DataError as error:
+            raise DataError(f"{sequence.name}: {error}") from error
+        if is_ignored is not None:
+            is_hidden = centres_lie_in(is_ignored, truth.boxes_xyxy)
+            truth = replace(truth, is_ignored=truth.is_ignored | is_hidden)
+            sequence = replace(sequence, annotation=truth, ignored=SpoiltPixels(is_ignored))
+        found.append(sequence)
+    return found
 
 
 def middle_of(sequence: LabelledSequence, num_frames: int) -> LabelledSequence:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from stdet.classical.methods import OPERATING_POINTS, Method
 from stdet.config import StdetConfig, TrackerConfig
-from stdet.datasets.sequences import LabelledSequence
+from stdet.datasets.sequences import LabelledSequence, without_zones
 from stdet.datasets.splits import Split, load_sequences
 from stdet.errors import ConfigError
 from stdet.evaluation.report import (
@@ -29,6 +29,7 @@ from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
 from stdet.inference.network import Network
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
+from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.models.build import build_detector
@@ -123,12 +124,13 @@ def untracked(annotation: SequenceAnnotation, frames: Iterable[DetectedFrame]) -
 
 def _frames_of(sequence: LabelledSequence, watch: SceneWatch) -> Iterator[StreamFrame]:
     fps = sequence.annotation.fps
+    is_ignored = None if sequence.ignored is None else sequence.ignored.is_spoilt
     for index in range(sequence.annotation.num_frames):
         raw = sequence.read_raw(index)
         scaled = sequence.to_float(raw)
         watch.add(index, raw, scaled)
         time = None if fps is None else index / fps
-        yield StreamFrame(index=index, time=time, image=raw, scaled=scaled)
+        yield StreamFrame(index=index, time=time, image=raw, scaled=scaled, is_ignored=is_ignored)
 
 
 def rescore_results(
@@ -239,6 +241,7 @@ def evaluate(
     weights: str = DEFAULT_WEIGHTS,
     split: Split = "validation",
     device: str = "auto",
+    ignored: IgnoredZones = NOTHING_IGNORED,
 ) -> Scored:
     """Score weights on one split of a data set.
 
@@ -248,15 +251,16 @@ def evaluate(
         weights: Name of shipped weights, or a file.
         split: Which sources.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        ignored: Where nothing is detected, and truth does not count.
 
     Raises:
         CheckpointError: If the weights are of another architecture than ``config.model``.
         ConfigError: If the weights' operating point is of other scores than ``tracker.lookahead``
             gives.
-        DataError: If the data set cannot be used.
+        DataError: If the data set cannot be used, or the zones do not fit its frames.
     """
     ready = network_at_point(config, weights=weights, device=device)
-    sequences = load_sequences(config.data, split)
+    sequences = without_zones(load_sequences(config.data, split), ignored)
     _warn_of_unknown_classes(sequences, config.model.head.num_classes)
     return score_sequences(ready.detector, ready.config, sequences, title=f"evaluating {split}")
 
@@ -299,7 +303,13 @@ def classical_at_point(config: StdetConfig, method: Method) -> DetectorAtPoint:
     )
 
 
-def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> Scored:
+def evaluate_classical(
+    config: StdetConfig,
+    *,
+    method: Method,
+    split: Split,
+    ignored: IgnoredZones = NOTHING_IGNORED,
+) -> Scored:
     """Score a classical detector on one split of a data set.
 
     Args:
@@ -307,15 +317,16 @@ def evaluate_classical(config: StdetConfig, *, method: Method, split: Split) -> 
             ``postprocess.confidence`` None takes the method's operating point.
         method: Which detector.
         split: Which sources.
+        ignored: As for ``evaluate``.
 
     Raises:
-        DataError: If the data set cannot be used.
+        DataError: If the data set cannot be used, or the zones do not fit its frames.
     """
     ready = classical_at_point(config, method)
     return score_sequences(
         ready.detector,
         ready.config,
-        load_sequences(config.data, split),
+        without_zones(load_sequences(config.data, split), ignored),
         title=f"evaluating {split}",
     )
 

@@ -16,7 +16,7 @@ from stdet.changes.footage import Footage
 from stdet.changes.table import CHANGES, UNCHANGED
 from stdet.classical.methods import Method
 from stdet.config import EvaluationConfig, StdetConfig
-from stdet.datasets.sequences import LabelledSequence
+from stdet.datasets.sequences import LabelledSequence, without_zones
 from stdet.datasets.splits import Split, load_sequences
 from stdet.errors import ConfigError
 from stdet.evaluation.from_model import (
@@ -31,6 +31,7 @@ from stdet.inference.stages.frames import StreamFrame
 from stdet.inference.stages.rescore import Rescore
 from stdet.inference.stages.split import SplitAtGaps
 from stdet.inference.stages.track import Track
+from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.metrics.counts import without_nan
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.summary import SequenceSummary, so_scale_px_of, summarise
@@ -174,6 +175,7 @@ def robustness(
     changes: Sequence[str] | None = None,
     max_frames: int | None = None,
     seed: int = 0,
+    ignored: IgnoredZones = NOTHING_IGNORED,
     command: str = "",
 ) -> Robustness:
     """Score weights, or a classical detector, on the changed sequences of a split.
@@ -187,12 +189,13 @@ def robustness(
         changes: See ``score_changes``, like the next two.
         max_frames: Frames of a sequence.
         seed: Of the changes.
+        ignored: As for ``evaluate``. The zones are of the original frames, and move with them.
         command: What was typed, for the report.
 
     Raises:
         CheckpointError: If the weights are of another architecture than ``config.model``.
         ConfigError: If there is no change of a name, or as for ``evaluate``.
-        DataError: If the data set cannot be used.
+        DataError: If the data set cannot be used, or the zones do not fit its frames.
     """
     names = chosen_changes(changes)
     if method is not None:
@@ -204,7 +207,7 @@ def robustness(
         detector = {"weights": weights, "weights_sha256": digest}
     return score_changes(
         ready,
-        load_sequences(config.data, split),
+        without_zones(load_sequences(config.data, split), ignored),
         changes=names,
         max_frames=max_frames,
         seed=seed,
@@ -291,7 +294,12 @@ def _changed(
     sequence: LabelledSequence, truth: SequenceAnnotation, name: str, *, seed: int
 ) -> Footage:
     """Return the frames of a sequence that there is truth of, changed."""
-    footage = Footage.of(truth, sequence.read, bit_depth=sequence.source.bit_depth)
+    footage = Footage.of(
+        truth,
+        sequence.read,
+        bit_depth=sequence.source.bit_depth,
+        is_ignored=None if sequence.ignored is None else sequence.ignored.is_spoilt,
+    )
     rng = np.random.default_rng([seed, zlib.crc32(sequence.name.encode())])
     return CHANGES[name].apply(footage, rng)
 
@@ -327,4 +335,10 @@ def _stream(footage: Footage) -> Iterator[StreamFrame]:
     for position, index in enumerate(footage.indices.tolist()):
         image: FloatArray = footage.read(position)
         time = None if fps is None else index / fps
-        yield StreamFrame(index=index, time=time, image=image, scaled=image)
+        yield StreamFrame(
+            index=index,
+            time=time,
+            image=image,
+            scaled=image,
+            is_ignored=footage.ignored_at(position),
+        )

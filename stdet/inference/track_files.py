@@ -29,7 +29,7 @@ from stdet.inference.track_outputs import TrackOutputs
 from stdet.io.drawing import Trails, draw_frame, render_scale
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import FrameSource
-from stdet.io.ignored_pixels import Box, ignored_pixels
+from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.io.open_source import open_source
 from stdet.io.video.writer import VideoWriter
 from stdet.processes.progress import ProgressBar
@@ -57,9 +57,7 @@ class TrackOptions:
         start: First frame.
         num_frames: Frames to read, None for all.
         stream: Video stream of a file, from 0; None for its default one.
-        ignore: Boxes of pixels that do not belong to the scene: left column, top row, width and
-            height.
-        mask: PNG whose black pixels do not belong to the scene, None for none.
+        ignored: Pixels that do not belong to the scene.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         with_video: Write the annotated video.
         draw_camera: Draw on it where the scene is and how well that is known.
@@ -76,8 +74,7 @@ class TrackOptions:
     start: int = 0
     num_frames: int | None = None
     stream: int | None = None
-    ignore: tuple[Box, ...] = ()
-    mask: Path | None = None
+    ignored: IgnoredZones = NOTHING_IGNORED
     device: str = "auto"
     with_video: bool = True
     draw_camera: bool = False
@@ -135,7 +132,7 @@ def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSumma
             folder=options.out_dir, stem=source.name, with_video=options.with_video
         )
         check_names(names, source.path, overwrite=options.overwrite)
-        is_ignored = ignored_pixels(source.hw, boxes=options.ignore, mask=options.mask)
+        is_ignored = options.ignored.of_frames(source.hw)
         tracker = _build_tracker(options)
         with explain_os_errors(options.out_dir):
             options.out_dir.mkdir(parents=True, exist_ok=True)
@@ -167,7 +164,8 @@ def _track(
     header = _header(source, tracker, options)
     if is_ignored is not None:
         header["ignored_share"] = share = float(is_ignored.mean())
-        rule = "" if options.mask is None else f" (black in {options.mask.name})"
+        mask = options.ignored.mask
+        rule = "" if mask is None else f" (black in {mask.name})"
         _LOG.info("%s: %s of each frame is ignored%s.", source.path, f"{share:.1%}", rule)
     outputs = TrackOutputs(
         names,

@@ -121,6 +121,19 @@ def test_classical_detector_and_files_exclude_each_other(refused, tracked, truth
     assert "leave it out for files" in line
 
 
+def test_truth_in_ignored_zones_does_not_count(cli, refused, config, tracked, truth, tmp_path):
+    options = ("evaluate", config, "--detector", "tophat", "--json")
+    assert cli(*options, tmp_path / "whole.json").code == 0
+    assert cli(*options, tmp_path / "part.json", "--ignore", "0,0,32,23").code == 0
+    whole, part = (
+        json.loads((tmp_path / name).read_text())["rules"]["num_targets"]
+        for name in ("whole.json", "part.json")
+    )
+    assert whole > part == 0
+    line = refused("evaluate", "--truth", truth, "--predictions", tracked, "--mask", "m.png")
+    assert line.endswith("--ignore and --mask are for CONFIG, not for files.")
+
+
 def test_leaked_sequences_are_scored_with_and_without(cli, config, weights, tmp_path):
     path = tmp_path / "r.json"
     options = ["--split", "test", "--set", "data.leaked_sequences=[b]", "--json", path]

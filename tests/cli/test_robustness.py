@@ -53,6 +53,16 @@ def test_model_settings_can_be_overridden(cli, config, weights):
     assert scores[0] != scores[1]
 
 
+def test_ignored_zone_takes_its_targets_out(cli, refused, config, tmp_path):
+    out = tmp_path / "r.json"
+    options = ("--detector", "lcm", "--split", "test", "--changes", "none")
+    zone = ("--ignore", "0,0,31,24")  # All but the last column.
+    assert cli("robustness", config, *options, *zone, "--json", out).code == 0
+    assert json.loads(out.read_text())["changes"]["none"]["num_targets"] == 0
+    line = refused("robustness", config, *options, "--ignore", "0,0,33,24")
+    assert line.startswith("stdet: a: --ignore 0,0,33,24: reaches outside of the frames")
+
+
 def test_unknown_change_is_one_line_with_the_names(refused, config, weights):
     line = refused("robustness", config, "--weights", weights, "--changes", "spin")
     assert line.startswith("stdet: no change is named 'spin'; choose from none, roll, zoom, ")

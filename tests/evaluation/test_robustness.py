@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scenes import SyntheticConfig
 
+from stdet.boxes import centres_xy
 from stdet.changes import recording
+from stdet.changes.footage import Footage
 from stdet.changes.table import CHANGES
 from stdet.config import EvaluationConfig, StdetConfig
 from stdet.datasets.sequences import LabelledSequence
@@ -17,8 +19,10 @@ from stdet.errors import ConfigError, DataError
 from stdet.evaluation.from_model import evaluate_classical
 from stdet.evaluation.report import write_report
 from stdet.evaluation.robustness import ChangeScores, robustness
+from stdet.io.ignored_pixels import IgnoredZones
 from stdet.metrics.scores import Scores
 from stdet.report.robustness_table import robustness_table
+from stdet.types import SequenceAnnotation
 
 SCENES = [
     SyntheticConfig(name=name, seed=seed, num_frames=14, hw=(64, 80), num_targets=2)
@@ -54,6 +58,40 @@ def test_unchanged_footage_scores_as_evaluate_scores_it(config):
     for name, scores in expected.per_sequence.items():
         assert_same(found.per_sequence[name], scores)
     assert found.overall.num_targets == expected.rules.num_targets
+
+
+def test_zones_that_are_ignored_count_as_evaluate_counts_them(config):
+    zones = IgnoredZones(boxes=((0, 33, 80, 31),))
+    found = run(config, "none", ignored=zones).changes["none"]
+    scored = evaluate_classical(config, method="tophat", split="train", ignored=zones)
+    assert_same(found.overall, scored.report.overall)
+    whole = evaluate_classical(config, method="tophat", split="train")
+    for result, other in zip(scored.results, whole.results, strict=True):
+        is_low = centres_xy(other.annotation.boxes_xyxy)[:, 1] >= 33
+        np.testing.assert_array_equal(result.annotation.is_ignored, is_low)
+        for detections in result.detections:
+            assert (centres_xy(detections.boxes_xyxy)[:, 1] < 33).all()
+    assert 0 < found.overall.num_targets < whole.report.rules.num_targets
+
+
+@pytest.mark.parametrize("name", ["turned-90", "jerks", "every-3rd", "half"])
+def test_ignored_zones_move_with_the_change(name):
+    zone = np.zeros((60, 80), bool)
+    zone[10:30, 20:50] = True
+    # A picture of the zone itself, so that pixels and zone can be compared.
+    footage = Footage.of(
+        SequenceAnnotation.empty(name="a", num_frames=9, image_hw=zone.shape),
+        lambda _: zone.astype(np.float32),
+        bit_depth=8,
+        is_ignored=zone,
+    )
+    changed = CHANGES[name].apply(footage, np.random.default_rng(1))
+    for position in range(len(changed)):
+        shown, ignored = changed.read(position), changed.ignored_at(position)
+        assert ignored.shape == shown.shape
+        assert ignored[shown > 0.5].all()
+        assert not ignored[shown < 0.05].any()
+        assert 0 < ignored.mean() < 0.5
 
 
 def test_every_change_is_scored(config):

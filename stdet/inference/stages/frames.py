@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from stdet.boxes import centres_lie_in
 from stdet.io.frame_source import RawImage
 from stdet.registration.camera_motion import CameraPose
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
@@ -101,7 +100,7 @@ class DetectedFrame:
         Detections whose centre lies in an ignored pixel are left out.
         """
         if frame.is_ignored is not None:
-            detections = detections[~_lie_in(frame.is_ignored, detections.boxes_xyxy)]
+            detections = detections[~centres_lie_in(frame.is_ignored, detections.boxes_xyxy)]
         return cls(
             index=frame.index,
             time=frame.time,
@@ -126,12 +125,3 @@ class TrackedFrame(DetectedFrame):
     """
 
     tracks: Tracks
-
-
-def _lie_in(is_ignored: BoolArray, boxes_xyxy: FloatArray) -> BoolArray:
-    """Return which boxes (N, 4) have their centre in one of the pixels (H, W)."""
-    height, width = is_ignored.shape
-    centres_xy = (boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2
-    columns, rows = np.clip(centres_xy, 0, [width - 1, height - 1]).astype(np.int64).T
-    found: BoolArray = is_ignored[rows, columns]
-    return found
