@@ -84,6 +84,20 @@ _FILTER_SPACES: Mapping[str, Space] = {
         "clutter_per_frame": (0.5, 2.0, 8.0, 20.0),
     },
 }
+_FILTER_START: Settings = {
+    "min_score": 0.1,
+    "coast": 3,
+    "start_score": 0.4,
+    "hits": 3,
+    "patience": 8,
+    "measurement_std_px": 0.5,
+    "acceleration_variance": 0.03,
+    "initial_speed_std_px": 4.0,
+    "gate_sigma": 4.0,
+    "probability_of_detection": 0.8,
+    "clutter_per_frame": 2.0,
+}
+"""Where the tuning of slow trackers begins, instead of random draws: what the families suggest."""
 _NEAREST: Space = {**_SCORES, **_STARTS, **_LIVES, "reach_px": (3, 5, 7, 10, 13, 16, 20, 25, 30)}
 
 
@@ -96,11 +110,13 @@ class Contender:
         track: From a sequence's detections, and the motion of the camera where it is known, to
             its tracks.
         clock: Processor time that it has used, seconds, from any moment on.
+        is_slow: Whether it is run on fewer seeds.
     """
 
     name: str
     track: Callable[[SequenceResult], Tracks]
     clock: Callable[[], float] = time.process_time
+    is_slow: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,17 +128,23 @@ class Tunable:
         package: What must be installed.
         space: The values of each setting, in order.
         build: From settings to a fresh tracker.
+        start: Settings from which tuning goes on; None for the best of random ones.
+        is_slow: Whether it is run on fewer seeds.
     """
 
     name: str
     package: str
     space: Space
     build: Callable[[Settings], PointTracker]
+    start: Settings | None = None
+    is_slow: bool = False
 
     def with_settings(self, settings: Settings) -> Contender:
         """Return the contender with all of its settings."""
         return Contender(
-            name=self.name, track=lambda sequence: track_points(sequence, self.build(settings))
+            name=self.name,
+            track=lambda sequence: track_points(sequence, self.build(settings)),
+            is_slow=self.is_slow,
         )
 
     @property
@@ -164,6 +186,8 @@ def tunables() -> Iterator[Tunable]:
             package="stonesoup",
             space=_FILTER_SPACES[name],
             build=partial(_stone_soup, name),
+            start={key: _FILTER_START[key] for key in _FILTER_SPACES[name]},
+            is_slow=True,
         )
 
 

@@ -15,8 +15,9 @@ from benchmarks.tracking.contenders import (
     own_contenders,
     tuned_contenders,
 )
-from benchmarks.tracking.families import FAMILIES
-from benchmarks.tracking.results import totals_of, write_tables
+from benchmarks.tracking.families import FAMILIES, Family
+from benchmarks.tracking.footage import compare
+from benchmarks.tracking.results import totals_of, write_footage, write_tables
 from benchmarks.tracking.scores import FamilyScores, Mean, SequenceScores, score
 from benchmarks.tracking.sequences import NUM_FRAMES, make_sequence
 from benchmarks.tracking.tuning import FIRST_SEED
@@ -31,21 +32,23 @@ def is_named(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
+def chosen_contenders(args: argparse.Namespace) -> list[Contender]:
+    """Return the contenders that are asked for and installed, and say what is missing."""
+    for package in missing_packages():
+        print(f"the package {package} is not installed: its trackers are left out")
+    every = [*own_contenders(args.old), *tuned_contenders()]
+    return [one for one in every if is_named(one.name, args.contenders)]
+
+
 def run(args: argparse.Namespace) -> None:
     """Print a line per family and tracker, and write tables where that is asked for."""
     if args.first_seed < FIRST_SEED < args.first_seed + args.seeds:
         raise SystemExit(f"seeds from {FIRST_SEED} on are for tuning; expected fewer --seeds")
-    contenders = [
-        one
-        for one in [*own_contenders(args.old), *tuned_contenders()]
-        if is_named(one.name, args.contenders)
-    ]
-    for package in missing_packages():
-        print(f"the package {package} is not installed: its trackers are left out")
+    contenders = chosen_contenders(args)
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     print(f"{'':<36}{'':<20}{'HOTA':>15}{'IDF1':>15}{'switches':>9}{'false/min':>18}{'fps':>8}")
     scores = {
-        family.name: _score_family(family.name, contenders, seeds)
+        family.name: _score_family(family, contenders, seeds, seeds[: args.slow_seeds])
         for family in FAMILIES
         if is_named(family.name, args.families)
     }
@@ -59,21 +62,27 @@ def run(args: argparse.Namespace) -> None:
     for row in totals:
         print(", ".join(f"{name} {value}" for name, value in row.items()))
     if args.out is not None:
-        write_tables(args.out, scores, totals, _facts(args))
+        facts = provenance(
+            f"run --seeds {args.seeds}",
+            data=f"generated, {NUM_FRAMES} frames a sequence, one for each seed and family; "
+            f"settings tuned on seed {FIRST_SEED}",
+            seeds=seeds,
+        )
+        write_tables(args.out, scores, totals, facts)
 
 
 def _score_family(
-    name: str, contenders: Sequence[Contender], seeds: range
+    family: Family, contenders: Sequence[Contender], seeds: range, slow_seeds: range
 ) -> dict[str, list[SequenceScores]]:
     """Score and print a family; the contenders take turns on each sequence."""
-    (family,) = (family for family in FAMILIES if family.name == name)
     scores: dict[str, list[SequenceScores]] = {one.name: [] for one in contenders}
     for seed in seeds:
         sequence = make_sequence(family, seed)
         for contender in contenders:
-            scores[contender.name].append(score(contender, sequence))
+            if seed in slow_seeds or not contender.is_slow:
+                scores[contender.name].append(score(contender, sequence))
     for contender_name, found in scores.items():
-        print(_line(name, contender_name, FamilyScores.of(found)), flush=True)
+        print(_line(family.name, contender_name, FamilyScores.of(found)), flush=True)
     return scores
 
 
@@ -90,15 +99,26 @@ def _mean(mean: Mean) -> str:
     return f"{mean.mean:8.3f} +-{mean.half_width:.2f}"
 
 
-def _facts(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the provenance of the tables."""
-    commit = check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+def run_footage(args: argparse.Namespace) -> None:
+    """Print a line per part, condition and tracker, and write a table where that is asked for."""
+    rows = compare(chosen_contenders(args), args.folder, seed=args.first_seed)
+    if args.out is not None:
+        facts = provenance(
+            "footage FOLDER",
+            data="detections of stdet_n trained without these sequences; settings tuned on "
+            "generated sequences",
+            seeds=[args.first_seed],
+        )
+        write_footage(args.out, rows, facts)
+
+
+def provenance(command: str, *, data: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Return where tables come from."""
     return {
-        "command": f"python -m benchmarks.tracking run --seeds {args.seeds} --old CHECKOUT",
-        "commit": commit,
+        "command": f"python -m benchmarks.tracking {command} --old CHECKOUT",
+        "commit": check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
         "date": datetime.now(UTC).date().isoformat(),
-        "data": f"generated, {NUM_FRAMES} frames a sequence, one sequence a seed and family; "
-        f"settings tuned on seed {FIRST_SEED}",
-        "seeds": list(range(args.first_seed, args.first_seed + args.seeds)),
+        "data": data,
+        "seeds": list(seeds),
         "machine": "one thread of a shared machine of two cores",
     }

@@ -20,6 +20,8 @@ NUM_FRAMES = 100
 NUM_RANDOM = 40
 """Settings drawn at random before they are improved one at a time."""
 MAX_PASSES = 2
+SLOW_NUM_FRAMES, SLOW_MAX_PASSES = 60, 1
+"""Of slow trackers."""
 RACE_SEQUENCES, RACE_MARGIN = 3, 0.06
 """From so many sequences on, settings are given up that are worse than the best by so much."""
 _LEFT_OUT = (
@@ -39,10 +41,11 @@ _LEFT_OUT = (
 """Families that take long, or are like others to a tracker that is given registered points."""
 
 
-def tuning_sequences() -> list[SequenceResult]:
+def tuning_sequences(tunable: Tunable) -> list[SequenceResult]:
     """Return one sequence of each family that is tuned on."""
+    num_frames = SLOW_NUM_FRAMES if tunable.is_slow else NUM_FRAMES
     return [
-        make_sequence(family, FIRST_SEED, num_frames=NUM_FRAMES)
+        make_sequence(family, FIRST_SEED, num_frames=num_frames)
         for family in FAMILIES
         if not any(fnmatch.fnmatch(family.name, pattern) for pattern in _LEFT_OUT)
     ]
@@ -77,22 +80,15 @@ class _Race:
         return float(np.mean(values))
 
 
-def tune(
-    tunable: Tunable, sequences: Sequence[SequenceResult], *, num_random: int = NUM_RANDOM
-) -> tuple[Settings, float]:
+def tune(tunable: Tunable) -> tuple[Settings, float]:
     """Return the best settings found, and their mean of HOTA and IDF1.
 
-    Random settings come first; then one setting at a time goes to its next value, up or down, as
-    long as that helps.
+    From the best of random settings on, or from a start that is given, one setting at a time goes
+    to its next value, up or down, as long as that helps.
     """
-    rng = np.random.default_rng(FIRST_SEED)
-    race = _Race(tunable, sequences)
-    drawn = [
-        {name: values[rng.integers(len(values))] for name, values in tunable.space.items()}
-        for _ in range(num_random)
-    ]
-    best = max(drawn, key=race.value)
-    for _ in range(MAX_PASSES):
+    race = _Race(tunable, tuning_sequences(tunable))
+    best = max([tunable.start] if tunable.start else _drawn(tunable), key=race.value)
+    for _ in range(SLOW_MAX_PASSES if tunable.is_slow else MAX_PASSES):
         before = best
         for name in tunable.space:
             best = max([best, *_neighbours(tunable, best, name)], key=race.value)
@@ -101,7 +97,16 @@ def tune(
     return best, race.value(best)
 
 
-def _neighbours(tunable: Tunable, settings: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
+def _drawn(tunable: Tunable) -> list[Settings]:
+    """Return random settings."""
+    rng = np.random.default_rng(FIRST_SEED)
+    return [
+        {name: values[rng.integers(len(values))] for name, values in tunable.space.items()}
+        for _ in range(NUM_RANDOM)
+    ]
+
+
+def _neighbours(tunable: Tunable, settings: Settings, name: str) -> Iterator[Settings]:
     """Yield the settings with one of them a value lower, and a value higher."""
     values = tunable.space[name]
     at = values.index(settings[name])
