@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.registration.compared_pixels import ComparedPixels
+from stdet.registration.median import median
 from stdet.registration.prepared_frame import COARSE, FINE
 from stdet.registration.transform import Transform
 from stdet.types import BoolArray, FloatArray
@@ -149,7 +150,7 @@ def _weights(
 def middle(values: FloatArray, is_seen: BoolArray) -> float:
     """Return the median of the pixels (P,) that count; every fourth tells it well enough."""
     some = values[::_EVERY][is_seen[::_EVERY]]
-    return float(np.median(some if len(some) else values))
+    return median(some if len(some) else values)
 
 
 def at_level(transform: Transform, reduction: int) -> NDArray[np.float64]:

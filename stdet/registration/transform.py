@@ -11,6 +11,7 @@ centre at (j + 0.5, i + 0.5).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -23,6 +24,10 @@ _IDENTITY = np.eye(2)
 _CENTRE = 0.5
 """Of a pixel, from its corner, in both axes."""
 _WHITE = 255
+_EDGE_PX = 1 / 512
+"""A pixel's centre that lies so little beyond those of an image's edge is covered."""
+_LEVEL = 1e-9
+"""An edge that rises less per pixel is taken as level."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,6 +140,10 @@ class Transform:
         Raises:
             ValueError: If this one maps the plane to a line or a point.
         """
+        return self._inverse
+
+    @cached_property
+    def _inverse(self) -> Transform:
         if not self.is_affine:
             return Transform(np.asarray(np.linalg.inv(self.matrix), np.float64))
         linear = np.linalg.inv(self.matrix[:2, :2])
@@ -210,12 +219,43 @@ class Transform:
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         moved = warp(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        # Where the edge takes part, a white picture that ends in black is darker.
-        white = np.full(image.shape, _WHITE, np.uint8)
+        is_covered = _covered(back, (size[1], size[0]), (height, width))
         if is_ignored is not None:
-            white[is_ignored] = 0
-        shown = warp(white, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
-        return Warped(
-            image=np.asarray(moved, np.float32),
-            is_covered=np.asarray(shown == _WHITE, np.bool_),
-        )
+            # Where an ignored pixel takes part, a white picture that is black there is darker.
+            white = np.where(is_ignored, np.uint8(0), np.uint8(_WHITE))
+            shown = warp(white, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            is_covered &= np.asarray(shown) == _WHITE
+        return Warped(image=np.asarray(moved, np.float32), is_covered=is_covered)
+
+
+def _covered(back: Float, hw: tuple[int, int], image_hw: tuple[int, int]) -> BoolArray:
+    """Return which pixels of a moved image, bool (H, W), have their centre in the original.
+
+    Every edge of the original is a straight line in the moved image, and bounds its rows.
+
+    Args:
+        back: float64 (3, 3), from indices of the moved image to those of the original.
+        hw: Of the moved image.
+        image_hw: Of the original.
+    """
+    x, y, weight = back
+    last_y, last_x = (side - 1 + _EDGE_PX for side in image_hw)
+    edges = (
+        x + _EDGE_PX * weight,
+        last_x * weight - x,
+        y + _EDGE_PX * weight,
+        last_y * weight - y,
+    )
+    rows, columns = np.arange(hw[0]), np.arange(hw[1], dtype=np.int16)
+    first, last = np.zeros(hw[0]), np.full(hw[0], hw[1] - 1.0)
+    for across, down, constant in (*edges, weight):  # Each is positive within.
+        height = down * rows + constant
+        if abs(across) < _LEVEL:
+            last = np.where(height >= 0, last, -1)
+        elif across > 0:
+            first = np.maximum(first, np.ceil(-height / across))
+        else:
+            last = np.minimum(last, np.floor(-height / across))
+    first, last = (np.clip(end, -1, hw[1]).astype(np.int16)[:, None] for end in (first, last))
+    is_covered: BoolArray = (columns >= first) & (columns <= last)
+    return is_covered

@@ -5,7 +5,6 @@ from scipy.ndimage import gaussian_filter
 
 from stdet.registration.background_features import (
     LAGS,
-    _median_of_five,
     background_features,
     local_contrast,
     residual_contrast,
@@ -116,12 +115,6 @@ def test_what_moves_over_an_even_background_has_its_contrast_in_the_residual():
     np.testing.assert_allclose(
         residual_contrast(residual, residual + 0.3), local_contrast(residual), atol=1e-4
     )
-
-
-def test_median_of_five_is_the_median():
-    images = np.random.default_rng(2).normal(size=(5, 30, 40)).astype(np.float32)
-    images[1] = images[0]  # Ties, too.
-    np.testing.assert_array_equal(_median_of_five(list(images)), np.median(images, axis=0))
 
 
 def test_a_turning_scene_leaves_next_to_nothing():

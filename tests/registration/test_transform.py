@@ -129,6 +129,23 @@ def test_pixels_are_covered_whose_centre_the_image_shows(shift, columns, rows):
         np.testing.assert_allclose(found.image, 1)
 
 
+@settings(max_examples=100, deadline=None)
+@given(transforms(), st.tuples(st.floats(-4e-3, 4e-3), st.floats(-4e-3, 4e-3)))
+def test_covered_is_what_leads_back_into_the_image(affine, perspective):
+    matrix = affine.matrix.copy()
+    matrix[2, :2] = perspective
+    transform = Transform(matrix)
+    image = np.ones((24, 37), np.float32)
+    rows, columns = np.mgrid[:24, :37] + 0.5
+    homogeneous = np.stack([columns, rows, np.ones_like(rows)]).reshape(3, -1)
+    x, y, weight = np.linalg.inv(matrix) @ homogeneous / np.linalg.inv(matrix)[2, 2]
+    beyond = [0.5 - x / weight, x / weight - 36.5, 0.5 - y / weight, y / weight - 23.5, -weight]
+    farthest = np.max(beyond, axis=0).reshape(image.shape)
+    is_covered = transform.warp(image).is_covered
+    assert is_covered[farthest < 0].all()
+    assert not is_covered[farthest > 0.01].any()
+
+
 @settings(max_examples=40, deadline=None)
 @given(SHIFTS)
 def test_warp_of_a_translation_is_that_of_an_affine_map_beside_it(shift):
