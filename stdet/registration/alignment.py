@@ -185,7 +185,7 @@ def _align_finely(
 def _as_homography(pixels: ComparedPixels, image: FloatArray, fit: Fit) -> Fit | None:
     """Refine a similarity as a homography; None where that does not go significantly farther."""
     weighted, _, normal = normal_equations(pixels, fit.weights, 8)
-    numbers = np.linalg.solve(normal, weighted.T @ fit.differences)[:8]
+    numbers = np.linalg.solve(normal, weighted @ fit.differences)[:8]
     bend_px = np.linalg.norm(pixels.spread[..., 4:] @ numbers[4:], axis=-1).max()
     is_wild = np.abs(numbers[2:]).max() * pixels.to_unit[0, 0] > MAX_TURN
     if FINE * bend_px < _MIN_BEND_PX or is_wild:
@@ -207,7 +207,7 @@ def _misfit(
     differences, is_seen = pixels.differences(
         after.reduced(COARSE), matrix, interpolation=cv2.INTER_LINEAR
     )
-    if is_seen.mean() < MIN_SEEN:
+    if np.count_nonzero(is_seen) < MIN_SEEN * is_seen.size:
         return 1.0
     differences = differences[is_seen] - middle(differences, is_seen)
     ratio = differences**2 / (pixels.slopes[is_seen] * error_px**2 + _SLOPE_FLOOR)

@@ -23,14 +23,15 @@ class ComparedPixels:
     """Pixels of an image, tile after tile.
 
     Attributes:
-        points: Where they are, float32 (P, 3): indices of the reduced image, and 1.
+        points: Where they are, float32 (3, P): indices of the reduced image, and 1.
         values: Their grey levels, float32 (P,).
-        jacobian: J, float32 (P, 15).
-        similarity: Of it the columns of a similarity and of light, float32 (P, 11).
+        jacobian: J, transposed, float32 (15, P).
+        similarity: Of it the rows of a similarity and of light, float32 (11, P).
         slopes: Squared gradients, float32 (P,).
         is_usable: Which of them may be compared, bool (P,).
         num_tiles: Tiles; each has the same number of pixels.
         to_unit: From indices to coordinates of -1 to 1 about the centre, float64 (3, 3).
+        from_unit: Its inverse.
         grid: Points of a grid over the frame, float64 (G, 3): indices, and 1.
         spread: How far each of the eight numbers moves them, float64 (G, 2, 8).
     """
@@ -43,6 +44,7 @@ class ComparedPixels:
     is_usable: BoolArray
     num_tiles: int
     to_unit: NDArray[np.float64]
+    from_unit: NDArray[np.float64]
     grid: NDArray[np.float64]
     spread: NDArray[np.float64]
 
@@ -58,10 +60,10 @@ class ComparedPixels:
             share: Of its pixels.
             is_ignored: bool (H, W), pixels that are not compared.
         """
-        along_x, along_y = np.zeros_like(image), np.zeros_like(image)
-        along_x[:, 1:-1] = (image[:, 2:] - image[:, :-2]) / 2
-        along_y[1:-1] = (image[2:] - image[:-2]) / 2
-        slopes = along_x * along_x + along_y * along_y
+        slope_x, slope_y = np.zeros_like(image), np.zeros_like(image)
+        slope_x[:, 1:-1] = (image[:, 2:] - image[:, :-2]) / 2
+        slope_y[1:-1] = (image[2:] - image[:-2]) / 2
+        slopes = slope_x * slope_x + slope_y * slope_y
         slopes[:2] = slopes[-2:] = 0
         slopes[:, :2] = slopes[:, -2:] = 0
         if is_ignored is not None:
@@ -72,21 +74,19 @@ class ComparedPixels:
         centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
         u = ((columns - centre_x) / radius).astype(np.float32)
         v = ((rows - centre_y) / radius).astype(np.float32)
-        values, gx, gy = image[rows, columns], along_x[rows, columns], along_y[rows, columns]
-        moves = _moves(u, v)
-        jacobian = np.empty((len(u), 15), np.float32)
-        jacobian[:, :8] = gx[:, None] * moves[:, 0] + gy[:, None] * moves[:, 1]
-        jacobian[:, 8:] = np.stack(
-            [values - image.mean(), 1 + 0 * u, u, v, u * u, u * v, v * v], 1
-        )
+        values, gx, gy = (each[rows, columns] for each in (image, slope_x, slope_y))
+        jacobian = np.empty((15, len(u)), np.float32)
+        along_x, along_y = _moves(u, v)
+        jacobian[:8] = gx * along_x + gy * along_y
+        jacobian[8:] = [values - image.mean(), np.ones_like(u), u, v, u * u, u * v, v * v]
         grid = np.linspace(-1, 1, 9)
         across, down = np.meshgrid(grid * width / 2, grid * height / 2)
         across, down = across.ravel(), down.ravel()
         return cls(
-            points=np.stack([columns, rows, np.ones_like(rows)], -1).astype(np.float32),
+            points=np.stack([columns, rows, np.ones_like(rows)]).astype(np.float32),
             values=values,
             jacobian=jacobian,
-            similarity=np.ascontiguousarray(jacobian[:, [0, 1, 2, 3, *range(8, 15)]]),
+            similarity=jacobian[[0, 1, 2, 3, *range(8, 15)]],
             slopes=slopes[rows, columns],
             is_usable=slopes[rows, columns] >= 0,
             num_tiles=(height // tile_px) * (width // tile_px),
@@ -97,18 +97,20 @@ class ComparedPixels:
                     [0, 0, 1],
                 ]
             ),
+            from_unit=np.array([[radius, 0, centre_x], [0, radius, centre_y], [0, 0, 1]]),
             grid=np.stack([across + centre_x, down + centre_y, np.ones_like(across)], -1),
-            spread=_moves(across / radius, down / radius),
+            spread=_moves(across / radius, down / radius).transpose(2, 0, 1),
         )
 
     def differences(
         self, image: FloatArray, matrix: NDArray[np.float64], *, interpolation: int
     ) -> tuple[FloatArray, BoolArray]:
         """Return what a moved image has more than this one (P,), and which pixels count."""
-        at = self.points @ matrix.T.astype(np.float32)
-        x, y = at[:, 0], at[:, 1]
+        to = matrix.astype(np.float32)
+        x, y = to[:2] @ self.points
         if matrix[2, :2].any():
-            x, y = x / at[:, 2], y / at[:, 2]
+            weight = to[2] @ self.points
+            x, y = x / weight, y / weight
         height, width = image.shape
         is_inside: BoolArray = (x >= 2) & (y >= 2) & (x <= width - 3) & (y <= height - 3)
         # remap rounds positions to 1/32 pixel, which of a translation is an error of all pixels
@@ -116,12 +118,12 @@ class ComparedPixels:
         known_x, known_y = (np.rint(axis * _PARTS) / _PARTS for axis in (x, y))
         columns, rows = (axis.reshape(self.num_tiles, -1) for axis in (known_x, known_y))
         moved = np.asarray(cv2.remap(image, columns, rows, interpolation), np.float32).ravel()
-        moved += (x - known_x) * self.jacobian[:, 0] + (y - known_y) * self.jacobian[:, 1]
+        moved += (x - known_x) * self.jacobian[0] + (y - known_y) * self.jacobian[1]
         return moved - self.values, is_inside & self.is_usable
 
     def light(self, numbers: NDArray[np.float64]) -> FloatArray:
         """Return what gain and offsets (7,) add to the grey levels, float32 (P,)."""
-        return self.jacobian[:, 8:] @ numbers.astype(np.float32)
+        return numbers.astype(np.float32) @ self.jacobian[8:]
 
     def distances(
         self, one: NDArray[np.float64], other: NDArray[np.float64]
@@ -133,7 +135,8 @@ class ComparedPixels:
 
     def step(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the small map (3, 3) of indices that the numbers (4 or 8) stand for."""
-        x, y, zoom, turn, stretch, shear, p, q = np.pad(numbers, (0, 8 - len(numbers)))
+        given = np.concatenate([numbers, np.zeros(8 - len(numbers))])
+        x, y, zoom, turn, stretch, shear, p, q = given
         radius = 1 / self.to_unit[0, 0]
         unit = np.array(
             [
@@ -142,12 +145,12 @@ class ComparedPixels:
                 [p / radius, q / radius, 1],
             ]
         )
-        found: NDArray[np.float64] = np.linalg.inv(self.to_unit) @ unit @ self.to_unit
+        found: NDArray[np.float64] = self.from_unit @ unit @ self.to_unit
         return found
 
 
 def _moves(u: NDArray[np.floating[Any]], v: NDArray[np.floating[Any]]) -> NDArray[Any]:
-    """Return how x, y, zoom, rotation, stretch, shear and perspective move points, (P, 2, 8).
+    """Return how x, y, zoom, rotation, stretch, shear and perspective move points, (2, 8, P).
 
     Args:
         u: Abscissae (P,) in units of the radius.
@@ -156,7 +159,7 @@ def _moves(u: NDArray[np.floating[Any]], v: NDArray[np.floating[Any]]) -> NDArra
     one, none = np.ones_like(u), np.zeros_like(u)
     along_x = [one, none, u, -v, u, v, -u * u, -u * v]
     along_y = [none, one, v, u, -v, u, -u * v, -v * v]
-    return np.stack([np.stack(along_x, -1), np.stack(along_y, -1)], 1)
+    return np.array([along_x, along_y])
 
 
 def _steepest(

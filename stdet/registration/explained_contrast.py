@@ -11,6 +11,7 @@ from stdet.registration.gauss_newton import (
     at_level,
     without_light,
 )
+from stdet.registration.median import median
 from stdet.registration.prepared_frame import FINE, PreparedFrame
 from stdet.registration.transform import Transform
 from stdet.types import BoolArray, FloatArray
@@ -101,7 +102,7 @@ def left_by(
     left = differences.reshape(pixels.num_tiles, -1)
     left_over = np.maximum(((left * seen) ** 2).sum(axis=1) / count - kept, 0)
     share = np.minimum(left_over / (contrast + kept), 1)
-    importance = np.minimum(contrast, np.median(contrast) + _NOISE_FLOOR) * (count > 1)
+    importance = np.minimum(contrast, median(contrast) + _NOISE_FLOOR) * (count > 1)
     order = np.argsort(share)
     reached = np.cumsum(importance[order])
     kept_tiles = order[reached <= (1 - _MOVING) * reached[-1]]

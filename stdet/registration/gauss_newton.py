@@ -64,11 +64,11 @@ class Fit:
         """Return the covariance (num, num) of the map's numbers."""
         num = self.num
         _, jacobian, normal = normal_equations(pixels, self.weights, num)
-        scores = jacobian * (self.weights * self.differences)[:, None]
-        by_tile = scores.reshape(pixels.num_tiles, -1, num + _NUM_LIGHT).sum(
-            axis=1, dtype=np.float64
+        scores = jacobian * (self.weights * self.differences)
+        by_tile = scores.reshape(num + _NUM_LIGHT, pixels.num_tiles, -1).sum(
+            axis=2, dtype=np.float64
         )
-        meat = by_tile.T @ by_tile + _ROUNDING**2 * normal
+        meat = by_tile @ by_tile.T + _ROUNDING**2 * normal
         bread = np.linalg.inv(normal)
         covariance: NDArray[np.float64] = (bread @ meat @ bread)[:num, :num]
         return covariance
@@ -97,16 +97,16 @@ def refine(
     while number < len(steps_px):
         step_px = steps_px[number]
         found, is_seen = pixels.differences(image, matrix, interpolation=interpolation)
-        if is_seen.mean() < MIN_SEEN:
+        if np.count_nonzero(is_seen) < MIN_SEEN * is_seen.size:
             return None
         differences = found - pixels.light(light)
         differences -= middle(differences, is_seen)
         weights = _weights(differences, pixels.slopes, is_seen, error_px=step_px)
         weighted, _, normal = normal_equations(pixels, weights, num)
-        solution = np.linalg.solve(normal, weighted.T @ differences)
+        solution = np.linalg.solve(normal, weighted @ differences)
         numbers = np.asarray(solution[:num], np.float64)
         light = np.asarray(light + solution[num:], np.float64)
-        light[0] = np.clip(light[0], *_GAIN_STEP)
+        light[0] = min(max(light[0], _GAIN_STEP[0]), _GAIN_STEP[1])
         if np.abs(numbers[2:]).max() * pixels.to_unit[0, 0] > MAX_TURN:
             return None
         matrix = matrix @ np.linalg.inv(pixels.step(numbers))
@@ -129,11 +129,11 @@ def refine(
 def normal_equations(
     pixels: ComparedPixels, weights: FloatArray, num: int
 ) -> tuple[FloatArray, FloatArray, NDArray[np.float64]]:
-    """Return w J, J and J^T w J for a map of 0, 4 or 8 numbers, and light."""
-    jacobian = pixels.similarity if num == 4 else pixels.jacobian[:, 8 - num :]
-    weighted = jacobian * weights[:, None]
-    normal = (weighted.T @ jacobian).astype(np.float64)
-    normal += _RIDGE * np.trace(normal) * np.eye(num + _NUM_LIGHT)
+    """Return w J and J, transposed, and J^T w J for a map of 0, 4 or 8 numbers, and light."""
+    jacobian = pixels.similarity if num == 4 else pixels.jacobian[8 - num :]
+    weighted = jacobian * weights
+    normal = (weighted @ jacobian.T).astype(np.float64)
+    normal.flat[:: len(normal) + 1] += _RIDGE * normal.trace()
     return weighted, jacobian, normal
 
 
@@ -155,19 +155,21 @@ def middle(values: FloatArray, is_seen: BoolArray) -> float:
 
 def at_level(transform: Transform, reduction: int) -> NDArray[np.float64]:
     """Return the matrix (3, 3) of a transform between indices of reduced images."""
-    to_level = _indices(reduction)
-    return to_level @ transform.matrix @ np.linalg.inv(to_level)
-
-
-def _indices(reduction: int) -> NDArray[np.float64]:
-    """Return the map (3, 3) from continuous pixels to indices of the reduced image."""
-    return np.array([[1 / reduction, 0, -0.5], [0, 1 / reduction, -0.5], [0, 0, 1]])
+    to_index, to_pixel = _indices(reduction)
+    return to_index @ transform.matrix @ to_pixel
 
 
 def from_level(matrix: NDArray[np.float64], reduction: int) -> Transform:
     """Return the transform of a matrix (3, 3) between indices of reduced images."""
-    to_level = _indices(reduction)
-    return Transform(np.linalg.inv(to_level) @ matrix @ to_level)
+    to_index, to_pixel = _indices(reduction)
+    return Transform(to_pixel @ matrix @ to_index)
+
+
+def _indices(reduction: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the map (3, 3) from continuous pixels to indices of the reduced image, and back."""
+    to_index = np.array([[1 / reduction, 0, -0.5], [0, 1 / reduction, -0.5], [0, 0, 1]])
+    half = 0.5 * reduction
+    return to_index, np.array([[reduction, 0, half], [0, reduction, half], [0, 0, 1]])
 
 
 def without_light(
@@ -177,6 +179,6 @@ def without_light(
     differences = differences - middle(differences, is_seen)
     weights = _weights(differences, pixels.slopes, is_seen, error_px=0.5)
     weighted, _, normal = normal_equations(pixels, weights, 0)
-    light = np.linalg.solve(normal, weighted.T @ differences)
-    light[0] = np.clip(light[0], *_GAIN_STEP)
+    light = np.linalg.solve(normal, weighted @ differences)
+    light[0] = min(max(light[0], _GAIN_STEP[0]), _GAIN_STEP[1])
     return differences - pixels.light(light)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from stdet.registration.compared_pixels import ComparedPixels
+from stdet.registration.median import median
 from stdet.registration.phase_correlation import windowed_spectrum
 from stdet.types import BoolArray, FloatArray
 
@@ -88,7 +89,7 @@ class PreparedFrame:
             Immerkaer 1996; the median instead of the mean.
         """
         rough = np.abs(cv2.filter2D(self.even, -1, _ROUGHNESS)[::3, ::3])
-        return float(1.4826 * np.median(rough))
+        return 1.4826 * median(rough)
 
     @cached_property
     def coarse_spectrum(self) -> NDArray[np.complex64]:

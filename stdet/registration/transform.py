@@ -256,6 +256,7 @@ def _covered(back: Float, hw: tuple[int, int], image_hw: tuple[int, int]) -> Boo
             first = np.maximum(first, np.ceil(-height / across))
         else:
             last = np.minimum(last, np.floor(-height / across))
-    first, last = (np.clip(end, -1, hw[1]).astype(np.int16)[:, None] for end in (first, last))
-    is_covered: BoolArray = (columns >= first) & (columns <= last)
+    # OpenCV moves no image of more than 32767 pixels along a side.
+    begin, end = (np.clip(at, -1, hw[1]).astype(np.int16)[:, None] for at in (first, last))
+    is_covered: BoolArray = (columns >= begin) & (columns <= end)
     return is_covered

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stdet.registration.median import median
 from stdet.registration.phase_correlation import correlation_surface, windowed_spectrum
 from stdet.registration.prepared_frame import PreparedFrame, padded_hw
 from stdet.registration.transform import Transform
@@ -109,7 +110,9 @@ def _tile_means(difference: FloatArray) -> FloatArray:
     height, width = difference.shape
     side = max(min(height, width) // _TILES, 1)
     rows, columns = height // side, width // side
-    whole = np.abs(difference - np.median(difference[::2, ::2]))[: rows * side, : columns * side]
+    whole = np.abs(difference - np.float32(median(difference[::2, ::2])))[
+        : rows * side, : columns * side
+    ]
     means: FloatArray = whole.reshape(rows, side, columns, side).mean(axis=(1, 3))
     return means + _DIFFERENCE_FLOOR
 
