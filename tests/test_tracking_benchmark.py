@@ -36,6 +36,7 @@ def one_track_per_detection(sequence):
         scores=np.ones(total, np.float32),
         class_ids=np.zeros(total, np.int64),
         detection_indices=np.zeros(total, np.int64),
+        probabilities=np.ones(total, np.float32),
     )
 
 
@@ -191,6 +192,7 @@ def test_a_contender_behind_on_every_sequence_is_not_among_the_best():
         return [
             SequenceScores(
                 hota=value,
+                so_hota=value,
                 idf1=value,
                 switches=0,
                 false_tracks=0,

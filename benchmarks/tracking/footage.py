@@ -18,6 +18,7 @@ from benchmarks.tracking.record import recorded
 from benchmarks.tracking.scores import GATE_PX
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.clear_identity_hota import TrackingCounts, count_tracking
+from stdet.metrics.tracking.hota import HotaCounts, TargetSizes, count_so_hota
 from stdet.metrics.tracking.track_quality import TrackQuality, count_track_quality
 from stdet.registration.frame_motion import FrameMotion
 from stdet.registration.transform import Transform
@@ -110,15 +111,21 @@ def compare(contenders: Sequence[Contender], folder: Path, *, seed: int) -> list
 
 
 def _score(contender: Contender, sequences: Sequence[SequenceResult]) -> dict[str, Any]:
+    scale_px = reduce(add, [TargetSizes.of(one.annotation) for one in sequences]).scale_px
     counts: list[TrackingCounts] = []
+    so_counts: list[HotaCounts] = []
     qualities: list[TrackQuality] = []
     for sequence in sequences:
         tracks = contender.track(sequence)
         counts.append(count_tracking(sequence.annotation, tracks, gate_px=GATE_PX))
         qualities.append(count_track_quality(sequence.annotation, tracks, gate_px=GATE_PX))
+        so_counts.append(
+            count_so_hota(sequence.annotation, tracks, scale_px=scale_px, gate_px=GATE_PX)
+        )
     total, quality = reduce(add, counts), reduce(add, qualities)
     return {
         "HOTA": f"{total.hota.hota:.3f}",
+        "SO-HOTA": f"{reduce(add, so_counts).hota:.3f}",
         "IDF1": f"{total.idf1:.3f}",
         "switches": total.id_switches,
         "false tracks per 1000 frames": f"{quality.false_tracks_per_1000_frames:.1f}",

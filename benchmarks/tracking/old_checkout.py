@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import Tracks
 
 COMMIT = "5bd3d70"
 _PROCESS = Path(__file__).with_name("old_checkout_process.py")
+_COLUMNS = (
+    "frame_indices",
+    "track_ids",
+    "boxes_xyxy",
+    "scores",
+    "class_ids",
+    "detection_indices",
+)
 
 
 class OldCheckout:
@@ -41,13 +50,15 @@ class OldCheckout:
             "frames": [(frame.boxes_xyxy, frame.scores) for frame in sequence.detections],
             "image_hw": sequence.annotation.image_hw,
             "confidence": self._confidence,
-            "columns": [field.name for field in dataclasses.fields(Tracks)],
+            "columns": _COLUMNS,
         }
         assert self._process.stdin is not None, "it was started with a pipe"
         assert self._process.stdout is not None, "it was started with a pipe"
         pickle.dump(request, self._process.stdin)
         self._process.stdin.flush()
-        return Tracks(**pickle.load(self._process.stdout))
+        columns = pickle.load(self._process.stdout)
+        unknown = np.full(len(columns["track_ids"]), np.nan, np.float32)
+        return Tracks(**columns, probabilities=unknown)
 
     def clock(self) -> float:
         """Return the processor time that the process has used, seconds."""

@@ -15,8 +15,8 @@ from stdet.metrics.false_alarm_rate import HourlyRate
 Scores = Mapping[str, Mapping[str, Sequence[SequenceScores]]]
 """Of each sequence of a family, by family and contender; sequences are the same for all."""
 
-MEASURES = ("hota", "idf1")
-TITLES = {"hota": "HOTA", "idf1": "IDF1"}
+MEASURES = ("hota", "so_hota", "idf1")
+TITLES = {"hota": "HOTA", "so_hota": "SO-HOTA", "idf1": "IDF1"}
 
 
 def write_tables(

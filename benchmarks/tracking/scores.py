@@ -10,10 +10,12 @@ import numpy as np
 from scipy.stats import t
 
 from benchmarks.tracking.contenders import Contender
+from benchmarks.tracking.sequences import BOX_PX
 from stdet.config import EvaluationConfig
 from stdet.metrics.false_alarm_rate import SECONDS_PER_HOUR, HourlyRate
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.clear_identity_hota import count_tracking
+from stdet.metrics.tracking.hota import count_so_hota
 from stdet.metrics.tracking.track_quality import count_track_quality
 
 GATE_PX = EvaluationConfig().track_gate_px
@@ -25,6 +27,7 @@ class SequenceScores:
 
     Attributes:
         hota: With the similarity of ``stdet evaluate``.
+        so_hota: With the similarity exp(-d / S), S the side of the generated boxes.
         idf1: 0 to 1.
         switches: Number of them.
         false_tracks: Tracks of which less than half of the rows match a target.
@@ -34,6 +37,7 @@ class SequenceScores:
     """
 
     hota: float
+    so_hota: float
     idf1: float
     switches: int
     false_tracks: int
@@ -48,9 +52,11 @@ def score(contender: Contender, sequence: SequenceResult) -> SequenceScores:
     tracks = contender.track(sequence)
     tracking_seconds = contender.clock() - begin
     counts = count_tracking(sequence.annotation, tracks, gate_px=GATE_PX)
+    so_counts = count_so_hota(sequence.annotation, tracks, scale_px=BOX_PX, gate_px=GATE_PX)
     quality = count_track_quality(sequence.annotation, tracks, gate_px=GATE_PX)
     return SequenceScores(
         hota=counts.hota.hota,
+        so_hota=so_counts.hota,
         idf1=counts.idf1,
         switches=counts.id_switches,
         false_tracks=quality.num_false_tracks,
@@ -87,6 +93,7 @@ class FamilyScores:
 
     Attributes:
         hota: Over sequences.
+        so_hota: Over sequences.
         idf1: Over sequences.
         switches: Per sequence.
         false_tracks_per_minute: Over all of them, and its 95 % interval.
@@ -94,6 +101,7 @@ class FamilyScores:
     """
 
     hota: Mean
+    so_hota: Mean
     idf1: Mean
     switches: float
     false_tracks_per_minute: tuple[float, float, float]
@@ -110,6 +118,7 @@ class FamilyScores:
         seconds = sum(one.tracking_seconds for one in scores)
         return cls(
             hota=Mean.of([one.hota for one in scores]),
+            so_hota=Mean.of([one.so_hota for one in scores]),
             idf1=Mean.of([one.idf1 for one in scores]),
             switches=float(np.mean([one.switches for one in scores])),
             false_tracks_per_minute=(
