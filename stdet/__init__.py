@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from stdet.inference.detector import Detector
     from stdet.inference.live import LiveTracker
     from stdet.inference.pipeline import track
-    from stdet.inference.track_files import TrackOptions, track_to_files
+    from stdet.inference.track_files import track_to_files
+    from stdet.inference.track_options import TrackOptions
     from stdet.io.drawing import Trails, draw_frame
     from stdet.io.ignored_pixels import IgnoredZones
     from stdet.models.necks.plug_in import BPFPN
@@ -57,7 +58,7 @@ _HOMES = {
     "IgnoredZones": "stdet.io.ignored_pixels",
     "LiveTracker": "stdet.inference.live",
     "StdetConfig": "stdet.config",
-    "TrackOptions": "stdet.inference.track_files",
+    "TrackOptions": "stdet.inference.track_options",
     "Tracker": "stdet.tracking.tracker",
     "TrackerConfig": "stdet.config",
     "Tracks": "stdet.types",

@@ -65,8 +65,8 @@ def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_detector_options(parser: argparse.ArgumentParser) -> None:
-    """Add --weights and --detector, of which one may be given."""
+def add_detector_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Add --weights and --detector, of which one may be given; return their group."""
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--weights", default="stdet_n", help=f"{WEIGHTS_HELP} (stdet_n)")
     group.add_argument(
@@ -77,6 +77,7 @@ def add_detector_options(parser: argparse.ArgumentParser) -> None:
         "framediff (differences to registered earlier frames) and rpca (temporal low rank plus "
         "sparse, slower) at motion",
     )
+    return group
 
 
 def add_ignored_zones(parser: argparse.ArgumentParser) -> None:

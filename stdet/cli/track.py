@@ -16,8 +16,11 @@ from stdet.cli.arguments import (
     fraction,
     ignored_zones,
     positive,
+    positive_number,
+    size_hw,
 )
 from stdet.cli.terminal import complain, say
+from stdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from stdet.inference.camera_counts import CameraSummary
@@ -33,14 +36,40 @@ def add_track(commands: Any) -> None:
         "ends early keeps the frames it has tracked, under these names or, where an earlier run "
         "has left more, as <stem>.partial.*.",
     )
-    parser.add_argument("source", type=Path, help="video, folder of images, or multi-page TIFF")
-    add_detector_options(parser)
+    parser.add_argument(
+        "source",
+        type=Path,
+        nargs="?",
+        help="video, folder of images, or multi-page TIFF; may be left out with --detections",
+    )
+    detectors = add_detector_options(parser)
+    detectors.add_argument(
+        "--detections",
+        type=Path,
+        metavar="FILE",
+        help="track what another detector has found: COCO results (.json), MOT rows (.txt), or "
+        ".csv with a header of frame,x,y,w,h,score[,class]. With SOURCE tracks follow the scene "
+        "where the camera moves; without it the camera is taken as resting",
+    )
     parser.add_argument("--out", type=Path, default=Path("output"), help="folder (output)")
     parser.add_argument(
         "--confidence",
         type=fraction,
         help="lowest score that begins a track, 0 to 1 (chosen on validation, stored "
-        "with the weights; for a classical detector chosen on two segments of DAUB)",
+        "with the weights; for a classical detector chosen on two segments of DAUB; 0.5 with "
+        "--detections)",
+    )
+    parser.add_argument(
+        "--size",
+        type=size_hw,
+        metavar="HxW",
+        help="size of the frames, pixels, of --detections without SOURCE (extent of the boxes)",
+    )
+    parser.add_argument(
+        "--fps",
+        type=positive_number,
+        metavar="N",
+        help="frames per second of --detections without SOURCE (unknown)",
     )
     parser.add_argument("--start", type=count, default=0, help="first frame, from 0 (0)")
     parser.add_argument("--frames", type=positive, help="number of frames to read (all)")
@@ -72,11 +101,19 @@ def add_track(commands: Any) -> None:
 
 
 def _run_track(args: argparse.Namespace) -> int:
-    from stdet.inference.track_files import TrackOptions, track_to_files
+    from stdet.inference.track_files import track_to_files
+    from stdet.inference.track_options import TrackOptions
 
+    if args.source is None and args.detections is None:
+        raise ConfigError("track: give SOURCE, or --detections FILE.")
+    if args.source is not None and (args.size is not None or args.fps is not None):
+        raise ConfigError("track: SOURCE says its own --size and --fps; leave them out.")
     options = TrackOptions(
         weights=args.weights,
         detector=args.detector,
+        detections=args.detections,
+        image_hw=args.size,
+        fps=args.fps,
         out_dir=args.out,
         confidence=args.confidence,
         start=args.start,

@@ -12,7 +12,6 @@ Sequences of a folder are paired by name: `a.txt` or `a/gt/gt.txt` with `a.txt`,
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,8 +34,6 @@ from stdet.metrics.sequence_result import SequenceResult, SparseDetections
 from stdet.metrics.tracking.per_target import TargetRow, score_targets
 from stdet.types import (
     UNKNOWN_TRACK_ID,
-    Detections,
-    FloatArray,
     IntArray,
     SequenceAnnotation,
     Tracks,
@@ -208,8 +205,13 @@ def _mot(
         _require_inside(predictions, rows.frame_indices, annotation.num_frames, is_length_known)
         last = max(annotation.num_frames, int(rows.frame_indices.max(initial=-1)) + 1)
         num_frames = annotation.num_frames if is_length_known else last
-        detections = _frames(
-            rows.frame_indices, rows.boxes_xyxy, rows.scores, num_frames, annotation.image_hw
+        detections = SparseDetections.of_rows(
+            rows.frame_indices,
+            rows.boxes_xyxy,
+            rows.scores,
+            np.zeros(len(rows.scores), np.int64),
+            num_frames=num_frames,
+            image_hw=annotation.image_hw,
         )
         tracks, is_tracked = rows.tracks, rows.is_tracked
     if annotation.num_frames > num_frames or (
@@ -294,13 +296,13 @@ def join_coco(truth: Path, predictions: Path, config: DataConfig) -> list[Sequen
         joined.append(
             SequenceResult(
                 annotation=run.annotation,
-                detections=_frames(
+                detections=SparseDetections.of_rows(
                     frames[rows],
                     results.boxes_xyxy[rows],
                     results.scores[rows],
-                    len(run.files),
-                    run.annotation.image_hw,
-                    class_ids=results.class_ids[rows],
+                    results.class_ids[rows],
+                    num_frames=len(run.files),
+                    image_hw=run.annotation.image_hw,
                 ),
                 tracks=_coco_tracks(results, rows, frames) if is_tracked else Tracks.empty(),
                 is_tracked=is_tracked,
@@ -321,30 +323,3 @@ def _coco_tracks(results: CocoResults, rows: IntArray, frames: IntArray) -> Trac
         class_ids=results.class_ids[rows],
         detection_indices=np.full(len(rows), -1, np.int64),
     )
-
-
-def _frames(
-    frame_indices: IntArray,
-    boxes_xyxy: FloatArray,
-    scores: FloatArray,
-    num_frames: int,
-    image_hw: tuple[int, int],
-    *,
-    class_ids: IntArray | None = None,
-) -> SparseDetections:
-    """Return the detections of all frames from rows in any order."""
-    order = np.argsort(frame_indices, kind="stable")
-    frames, starts = np.unique(frame_indices[order], return_index=True)
-    found = {}
-    for index, (low, high) in zip(
-        frames.tolist(), itertools.pairwise([*starts.tolist(), len(order)]), strict=True
-    ):
-        rows = order[low:high]
-        found[index] = Detections.from_unsorted(
-            boxes_xyxy[rows],
-            scores[rows],
-            frame_index=index,
-            image_hw=image_hw,
-            class_ids=None if class_ids is None else class_ids[rows],
-        )
-    return SparseDetections(found, num_frames=num_frames, image_hw=image_hw)

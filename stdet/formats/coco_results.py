@@ -59,11 +59,7 @@ def read_coco_results(path: Path, truth: Path) -> CocoResults:
             the truth, a box has no area or is not finite, a score is not in [0, 1], an entry
             occurs twice, or some entries have a ``track_id`` and others none.
     """
-    entries = read_json(path, advice="expected a list of COCO results")
-    if not isinstance(entries, list):
-        raise DataError(
-            f"{path}: holds a {type(entries).__name__}; expected a list of COCO results."
-        )
+    entries = read_result_entries(path)
     coco = read_coco_entries(truth)
     images, classes = coco.image_rows, coco.class_ids
     for number, entry in enumerate(entries):
@@ -79,6 +75,20 @@ def read_coco_results(path: Path, truth: Path) -> CocoResults:
             [entry.get("track_id", UNKNOWN_TRACK_ID) for entry in entries], np.int64
         ),
     )
+
+
+def read_result_entries(path: Path) -> list[Any]:
+    """Read the list of a results file, whatever its entries are.
+
+    Raises:
+        DataError: If the file cannot be read, or is no JSON list.
+    """
+    entries = read_json(path, advice="expected a list of COCO results")
+    if not isinstance(entries, list):
+        raise DataError(
+            f"{path}: holds a {type(entries).__name__}; expected a list of COCO results."
+        )
+    return entries
 
 
 def write_coco_results(path: Path, results: CocoResults) -> None:
@@ -123,12 +133,7 @@ def _check(
     truth: Path,
 ) -> None:
     """Refuse one entry that cannot be scored."""
-    keys = ("image_id", "category_id", "bbox", "score")
-    if not isinstance(entry, dict):
-        raise DataError(f"{where} is {shown(entry)}; expected an object with {', '.join(keys)}.")
-    lacking = [key for key in keys if key not in entry]
-    if lacking:
-        raise DataError(f"{where} lacks {', '.join(lacking)}; add them.")
+    check_box_and_score(where, entry)
     for key, known in (("image_id", images), ("category_id", classes)):
         value = entry[key]
         if isinstance(value, bool | list | dict) or value not in known:
@@ -136,6 +141,30 @@ def _check(
                 f"{where} has {key} {shown(value)}, which {truth} does not define; score it "
                 "against its own truth."
             )
+    track_id = entry.get("track_id", 1)
+    if not isinstance(track_id, int) or not _is_finite(track_id) or track_id < 1:
+        raise DataError(
+            f"{where} has track_id {shown(track_id)}; expected a whole number of at least 1."
+        )
+
+
+def check_box_and_score(where: str, entry: Any) -> None:
+    """Refuse one entry that says of no image what was found where.
+
+    Args:
+        where: File and number of the entry, for messages.
+        entry: Of the list.
+
+    Raises:
+        DataError: If it is no object, lacks a key, its box has no area or is not finite, or its
+            score is not in [0, 1].
+    """
+    keys = ("image_id", "category_id", "bbox", "score")
+    if not isinstance(entry, dict):
+        raise DataError(f"{where} is {shown(entry)}; expected an object with {', '.join(keys)}.")
+    lacking = [key for key in keys if key not in entry]
+    if lacking:
+        raise DataError(f"{where} lacks {', '.join(lacking)}; add them.")
     bbox, score = entry["bbox"], entry["score"]
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_finite, bbox)):
         raise DataError(f"{where} has bbox {shown(bbox)}; expected four finite numbers.")
@@ -143,11 +172,6 @@ def _check(
         raise DataError(f"{where} has bbox {shown(bbox)} without area; expected positive sides.")
     if not _is_finite(score) or not 0 <= score <= 1:
         raise DataError(f"{where} has score {shown(score)}; expected 0 to 1. Rescale the scores.")
-    track_id = entry.get("track_id", 1)
-    if not isinstance(track_id, int) or not _is_finite(track_id) or track_id < 1:
-        raise DataError(
-            f"{where} has track_id {shown(track_id)}; expected a whole number of at least 1."
-        )
 
 
 def _refuse_repeats(path: Path, entries: list[dict[str, Any]]) -> None:

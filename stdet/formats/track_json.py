@@ -12,10 +12,11 @@
 
 ``detections`` are those from ``confidence`` on, and weaker ones that continue a track.
 ``probability`` is that of the track being real, as known with the frame; null or no key where
-that is not known. ``detector`` is "network" or the name of a classical detector, which has no
-weights (null). Frames count from 0, boxes are continuous pixels of the original frame
-(``boxes.py``). ``is_complete`` is true where the run came to its end and all that it was asked to
-read was read. A file that broke off is still valid JSON, with ``is_complete`` false.
+that is not known. ``detector`` is "network", the name of a classical detector, or "file", with
+the name of the given detections in ``detections_file``; the last two have no weights (null).
+Frames count from 0, boxes are continuous pixels of the original frame (``boxes.py``).
+``is_complete`` is true where the run came to its end and all that it was asked to read was read.
+A file that broke off is still valid JSON, with ``is_complete`` false.
 ``warnings``, a list of sentences, stands before ``num_missing`` where in some frames nothing could
 be seen.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,18 +71,18 @@ class OutputNames:
         return replace(self, stem=f"{self.stem}.partial")
 
 
-def check_names(names: OutputNames, source: Path, *, overwrite: bool) -> None:
+def check_names(names: OutputNames, inputs: Sequence[Path], *, overwrite: bool) -> None:
     """Refuse names that cannot be taken, before any work.
 
     Raises:
-        DataError: If an output is the input itself, a folder or device, there already and
+        DataError: If an output is an input itself, a folder or device, there already and
             ``overwrite`` is false, or cannot be written.
     """
     for path in names.paths:
         mode = file_mode(path)
         if mode is None:
             continue
-        if os.path.realpath(path) == os.path.realpath(source):
+        if os.path.realpath(path) in map(os.path.realpath, inputs):
             raise DataError(f"{path}: is the input itself; choose another folder with --out.")
         if stat.S_ISDIR(mode):
             raise DataError(f"{path}: is a folder; choose another --out, or move the folder.")

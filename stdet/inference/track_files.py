@@ -7,7 +7,6 @@ import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.classical.methods import Method
-from stdet.errors import DataError, IncompleteInputError, StdetError
+from stdet.errors import ConfigError, DataError, IncompleteInputError, StdetError
 from stdet.files.atomic_file import explain_os_errors
 from stdet.files.locks import lock_output
-from stdet.inference.camera_counts import CameraCounts, CameraSummary
-from stdet.inference.checkpoint import DEFAULT_WEIGHTS
+from stdet.formats.detection_file import DetectionRows, read_detections
+from stdet.inference.camera_counts import CameraCounts
+from stdet.inference.given_detections import (
+    TrackerWithoutPictures,
+    frames_without_pictures,
+    tracker_of_given,
+)
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.frames import TrackedFrame
 from stdet.inference.stages.times import StageTime, StageTimes
+from stdet.inference.track_options import TrackOptions, TrackSummary
 from stdet.inference.track_outputs import TrackOutputs
 from stdet.io.drawing import Trails, draw_frame, render_scale
-from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import FrameSource
-from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.io.open_source import open_source
 from stdet.io.video.writer import VideoWriter
 from stdet.processes.progress import ProgressBar
@@ -40,83 +42,24 @@ _LOG = logging.getLogger(__name__)
 DEFAULT_FPS = 25.0
 """Frame rate of the annotated video where the source has none."""
 
+SourceTracker = StreamingTracker | TrackerWithoutPictures
+"""What turns the frames of a source into tracks."""
+
 NOTHING_CHANGED = "No frame was finished yet; outputs are as they were."
 """Note of an error that ends a run before its first frame."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrackOptions:
-    """What `stdet track` may be told.
-
-    Attributes:
-        weights: Name of shipped weights, or a file.
-        detector: A classical detector instead of the network with its weights; None for that.
-        out_dir: Folder for the outputs; created.
-        confidence: Operating point, None for the one stored with the weights, or that of the
-            classical detector.
-        start: First frame.
-        num_frames: Frames to read, None for all.
-        stream: Video stream of a file, from 0; None for its default one.
-        ignored: Pixels that do not belong to the scene.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        with_video: Write the annotated video.
-        draw_camera: Draw on it where the scene is and how well that is known.
-        overwrite: Replace existing outputs.
-        max_megapixels: Largest area of a frame, 10^6 pixels.
-        with_profile: Time the stages and count how well frames are registered; in the summary,
-            and as ``profile`` and ``camera`` in the JSON.
-    """
-
-    weights: str = DEFAULT_WEIGHTS
-    detector: Method | None = None
-    out_dir: Path = Path("output")
-    confidence: float | None = None
-    start: int = 0
-    num_frames: int | None = None
-    stream: int | None = None
-    ignored: IgnoredZones = NOTHING_IGNORED
-    device: str = "auto"
-    with_video: bool = True
-    draw_camera: bool = False
-    overwrite: bool = False
-    max_megapixels: float = MAX_MEGAPIXELS
-    with_profile: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrackSummary:
-    """What a run left.
-
-    Attributes:
-        outputs: Paths written, in the order MOT, JSON, video.
-        num_frames: Frames processed.
-        num_tracks: Confirmed tracks.
-        frames_per_second: Frames divided by the wall time of reading, tracking and writing.
-        shortfall: What was missing of the input, None if nothing was.
-        missing_output: Why the annotated video could not be written, None if nothing is missing.
-        profile: What each stage took, in order; empty where it was not asked for.
-        camera: How well the frames were registered.
-        unregistered: Of how many frames the camera's motion is not known, by why; empty for
-            detectors that do not register.
-    """
-
-    outputs: tuple[Path, ...]
-    num_frames: int
-    num_tracks: int
-    frames_per_second: float
-    shortfall: str | None
-    missing_output: str | None
-    profile: tuple[StageTime, ...]
-    camera: CameraSummary
-    unregistered: Mapping[str, int]
-
-
-def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSummary:
+def track_to_files(source_path: str | Path | None, options: TrackOptions) -> TrackSummary:
     """Track a video or folder and write ``<stem>.mot.txt``, ``<stem>.json``, ``<stem>.mp4``.
 
     Files are written beside their names and renamed at the end. Where the input breaks off, the
     run fails or is interrupted, the frames tracked until then are kept, by the rule of
     ``output_names.py``: more is never replaced by less.
+
+    Args:
+        source_path: Video, folder or TIFF; None where ``options.detections`` is all there is, and
+            then the camera is taken as resting and there is no annotated video.
+        options: What else was asked for.
 
     Raises:
         DataError: If the source or the mask cannot be read, a box or the mask does not fit the
@@ -125,27 +68,58 @@ def track_to_files(source_path: str | Path, options: TrackOptions) -> TrackSumma
         IncompleteInputError: If the run failed after frames that were kept.
         CheckpointError: If the weights cannot be used.
     """
-    with open_source(
-        Path(source_path), stream=options.stream, max_megapixels=options.max_megapixels
-    ) as source:
+    rows = None if options.detections is None else read_detections(options.detections)
+    with _open(source_path, rows, options) as source:
         names = OutputNames(
-            folder=options.out_dir, stem=source.name, with_video=options.with_video
+            folder=options.out_dir,
+            stem=source.name,
+            with_video=options.with_video and source_path is not None,
         )
-        check_names(names, source.path, overwrite=options.overwrite)
+        inputs = [source.path] if rows is None else [source.path, rows.path]
+        check_names(names, inputs, overwrite=options.overwrite)
         is_ignored = options.ignored.of_frames(source.hw)
-        tracker = _build_tracker(options)
+        tracker = (
+            _build_tracker(options)
+            if rows is None
+            else tracker_of_given(
+                rows, source, confidence=options.confidence, has_pictures=source_path is not None
+            )
+        )
         with explain_os_errors(options.out_dir):
             options.out_dir.mkdir(parents=True, exist_ok=True)
         with lock_output(
             options.out_dir / source.name, advice="wait for it, or choose another --out"
         ):
             # Another run may have ended since.
-            check_names(names, source.path, overwrite=options.overwrite)
+            check_names(names, inputs, overwrite=options.overwrite)
             recover_leftovers(names)
-            return _track(source, tracker, names, options, is_ignored)
+            return _track(source, tracker, names, options, is_ignored, rows)
 
 
-def _build_tracker(options: TrackOptions) -> StreamingTracker:
+def _open(
+    source_path: str | Path | None, rows: DetectionRows | None, options: TrackOptions
+) -> FrameSource:
+    """Open the source, or frames for detections that have none."""
+    if source_path is not None:
+        return open_source(
+            Path(source_path), stream=options.stream, max_megapixels=options.max_megapixels
+        )
+    if rows is None:
+        raise ConfigError("track: give a video or a folder of frames, or --detections.")
+    if not rows.num_frames:
+        raise DataError(f"{rows.path}: holds no detections; give the video that belongs to it.")
+    hw = options.image_hw
+    if hw is None:
+        hw = rows.extent_hw
+        _LOG.info(
+            "%s: frames are taken as %d x %d px high and wide, the extent of the boxes (--size).",
+            rows.path,
+            *hw,
+        )
+    return frames_without_pictures(rows, hw=hw, fps=options.fps)
+
+
+def _build_tracker(options: TrackOptions) -> SourceTracker:
     if options.detector is not None:
         return StreamingTracker.from_classical(options.detector, confidence=options.confidence)
     return StreamingTracker.from_weights(
@@ -155,10 +129,11 @@ def _build_tracker(options: TrackOptions) -> StreamingTracker:
 
 def _track(
     source: FrameSource,
-    tracker: StreamingTracker,
+    tracker: SourceTracker,
     names: OutputNames,
     options: TrackOptions,
     is_ignored: BoolArray | None,
+    rows: DetectionRows | None,
 ) -> TrackSummary:
     """Run the stream through all writers, and keep what is whole at every ending."""
     header = _header(source, tracker, options)
@@ -170,7 +145,7 @@ def _track(
     outputs = TrackOutputs(
         names,
         header,
-        (lambda path: _open_video(source, path)) if options.with_video else None,
+        (lambda path: _open_video(source, path)) if names.with_video else None,
     )
     started = time.monotonic()
     try:
@@ -180,6 +155,8 @@ def _track(
                 run.shortfall
                 or f"{source.path}: no frames from {options.start} on; check --start and --frames."
             )
+        if rows is not None and run.shortfall is None and options.num_frames is None:
+            run.shortfall = _beyond(rows, source, run.last_index)
         kept = outputs.finish(is_complete=run.shortfall is None)
     except StdetError as error:
         note = outputs.end_early()
@@ -210,6 +187,7 @@ class _Run:
     """What a run has found so far."""
 
     track_ids: set[int] = field(default_factory=set)
+    last_index: int = -1
     shortfall: str | None = None
     profile: tuple[StageTime, ...] = ()
     camera: CameraCounts = field(default_factory=CameraCounts)
@@ -218,7 +196,7 @@ class _Run:
 
 def _run(
     source: FrameSource,
-    tracker: StreamingTracker,
+    tracker: SourceTracker,
     outputs: TrackOutputs,
     options: TrackOptions,
     is_ignored: BoolArray | None,
@@ -243,6 +221,7 @@ def _run(
                         ),
                     )
                 # The number of ids is that of confirmed tracks, the one thing that grows.
+                run.last_index = tracked.index
                 run.track_ids.update(tracked.tracks.track_ids.tolist())
                 run.camera.add(tracked.pose)
                 motion = tracked.from_previous
@@ -268,19 +247,35 @@ def _run(
     return run
 
 
-def _header(
-    source: FrameSource, tracker: StreamingTracker, options: TrackOptions
-) -> dict[str, Any]:
+def _header(source: FrameSource, tracker: SourceTracker, options: TrackOptions) -> dict[str, Any]:
     """Return the first keys of the JSON: what is known before the first frame."""
+    detector: dict[str, Any] = {"detector": "network", "weights": options.weights}
+    if options.detector is not None:
+        detector = {"detector": options.detector, "weights": None}
+    elif options.detections is not None:
+        given = options.detections.name
+        detector = {"detector": "file", "weights": None, "detections_file": given}
     return {
         "source": source.path.name,
-        "detector": options.detector or "network",
-        "weights": options.weights if options.detector is None else None,
+        **detector,
         "confidence": tracker.confidence,
         "fps": source.fps,
         "image_hw": list(source.hw),
         **source.notes,
     }
+
+
+def _beyond(rows: DetectionRows, source: FrameSource, last_index: int) -> str | None:
+    """Say that detections lie behind the end of the source, None where there are none."""
+    last = max(last_index, (source.num_declared or 0) - 1)
+    beyond = rows.frame_indices[rows.frame_indices > last]
+    if not len(beyond):
+        return None
+    return (
+        f"{rows.path}: {len(beyond)} of {len(rows.frame_indices)} detections are of frames up to "
+        f"{beyond.max()}, but {source.path} ends with frame {last} (counted from 0); they "
+        "are left out. Check that the two belong together."
+    )
 
 
 def _draw(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Self, overload
 
 import numpy as np
 
 from stdet.errors import DataError
 from stdet.registration.frame_motion import FrameMotion
-from stdet.types import Detections, SequenceAnnotation, Tracks
+from stdet.types import Detections, FloatArray, IntArray, SequenceAnnotation, Tracks
 
 
 class SparseDetections(Sequence[Detections]):
@@ -31,6 +32,43 @@ class SparseDetections(Sequence[Detections]):
         self.found = found
         self._num_frames = num_frames
         self._image_hw = image_hw
+
+    @classmethod
+    def of_rows(
+        cls,
+        frame_indices: IntArray,
+        boxes_xyxy: FloatArray,
+        scores: FloatArray,
+        class_ids: IntArray,
+        *,
+        num_frames: int,
+        image_hw: tuple[int, int],
+    ) -> Self:
+        """Build from rows in any order.
+
+        Args:
+            frame_indices: int64 (M,), 0 to ``num_frames`` - 1.
+            boxes_xyxy: float32 (M, 4), pixels.
+            scores: float32 (M,) in [0, 1].
+            class_ids: int64 (M,).
+            num_frames: Frames of the sequence.
+            image_hw: Their height and width, pixels.
+        """
+        order = np.argsort(frame_indices, kind="stable")
+        frames, starts = np.unique(frame_indices[order], return_index=True)
+        found = {}
+        for index, (low, high) in zip(
+            frames.tolist(), itertools.pairwise([*starts.tolist(), len(order)]), strict=True
+        ):
+            rows = order[low:high]
+            found[index] = Detections.from_unsorted(
+                boxes_xyxy[rows],
+                scores[rows],
+                frame_index=index,
+                image_hw=image_hw,
+                class_ids=class_ids[rows],
+            )
+        return cls(found, num_frames=num_frames, image_hw=image_hw)
 
     def __len__(self) -> int:
         """Return the number of frames."""

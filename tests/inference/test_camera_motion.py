@@ -15,7 +15,8 @@ from stdet.evaluation.from_model import rescore_results, track_detections, track
 from stdet.formats.track_json import read_track_json
 from stdet.inference.detector import Detector
 from stdet.inference.stages.frames import StreamFrame
-from stdet.inference.track_files import TrackOptions, track_to_files
+from stdet.inference.track_files import track_to_files
+from stdet.inference.track_options import TrackOptions
 from stdet.types import SequenceAnnotation
 
 NUM_FRAMES, EVERY, HW = 64, 13, (96, 128)
