@@ -21,7 +21,8 @@ class LiveTracker:
     """Track one stream whose frames are pushed; the same results as ``stdet.track``.
 
     Results come late: by ``delay`` frames, and with background features the first ones come with
-    frame 23. 16-bit frames wait for the 16th, which fixes their intensity scale.
+    frame 23, as do those after a cut to another scene. 16-bit frames wait for the 16th, which
+    fixes their intensity scale.
 
     Args:
         tracker: Detector and tracker.

@@ -213,6 +213,15 @@ class CameraMotion:
             self._last_of_run = placed.pose
         return placed.pose
 
+    def is_over(self, run: int) -> bool:
+        """Return whether no later frame can belong to a run: a cut or spoilt frames have ended it.
+
+        Args:
+            run: Of a frame that was pushed.
+        """
+        open_ends = (self._key, self._newest)
+        return all(placed is None or placed.pose.run != run for placed in open_ends)
+
     def _place(self, frame: PreparedFrame) -> tuple[_Placed, bool]:
         """Return the frame and its pose, and whether the key frame gave it."""
         key, newest = self._key, self._newest

@@ -49,6 +49,10 @@ class FrontEnd:
         """Bad pixels known so far (B,), as indices of the flattened frame."""
         return self._bad_pixels.indices
 
+    def is_over(self, run: int) -> bool:
+        """Return whether no later frame can belong to a run (``CameraMotion.is_over``)."""
+        return self._motion.is_over(run)
+
     def push(self, frame: FloatArray, *, is_ignored: BoolArray | None = None) -> ExaminedFrame:
         """Take the next frame.
 

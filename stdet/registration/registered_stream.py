@@ -108,12 +108,14 @@ class _Kept(Generic[Carried]):
     Attributes:
         image: Without bad pixels, float32 (H, W).
         pose: Where it lies in the scene.
+        start: Index of the first frame of its run.
         from_previous: Of the background since the frame before.
         carried: As it was pushed.
     """
 
     image: FloatArray
     pose: CameraPose
+    start: int
     from_previous: FrameMotion
     carried: Carried
 
@@ -122,9 +124,14 @@ class RegisteredStream(Generic[Carried]):
     """Register each frame of one sequence with its reference frames (``reference_steps``).
 
     Frames come out in order. The first ones wait for later frames; from ``steady_from`` on each
-    comes out as soon as it comes in. No more frames than that are kept. Bad pixels are replaced:
-    in a frame that comes out as it comes in those known before it, in one that waits those that
-    become known meanwhile, too.
+    comes out as soon as it comes in. No more frames than that are kept.
+
+    A cut ends one run of registered frames and begins another, whose first frames wait likewise:
+    each run has the reference frames that it would have as a sequence of its own. A single spoilt
+    frame is a run by itself, which shows no motion; the frames after it go on with their run.
+
+    Bad pixels are replaced: in a frame that comes out as it comes in those known before it, in one
+    that waits those that become known meanwhile, too. They are the camera's, and outlast a cut.
 
     Args:
         lags: Frames from a frame back to its reference frames, increasing.
@@ -162,13 +169,20 @@ class RegisteredStream(Generic[Carried]):
         from_previous = (
             pose.motion_from(self._frames[-1].pose) if self._frames else NO_FRAME_BEFORE
         )
+        same_run = (kept.start for kept in reversed(self._frames) if kept.pose.run == pose.run)
         self._frames.append(
-            _Kept(image=examined.image, pose=pose, from_previous=from_previous, carried=carried)
+            _Kept(
+                image=examined.image,
+                pose=pose,
+                start=next(same_run, self._last + 1),
+                from_previous=from_previous,
+                carried=carried,
+            )
         )
         if self._next < self._last:
             self._clean(np.setdiff1d(self._front_end.bad_pixels, known))
         found = []
-        while self._next + num_awaited(self._next, self._lags) <= self._last:
+        while self._next <= self._last and self._is_ready(self._kept(self._next)):
             found.append(self._decide())
         return found
 
@@ -194,11 +208,25 @@ class RegisteredStream(Generic[Carried]):
         """Index of the newest frame, counted from the start of the sequence; -1 before any."""
         return self._first + len(self._frames) - 1
 
+    def _is_ready(self, frame: _Kept[Carried]) -> bool:
+        """Return whether the next frame has all the reference frames that it will ever have."""
+        if self._front_end.is_over(frame.pose.run):
+            return True
+        awaited = self._next + num_awaited(self._next - frame.start, self._lags)
+        # The frame after one of another run will say whether that was spoilt or a cut.
+        return awaited <= self._last and self._frames[-1].pose.run == frame.pose.run
+
+    def _last_of_run(self, frame: _Kept[Carried]) -> int:
+        """Return the index of the newest frame of the run of one."""
+        is_of_run = [kept.pose.run == frame.pose.run for kept in reversed(self._frames)]
+        return self._last - is_of_run.index(True)
+
     def _decide(self) -> Registered[Carried]:
         """Register the next frame, and forget what no later one needs."""
         index = self._next
-        steps = reference_steps(index, self._last, self._lags)
         this = self._kept(index)
+        last = self._last_of_run(this)
+        steps = reference_steps(index - this.start, last - this.start, self._lags)
         references = [self._kept(index + step) for step in steps]
         found = RegisteredFrame(
             image=this.image,

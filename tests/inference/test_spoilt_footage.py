@@ -65,11 +65,15 @@ def test_spoilt_frame_gives_no_false_track(kind):
     assert num_hits >= 0.8 * len(frames)
 
 
-def test_cut_gives_no_false_track():
+def test_cut_gives_no_false_track_and_each_scene_is_seen_from_its_start():
     before, first = pan(46)
     after, second = pan(46, seed=3)
+    is_found = np.zeros(92, bool)
     for result in stdet.track(before + after):
         centres = first if result.index < 46 else second
         for box in result.tracks.xyxy:
             target = centres[result.index % 46]
             assert np.hypot(*((box[:2] + box[2:]) / 2 - target)) < 5
+            is_found[result.index] = True
+    assert is_found[:20].mean() >= 0.85
+    assert is_found[46:66].mean() >= 0.85

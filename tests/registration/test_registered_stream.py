@@ -117,15 +117,44 @@ def test_scene_of_a_rolling_camera_lies_over_itself():
     assert np.abs(over).mean() < 0.1 * np.abs(still).mean()
 
 
-def test_of_frames_before_a_cut_nothing_is_said():
-    other = [1 - frame[::-1] for frame in rolling(8)]
-    found = run(rolling(8) + other, lags=(4, 8))
-    after = found[9]
-    assert list(after.steps) == [-4, -8]
-    assert after.transforms == (None, None)
-    np.testing.assert_array_equal(after.overlaid(0), after.image)
-    assert all(transform is not None for transform in found[7].transforms[:1])
-    assert found[15].transforms[0] is not None
+def other_scene(count):
+    return [1 - frame[::-1] for frame in rolling(count)]
+
+
+@pytest.mark.parametrize("counts", [(14, 14), (14, 3), (3, 14), (9, 1), (6, 9, 14)])
+def test_each_scene_has_the_references_of_a_sequence_of_its_own(counts):
+    scenes = [
+        rolling(count) if number % 2 == 0 else other_scene(count)
+        for number, count in enumerate(counts)
+    ]
+    spliced = run([frame for scene in scenes for frame in scene], lags=(4, 8))
+    alone = [one for scene in scenes for one in run(scene, lags=(4, 8))]
+    assert len(spliced) == sum(counts)
+    for found, expected in zip(spliced, alone, strict=True):
+        assert found.image is expected.image
+        assert found.steps == expected.steps
+        corner = np.array([[128.0, 128.0]])
+        for one, other in zip(found.transforms, expected.transforms, strict=True):
+            np.testing.assert_allclose(one.apply(corner), other.apply(corner), atol=0.1)
+
+
+def test_after_a_cut_frames_wait_as_at_the_start_and_are_then_forgotten():
+    stream = RegisteredStream((2, 4))
+    counts = [len(stream.push(frame, None)) for frame in rolling(10) + other_scene(10)]
+    assert counts[:10] == counts[10:]
+    assert counts[:4] == [0] * 4
+    assert len(stream._frames) == 4
+
+
+def test_spoilt_frame_shows_no_motion_and_leaves_its_neighbours_their_references():
+    frames = rolling(20)
+    frames[12] = np.random.default_rng(5).random((128, 128)).astype(np.float32)
+    found = run(frames, lags=(4, 8))
+    assert found[12].steps == (0, 0)
+    for index in (11, 13, 19):
+        assert found[index].steps == (-4, -8)
+    is_known = [transform is not None for transform in found[16].transforms]
+    assert is_known == [False, True]
 
 
 def test_motion_of_every_frame_is_that_from_the_frame_before_or_has_a_problem():

@@ -78,12 +78,18 @@ class _Taken:
     frame: StreamFrame
     features: FrameFeatures
 
+    @property
+    def run(self) -> int:
+        """Number of the run of registered frames it belongs to; 0 where frames are not."""
+        return 0 if self.frame.pose is None else self.frame.pose.run
+
 
 class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
     """Run the network on the clip around each frame, each frame's features computed once.
 
     Equal to running the detector on every clip of T frames, with the sampler's padding rule at the
-    start and at the end; tested.
+    start and at the end; tested. A cut ends one run of frames and begins another: in place of a
+    frame of another run the clip has the nearest one of its own.
 
     Args:
         network: Gives the features of a frame, and the detections of a clip.
@@ -99,6 +105,7 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
         self.delay = network.num_later_frames
         self._ring: deque[_Taken] = deque(maxlen=network.num_kept_frames)
         self._state: TemporalState = ()
+        self._run = 0
         self._num_taken = 0
         self._num_decided = 0
 
@@ -125,11 +132,21 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
         shape = self._network.shape
         steps = (shape.context_steps * shape.frame_stride).tolist()
         taken = self._ring[key - oldest]
+        if taken.run != self._run:
+            self._state, self._run = (), taken.run
+        within = [min(max(key + step, 0), last) - oldest for step in steps]
         found = self._network.detect(
-            [self._ring[min(max(key + step, 0), last) - oldest].features for step in steps],
+            [self._nearest_of_run(position, key - oldest).features for position in within],
             taken.features,
             self._state,
             frame_index=taken.frame.index,
         )
         self._state = found.state
         return DetectedFrame.of(taken.frame, found.detections)
+
+    def _nearest_of_run(self, position: int, key: int) -> _Taken:
+        """Return what is at a position of the ring, or nearer to the key frame in its run."""
+        towards = 1 if position < key else -1
+        while self._ring[position].run != self._ring[key].run:
+            position += towards
+        return self._ring[position]
