@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from stdet.registration.column_stripes import column_stripes
 from stdet.registration.compared_pixels import ComparedPixels
 from stdet.registration.median import median
 from stdet.registration.phase_correlation import windowed_spectrum
@@ -35,7 +36,8 @@ class PreparedFrame:
     """A frame whose pyramid, spectra and gradients are computed when they are first needed.
 
     Single pixels that stand out are brought to the range of their neighbours: bad pixels stay
-    where they are, and over a smooth scene they would carry every estimate.
+    where they are, and over a smooth scene they would carry every estimate. Reduced images are
+    without the stripes of columns, which stay, too.
 
     Args:
         image: float32 (H, W).
@@ -59,7 +61,7 @@ class PreparedFrame:
         return np.clip(self.image, *neighbour_range(self.image))
 
     def reduced(self, reduction: int) -> FloatArray:
-        """Return the even image at 1 / ``reduction`` of its size."""
+        """Return the even image without stripes at 1 / ``reduction`` of its size."""
         return self._half if reduction == FINE else self._quarter
 
     def pixels(self, reduction: int) -> ComparedPixels:
@@ -108,7 +110,7 @@ class PreparedFrame:
 
     @cached_property
     def _half(self) -> FloatArray:
-        return _halved(self.even)
+        return _halved(self.even - column_stripes(self.even))
 
     @cached_property
     def _quarter(self) -> FloatArray:
