@@ -1,32 +1,69 @@
 """What stands still in the picture while the scene moves: text, reticles, logos, window frames.
 
 Such pixels pull every estimate of the background's motion towards zero, and against the moving
-scene they look like targets. They keep their grey level where the registered scene says that it
-should have changed. A target that the camera follows does not: it never stays within a tenth of a
-pixel, and it is smaller.
+scene they look like targets. Whenever the scene has moved by part of a pixel, a frame is compared
+with an earlier one at the same place of the picture and at the same place of the scene. That
+gives every pixel evidence:
+
+for standing still
+    the picture has kept its level, and the registered scene says that it should have changed. A
+    stroke along the motion shows the same in both. It is known by its level and its contrast, if
+    other strokes of that colour are known to stand still.
+against it
+    the level has changed.
+
+Evidence fades from comparison to comparison, so that chance does not add up, and is remembered
+while the camera rests. Then nothing can be known: a resting scene stands still, too.
+
+A target that the camera follows is left alone: it never stays within a tenth of a pixel for long,
+and it is smaller than text.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from stdet.registration.camera_motion import CameraPose
 from stdet.registration.prepared_frame import PreparedFrame
+from stdet.registration.transform import Transform
 from stdet.types import BoolArray, FloatArray
 
-MIN_STEP_PX = 2.0
+MIN_STEP_PX = 0.7
 """Frames are compared when the background has moved so far, pixels, since the last that was."""
 MAX_AGE = 30
 """Frames after which the last one that was compared is too old."""
+_MAX_STEP = 0.1
+"""Of the shorter side. After a larger step the light is another in too much of the picture."""
 _CHANGED, _NOISES = 16 / 255, 6.0
-"""A pixel should have changed from such a difference on: full scale 1, and times the noise."""
+"""A difference counts from this on: full scale 1, and times the noise."""
 _KEPT = 0.15
-"""It has kept its level where it changed by less than this share of what it should have."""
-_TO_CONDEMN, _MOST = 3, 6
-"""Comparisons in favour, less those against, at which a pixel stands still; where counts end."""
-_MIN_AREA_PX = 12
-"""Smaller spots are left: they might be targets."""
+"""A pixel has kept its level where it changed by less than this share of what it should have."""
+_FOR, _MOST = 2.0, 12.0
+"""Evidence of a comparison for standing still, and where the sum ends. That against it is 1 where
+the level has changed, and 1 more where the registered scene explains at least half of it."""
+_LEAST = -4.0
+_FADING = 0.9
+"""Weight of older evidence in each comparison."""
+_TO_CONDEMN, _TO_ACQUIT = 5.0, 1.0
+"""Evidence from which on a pixel stands still, and below which it does no longer."""
+_CROWD = 0.05
+"""Share of the frame; if more has kept its level against the registered scene, the light has
+changed or registration is wrong, and the comparison says nothing."""
+_STROKE_PX = 5
+"""Side of the square that strokes of text are narrower than."""
+_COLOUR = 16 / 255
+"""Strokes of one colour differ by less, full scale 1,"""
+_CONTRAST = 0.5
+"""and have at least this share of the usual contrast."""
+_FEWEST = 12
+"""Pixels known to stand still that tell a colour."""
+_MIN_AREA_PX, _MIN_LENGTH_PX = 12, 7
+"""Smaller or shorter spots are left: they might be targets."""
+_JOINT_PX, _BESIDE_PX = 3, 21
+"""Gaps within a spot are smaller. Small spots of the colour of text, such as the points of a
+clock, are taken in this square about what is large enough."""
 _CLOSING_PX, _MARGIN_PX = 7, 2
 """Gaps between strokes of text are closed, and what blurs out of them is taken in."""
 _FILLING_PX = 21
@@ -50,7 +87,9 @@ class StaticPixels:
         self._anchor: PreparedFrame | None = None
         self._anchor_pose: CameraPose | None = None
         self._age = 0
-        self._count = np.zeros((0, 0), np.int8)
+        self._evidence = np.zeros((0, 0), np.float32)
+        self._is_still = np.zeros((0, 0), np.bool_)  # Strokes, without what is between them.
+        self._is_coloured = np.zeros((0, 0), np.bool_)
 
     def learn(self, frame: PreparedFrame, pose: CameraPose) -> None:
         """Take a frame, all of one size, and where it lies in the scene."""
@@ -59,42 +98,111 @@ class StaticPixels:
             return
         anchor, anchor_pose = self._anchor, self._anchor_pose
         moved = None if anchor_pose is None else anchor_pose.to(pose)
-        if anchor is None or moved is None or self._age >= MAX_AGE:
-            self._choose(frame, pose)
-            return
-        # In the middle of a turn or zoom nothing moves; what counts there is decided by pixels.
-        if moved.largest_displacement(frame.hw) < MIN_STEP_PX:
-            return
-        warped = moved.warp(anchor.even)
-        least = max(_CHANGED, _NOISES * max(frame.noise, anchor.noise))
-        expected = np.abs(frame.even - warped.image) * warped.is_covered
-        has_kept = np.abs(frame.even - anchor.even) <= _KEPT * np.maximum(expected, least)
-        vote = np.where(has_kept, (expected >= least).astype(np.int8), np.int8(-1))
-        if not self._count.size:
-            self._count = np.zeros(frame.hw, np.int8)
-        self._count = np.clip(self._count + vote, -_MOST, _MOST).astype(np.int8)
-        self.is_static = _whole_things(self._count >= _TO_CONDEMN)
-        self._choose(frame, pose)
-
-    def _choose(self, frame: PreparedFrame, pose: CameraPose) -> None:
-        """Compare later frames with this one."""
+        if anchor is not None and moved is not None and self._age < MAX_AGE:
+            # In the middle of a turn or zoom nothing moves; what counts is decided by pixels.
+            step_px = moved.largest_displacement(frame.hw)
+            if step_px < MIN_STEP_PX:
+                return
+            if step_px <= _MAX_STEP * min(frame.hw):
+                self._compare(anchor, frame, moved)
         self._anchor, self._anchor_pose, self._age = frame, pose, 0
+
+    def _compare(self, anchor: PreparedFrame, frame: PreparedFrame, moved: Transform) -> None:
+        """Weigh what a frame says against an earlier one, and decide."""
+        if not self._evidence.size:
+            self._evidence = np.zeros(frame.hw, np.float32)
+            self._is_still, self._is_coloured = np.zeros((2, *frame.hw), np.bool_)
+        knows = bool(self._is_still.any())
+        # Where strokes would have moved to, the scene keeps its level and is no stroke.
+        warped = moved.warp(anchor.even, is_ignored=self._is_still if knows else None)
+        by_scene = frame.even - warped.image
+        by_scene = np.abs(by_scene - np.median(by_scene[::4, ::4])) * warped.is_covered
+        by_place = np.abs(frame.even - anchor.even)
+        least = max(_CHANGED, _NOISES * max(frame.noise, anchor.noise))
+        has_kept = (by_scene >= least) & (by_place <= _KEPT * by_scene)
+        if has_kept.mean() > _CROWD:
+            return
+        has_changed = (by_place >= least) & warped.is_covered
+        is_explained = has_changed & (by_scene <= by_place / 2)
+        vote = np.float32(_FOR) * has_kept - has_changed - is_explained
+        if knows:
+            is_coloured = _strokes_like(self._is_still, frame.even, by_place, least)
+            self._is_coloured = is_coloured & ~is_explained
+            vote[self._is_coloured] = _FOR
+        self._evidence = np.clip(_FADING * self._evidence + vote, _LEAST, _MOST)
+        self._decide()
+
+    def _decide(self) -> None:
+        """Say what stands still, by the evidence."""
+        is_still = self._evidence >= _TO_CONDEMN
+        is_still |= self._is_still & (self._evidence >= _TO_ACQUIT)
+        self._is_still = _large_enough(is_still, self._is_coloured)
+        self.is_static = _whole_things(self._is_still)
+
+
+def _strokes_like(
+    is_still: BoolArray, image: FloatArray, change: FloatArray, least: float
+) -> BoolArray:
+    """Return where thin things have kept their level and are of the colour of known strokes.
+
+    Args:
+        is_still: Known strokes, bool (H, W).
+        image: The frame, float32 (H, W).
+        change: Since another frame, at the same place of the picture, float32 (H, W), >= 0.
+        least: The contrast that strokes have at least.
+
+    Returns:
+        bool (H, W).
+    """
+    square = _square(_STROKE_PX)
+    found = np.zeros(image.shape, np.bool_)
+    for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
+        contrast = cv2.morphologyEx(image, operation, square)
+        is_known = is_still & (contrast >= least)
+        if np.count_nonzero(is_known) < _FEWEST:
+            continue
+        usual = max(least, _CONTRAST * float(np.median(contrast[is_known])))
+        colour = np.median(image[is_known])
+        is_like = (contrast >= usual) & (np.abs(image - colour) <= _COLOUR)
+        found |= is_like & (change <= _KEPT * contrast)
+    return found
+
+
+def _large_enough(is_still: BoolArray, is_coloured: BoolArray) -> BoolArray:
+    """Leave out spots that might be targets.
+
+    Args:
+        is_still: Pixels that stand still, bool (H, W).
+        is_coloured: Those of the colour of text, bool (H, W): beside text they may be small.
+
+    Returns:
+        bool (H, W).
+    """
+    if not is_still.any():
+        return is_still
+    joined = cv2.morphologyEx(is_still.astype(np.uint8), cv2.MORPH_CLOSE, _square(_JOINT_PX))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    areas = np.bincount(labels[is_still], minlength=len(stats))
+    lengths = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    is_large = (areas >= _MIN_AREA_PX) & (lengths >= _MIN_LENGTH_PX)
+    is_large[0] = False
+    large: BoolArray = is_large[labels] & is_still
+    beside = cv2.dilate(large.astype(np.uint8), _square(_BESIDE_PX)) > 0
+    return large | (is_still & is_coloured & beside)
 
 
 def _whole_things(is_still: BoolArray) -> BoolArray | None:
-    """Join pixels to things, and leave out what is small; None where nothing is left."""
+    """Join strokes to things; None where there are none, or too many."""
     if not is_still.any():
         return None
-    square = np.ones((_CLOSING_PX, _CLOSING_PX), np.uint8)
-    closed = cv2.morphologyEx(is_still.astype(np.uint8), cv2.MORPH_CLOSE, square)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
-    areas = np.bincount(labels[is_still], minlength=len(stats))
-    is_large = areas >= _MIN_AREA_PX
-    is_large[0] = False
-    things = is_large[labels].astype(np.uint8)
-    margin = np.ones((2 * _MARGIN_PX + 1, 2 * _MARGIN_PX + 1), np.uint8)
-    found = np.asarray(cv2.dilate(things, margin), np.bool_)
-    return found if 0 < found.mean() <= _MAX_SHARE else None
+    closed = cv2.morphologyEx(is_still.astype(np.uint8), cv2.MORPH_CLOSE, _square(_CLOSING_PX))
+    found = np.asarray(cv2.dilate(closed, _square(2 * _MARGIN_PX + 1)), np.bool_)
+    return found if found.mean() <= _MAX_SHARE else None
+
+
+def _square(side_px: int) -> NDArray[np.uint8]:
+    """Return a square of ones."""
+    return np.ones((side_px, side_px), np.uint8)
 
 
 def fill(image: FloatArray, is_static: BoolArray) -> FloatArray:

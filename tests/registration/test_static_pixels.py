@@ -51,6 +51,58 @@ def test_text_over_a_moving_scene_is_found(level):
     assert not last.is_ignored[~around].any()
 
 
+def test_text_is_found_before_the_scene_has_moved_five_pixels():
+    frames = list(pan(12, step=1))
+    last = run(with_text(frame, text()) for frame in frames[:6])[-1]
+    assert last.is_ignored is not None
+    assert last.is_ignored[TEXT][text()].mean() > 0.9
+
+
+def with_reticle(frame, level=1.0):
+    frame = frame.copy()
+    frame[64, 20:60] = frame[64, 100:140] = level
+    frame[20:50, 80] = frame[80:110, 80] = level
+    return frame
+
+
+def test_strokes_along_the_motion_are_found():
+    last = run(with_reticle(frame) for frame in pan(20))[-1]
+    assert last.is_ignored is not None
+    assert last.is_ignored[with_reticle(np.zeros(HW)) > 0].mean() > 0.98
+    assert last.is_ignored.mean() < 0.06
+
+
+def test_reticle_that_switches_between_black_and_white_is_found():
+    frames = (with_reticle(frame, (at // 12) % 2) for at, frame in enumerate(pan(48)))
+    last = run(frames)[-1]
+    assert last.is_ignored is not None
+    assert last.is_ignored[with_reticle(np.zeros(HW)) > 0].mean() > 0.9
+
+
+def test_strokes_are_remembered_when_the_camera_turns_to_rest():
+    moving = list(pan(20))
+    frames = [with_reticle(frame) for frame in moving + moving[-1:] * 40]
+    last = run(frames)[-1]
+    assert last.is_ignored is not None
+    assert last.is_ignored[with_reticle(np.zeros(HW)) > 0].mean() > 0.98
+
+
+def test_small_target_held_beside_a_reticle_is_kept():
+    y, x = np.mgrid[: HW[0], : HW[1]]
+    spot = 0.5 * np.exp(-((x - 40) ** 2 + (y - 69) ** 2) / 2).astype(np.float32)
+    examined = run(np.clip(with_reticle(frame) + spot, 0, 1) for frame in pan(30))
+    assert examined[-1].is_ignored is not None
+    assert not any(one.is_ignored[69, 40] for one in examined if one.is_ignored is not None)
+
+
+def test_change_of_light_is_not_taken_for_things_that_stand_still():
+    y, x = np.mgrid[: HW[0], : HW[1]]
+    vignette = 0.3 * ((x / HW[1] - 0.5) ** 2 + (y / HW[0] - 0.5) ** 2).astype(np.float32)
+    lights = 0.2 * (np.arange(40) // 5 % 2)
+    frames = (frame - light * vignette for frame, light in zip(pan(40), lights, strict=True))
+    assert all(one.is_ignored is None for one in run(frames))
+
+
 def test_text_does_not_hold_the_scene():
     examined = run(with_text(frame, text()) for frame in pan(24))
     moved = examined[0].pose.to(examined[-1].pose)
