@@ -21,6 +21,8 @@ and it is smaller than text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +49,9 @@ _LEAST = -4.0
 _FADING = 0.9
 """Weight of older evidence in each comparison."""
 _TO_CONDEMN, _TO_ACQUIT = 5.0, 1.0
-"""Evidence from which on a pixel stands still, and below which it does no longer."""
+"""Evidence from which on a stroke stands still, and below which a pixel does no longer."""
+_TO_CONDEMN_BROAD = 11.0
+"""Evidence from which on what is broader stands still: a near target might be so broad."""
 _CROWD = 0.05
 """Share of the frame; if more has kept its level against the registered scene, the light has
 changed or registration is wrong, and the comparison says nothing."""
@@ -125,39 +129,59 @@ class StaticPixels:
         has_changed = (by_place >= least) & warped.is_covered
         is_explained = has_changed & (by_scene <= by_place / 2)
         vote = np.float32(_FOR) * has_kept - has_changed - is_explained
+        if not knows and _FADING * self._evidence.max() + _FOR < _TO_CONDEMN:
+            self._add(vote)
+            return
+        contrasts = _contrasts(frame.even)
         if knows:
-            is_coloured = _strokes_like(self._is_still, frame.even, by_place, least)
-            self._is_coloured = is_coloured & ~is_explained
-            vote[self._is_coloured] = _FOR
-        self._evidence = np.clip(_FADING * self._evidence + vote, _LEAST, _MOST)
-        self._decide()
+            self._is_coloured = ~is_explained & _strokes_like(
+                self._is_still, frame.even, contrasts, change=by_place, least=least
+            )
+            np.copyto(vote, _FOR, where=self._is_coloured)
+        self._add(vote)
+        self._decide(is_stroke=(contrasts[0] >= least) | (contrasts[1] >= least))
 
-    def _decide(self) -> None:
-        """Say what stands still, by the evidence."""
-        is_still = self._evidence >= _TO_CONDEMN
+    def _add(self, vote: FloatArray) -> None:
+        """Add the evidence (H, W) of a comparison."""
+        self._evidence *= np.float32(_FADING)
+        self._evidence += vote
+        np.clip(self._evidence, _LEAST, _MOST, out=self._evidence)
+
+    def _decide(self, *, is_stroke: BoolArray) -> None:
+        """Say what stands still, by the evidence.
+
+        Args:
+            is_stroke: Where the newest frame has thin things, bool (H, W).
+        """
+        is_still = is_stroke & (self._evidence >= _TO_CONDEMN)
+        is_still |= self._evidence >= _TO_CONDEMN_BROAD
         is_still |= self._is_still & (self._evidence >= _TO_ACQUIT)
         self._is_still = _large_enough(is_still, self._is_coloured)
         self.is_static = _whole_things(self._is_still)
 
 
 def _strokes_like(
-    is_still: BoolArray, image: FloatArray, change: FloatArray, least: float
+    is_still: BoolArray,
+    image: FloatArray,
+    contrasts: Sequence[FloatArray],
+    *,
+    change: FloatArray,
+    least: float,
 ) -> BoolArray:
     """Return where thin things have kept their level and are of the colour of known strokes.
 
     Args:
         is_still: Known strokes, bool (H, W).
         image: The frame, float32 (H, W).
+        contrasts: Of bright and of dark strokes, float32 (H, W) each.
         change: Since another frame, at the same place of the picture, float32 (H, W), >= 0.
         least: The contrast that strokes have at least.
 
     Returns:
         bool (H, W).
     """
-    square = _square(_STROKE_PX)
     found = np.zeros(image.shape, np.bool_)
-    for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-        contrast = cv2.morphologyEx(image, operation, square)
+    for contrast in contrasts:
         is_known = is_still & (contrast >= least)
         if np.count_nonzero(is_known) < _FEWEST:
             continue
@@ -166,6 +190,13 @@ def _strokes_like(
         is_like = (contrast >= usual) & (np.abs(image - colour) <= _COLOUR)
         found |= is_like & (change <= _KEPT * contrast)
     return found
+
+
+def _contrasts(image: FloatArray) -> list[FloatArray]:
+    """Return how far bright and dark strokes stand out, float32 (H, W) each; else 0."""
+    square = _square(_STROKE_PX)
+    operations = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
+    return [np.asarray(cv2.morphologyEx(image, each, square), np.float32) for each in operations]
 
 
 def _large_enough(is_still: BoolArray, is_coloured: BoolArray) -> BoolArray:

@@ -95,6 +95,18 @@ def test_small_target_held_beside_a_reticle_is_kept():
     assert not any(one.is_ignored[69, 40] for one in examined if one.is_ignored is not None)
 
 
+def test_near_target_that_the_camera_follows_is_kept():
+    examined = []
+    front_end = FrontEnd()
+    for at, frame in enumerate(pan(40)):
+        # It drifts by a pixel a frame to one side and back.
+        left = 60 + abs(at % 32 - 16)
+        frame[50:62, left : left + 30] = 1.0
+        examined.append((front_end.push(frame), left))
+    for one, left in examined:
+        assert one.is_ignored is None or not one.is_ignored[50:62, left : left + 30].any()
+
+
 def test_change_of_light_is_not_taken_for_things_that_stand_still():
     y, x = np.mgrid[: HW[0], : HW[1]]
     vignette = 0.3 * ((x / HW[1] - 0.5) ** 2 + (y / HW[0] - 0.5) ** 2).astype(np.float32)
