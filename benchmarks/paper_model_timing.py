@@ -47,7 +47,7 @@ def _measure(runs: Sequence[PaperRun], out: Path) -> list[dict[str, Any]]:
         file.unlink(missing_ok=True)
     pairs = zip(runs, files, strict=True)
     processes = [start(time_steps, run, barrier, file) for run, file in pairs]
-    by_sentinel = {process.sentinel: number for number, process in enumerate(processes)}
+    by_sentinel: dict[Any, int] = {p.sentinel: number for number, p in enumerate(processes)}
     try:
         while by_sentinel:
             for sentinel in wait(list(by_sentinel)):

@@ -39,7 +39,7 @@ from stdet.errors import DataError
 from stdet.files.atomic_file import explain_os_errors, write_whole
 from stdet.files.settings_file import settings_to_dict
 from stdet.formats.coco_video import write_coco
-from stdet.formats.image_labels import ImageLabels
+from stdet.formats.image_labels import ImageLabels, labels_of_sequences
 from stdet.formats.mot import write_annotation
 from stdet.io.video.writer import write_grey
 from stdet.processes.progress import ProgressBar
@@ -293,23 +293,9 @@ def _labels(
     path: Path, folder: Path, members: Sequence[tuple[SequenceRecipe, SequenceAnnotation]]
 ) -> ImageLabels:
     """Join the truths of a split into the rows of one label file."""
-    starts = np.cumsum([0, *(truth.num_frames for _, truth in members)])
-    truths = [truth for _, truth in members]
-    return ImageLabels(
-        where=str(path),
-        paths=tuple(
-            _image_folder(folder, recipe) / f"{index}.png"
-            for recipe, truth in members
-            for index in range(truth.num_frames)
-        ),
-        sizes_hw=np.concatenate(
-            [np.tile(np.array(truth.image_hw), (truth.num_frames, 1)) for truth in truths]
-        ),
-        image_rows=np.concatenate(
-            [truth.frame_indices + start for truth, start in zip(truths, starts, strict=False)]
-        ),
-        boxes_xyxy=np.concatenate([truth.boxes_xyxy for truth in truths]),
-        class_ids=np.concatenate([truth.class_ids for truth in truths]),
-        track_ids=np.concatenate([truth.track_ids for truth in truths]),
-        is_ignored=np.concatenate([truth.is_ignored for truth in truths]),
-    )
+    paths = [
+        _image_folder(folder, recipe) / f"{index}.png"
+        for recipe, truth in members
+        for index in range(truth.num_frames)
+    ]
+    return labels_of_sequences([truth for _, truth in members], paths, where=str(path))

@@ -24,7 +24,7 @@ from stdet.files.text_file import read_json
 from stdet.formats.camera_motion import motion_entry, parse_motion
 from stdet.formats.coco_results import CocoResults, write_coco_results
 from stdet.formats.coco_video import write_coco
-from stdet.formats.image_labels import ImageLabels
+from stdet.formats.image_labels import ImageLabels, labels_of_sequences
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.registration.frame_motion import FrameMotion
 from stdet.types import UNKNOWN_TRACK_ID
@@ -107,24 +107,12 @@ def _with_motions(results: Sequence[SequenceResult], path: Path) -> list[Sequenc
 def _labels(results: Sequence[SequenceResult]) -> ImageLabels:
     """Return the truth of all sequences, a frame per image."""
     truths = [result.annotation for result in results]
-    lengths = [truth.num_frames for truth in truths]
-    starts = np.cumsum([0, *lengths[:-1]])
-    return ImageLabels(
-        where="",
-        paths=tuple(
-            Path(truth.name, f"{frame:06}.png")
-            for truth in truths
-            for frame in range(truth.num_frames)
-        ),
-        sizes_hw=np.repeat([truth.image_hw for truth in truths], lengths, axis=0),
-        image_rows=np.concatenate(
-            [truth.frame_indices + start for truth, start in zip(truths, starts, strict=True)]
-        ),
-        boxes_xyxy=np.concatenate([truth.boxes_xyxy for truth in truths]),
-        class_ids=np.concatenate([truth.class_ids for truth in truths]),
-        track_ids=np.concatenate([truth.track_ids for truth in truths]),
-        is_ignored=np.concatenate([truth.is_ignored for truth in truths]),
-    )
+    paths = [
+        Path(truth.name, f"{frame:06}.png")
+        for truth in truths
+        for frame in range(truth.num_frames)
+    ]
+    return labels_of_sequences(truths, paths, where="")
 
 
 def _rows(results: Sequence[SequenceResult]) -> CocoResults:

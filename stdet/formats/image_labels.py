@@ -21,7 +21,7 @@ from stdet.formats.mot_rows import LARGEST_NUMBER
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import FrameSource
 from stdet.io.images.reader import open_image, read_header
-from stdet.types import BoolArray, FloatArray, IntArray
+from stdet.types import BoolArray, FloatArray, IntArray, SequenceAnnotation
 
 _LOG = logging.getLogger(__name__)
 
@@ -132,6 +132,31 @@ def concatenate_labels(parts: Sequence[ImageLabels]) -> ImageLabels:
         track_ids=np.concatenate([part.track_ids for part in parts]),
         is_ignored=np.concatenate([part.is_ignored for part in parts]),
         are_sizes_known=all(part.are_sizes_known for part in parts),
+    )
+
+
+def labels_of_sequences(
+    truths: Sequence[SequenceAnnotation], paths: Sequence[Path], *, where: str
+) -> ImageLabels:
+    """Join the truths of sequences whose frames are images.
+
+    Args:
+        truths: At least one.
+        paths: Of the images of all frames, sequence after sequence.
+        where: The label file, for messages.
+    """
+    lengths = [truth.num_frames for truth in truths]
+    starts = np.cumsum([0, *lengths[:-1]])
+    rows = [truth.frame_indices + start for truth, start in zip(truths, starts, strict=True)]
+    return ImageLabels(
+        where=where,
+        paths=tuple(paths),
+        sizes_hw=np.repeat([truth.image_hw for truth in truths], lengths, axis=0),
+        image_rows=np.concatenate(rows),
+        boxes_xyxy=np.concatenate([truth.boxes_xyxy for truth in truths]),
+        class_ids=np.concatenate([truth.class_ids for truth in truths]),
+        track_ids=np.concatenate([truth.track_ids for truth in truths]),
+        is_ignored=np.concatenate([truth.is_ignored for truth in truths]),
     )
 
 
