@@ -68,6 +68,8 @@ _INFLATION = 2.0
 not in it. Measured on known warps of 25 sources (``benchmarks/registration.py``)."""
 _PEAK_SIGMA_PX = 0.7
 """Blur of the phase correlation, pixels of the coarse image."""
+_NEAR_PX = 2.0
+"""From so far steps at half the size arrive."""
 _MIN_BEND_PX, _MIN_BEND = 0.05, 2.0
 """A homography is taken where it moves points by so much more than a similarity, and by so many
 times its own error, root mean square over the frame."""
@@ -139,6 +141,23 @@ def align(
     coarse = _align_coarsely(before, after, guess)
     found = None if coarse is None else _align_finely(before, after, coarse)
     return nothing if found is None else found
+
+
+def nearest_start(
+    before: PreparedFrame, after: PreparedFrame, start: Transform, other: Transform
+) -> Transform:
+    """Return which of two starts explains more at a quarter of the size; the first of near ones.
+
+    Args:
+        before: The earlier frame.
+        after: The later one, of the same size.
+        start: From the earlier frame to the later one, about.
+        other: Another guess.
+    """
+    apart = other @ start.inverse()
+    if min(before.hw) < MIN_SIDE_PX or apart.largest_displacement(after.hw) < _NEAR_PX:
+        return start
+    return min(start, other, key=lambda each: _misfit(before, after, each, error_px=0.5))
 
 
 def _align_coarsely(

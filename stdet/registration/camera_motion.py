@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from stdet.registration.alignment import MAX_UNEXPLAINED, align
+from stdet.registration.alignment import MAX_UNEXPLAINED, align, nearest_start
 from stdet.registration.explained_contrast import MIN_SIDE_PX, unexplained
 from stdet.registration.frame_motion import (
     OTHER_SCENE,
@@ -164,6 +164,14 @@ def _likeliest(
     return best, least
 
 
+def _step(before: CameraPose | None, after: _Placed) -> Transform:
+    """Return the translation of the frame's centre since a pose, none where it is not known."""
+    moved = None if before is None else before.to(after.pose)
+    if moved is None:
+        return Transform.identity()
+    return Transform.translation(moved.displacements(np.array(after.frame.hw[::-1]) / 2))
+
+
 def _has_become_worse(now: RegistrationQuality, first: RegistrationQuality) -> bool:
     """Return whether a frame agrees clearly less with its key frame than the first one did."""
     if now.error_px is None:
@@ -192,6 +200,7 @@ class CameraMotion:
         self._newest: _Placed | None = None
         self._first: CameraPose | None = None  # Of the frame after the key frame.
         self._last_of_run: CameraPose | None = None  # Of the key frame's run.
+        self._step = Transform.identity()  # A translation: to that frame, from the one before.
         self._age = 0
         self._num_runs = 0
 
@@ -210,6 +219,7 @@ class CameraMotion:
             self._choose_key(placed, is_by_key=is_by_key)
         self._newest = placed
         if self._key is not None and placed.pose.run == self._key.pose.run:
+            self._step = _step(self._last_of_run, placed)
             self._last_of_run = placed.pose
         return placed.pose
 
@@ -227,12 +237,12 @@ class CameraMotion:
         key, newest = self._key, self._newest
         if key is None or newest is None or self._last_of_run is None:
             return self._of_new_run(frame, state="measured"), True
-        found, is_by_key = key.with_next(frame, guess=key.pose.to(self._last_of_run)), True
+        found, is_by_key = self._compare(key, frame, self._last_of_run), True
         # Over a featureless sky, which explains itself, the newest frame tells no more.
         had_structure = self._first is not None and self._first.state == "measured"
         is_unlike = found.quality.unexplained > MAX_UNEXPLAINED
         if found.state != "measured" and newest is not key and (had_structure or is_unlike):
-            near = newest.with_next(frame, guess=Transform.identity())
+            near = self._compare(newest, frame, newest.pose)
             if near.state == "measured" or (
                 near.quality.unexplained < found.quality.unexplained
                 and (found.state == "lost" or near.run == found.run)
@@ -241,6 +251,13 @@ class CameraMotion:
         if found.state == "lost":
             return self._of_new_run(frame, state="lost"), True
         return _Placed(frame=frame, pose=found), is_by_key
+
+    def _compare(self, placed: _Placed, frame: PreparedFrame, last: CameraPose) -> CameraPose:
+        """Return the pose of a frame by another one, from where the last lay, or a step on."""
+        guess = placed.pose.to(last)
+        if guess is not None:
+            guess = nearest_start(placed.frame, frame, guess, self._step @ guess)
+        return placed.with_next(frame, guess=guess)
 
     def _of_new_run(self, frame: PreparedFrame, *, state: PoseState) -> _Placed:
         """Return a frame that is registered with none before it."""

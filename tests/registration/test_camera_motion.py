@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from stdet.registration import alignment
 from stdet.registration.alignment import MAX_ERROR_PX
 from stdet.registration.camera_motion import KEY_AGE, CameraMotion
 from stdet.registration.prepared_frame import PreparedFrame
@@ -82,6 +83,24 @@ def test_jerk_of_the_camera_is_measured(jump):
     poses = poses_of([view(scene, moved, seed=at) for at, moved in enumerate(truth)])
     assert {pose.state for pose in poses} == {"measured"}
     assert error_px(poses[4].to(poses[5]), truth[5]) < MAX_ERROR_PX
+
+
+def test_pan_in_long_steps_is_searched_for_once(monkeypatch):
+    searched = []
+    search = alignment._align_coarsely
+
+    def counted(before, after, guess):
+        searched.append(guess)
+        return search(before, after, guess)
+
+    monkeypatch.setattr(alignment, "_align_coarsely", counted)
+    scene = field()
+    truth = [turned(0, 1, (-11.0 * number, 3.0 * number)) for number in range(8)]
+    poses = poses_of([view(scene, motion) for motion in truth])
+    assert len(searched) <= 1
+    for pose, motion in zip(poses, truth, strict=True):
+        assert pose.state == "measured"
+        assert error_px(pose.from_start, motion) < 0.1
 
 
 def test_drifting_perspective_is_followed():
