@@ -78,10 +78,10 @@ class CameraPose:
         Returns:
             None for frames of different runs.
         """
-        if other is self:
-            return Transform.identity()
         if other.run != self.run:
             return None
+        if (other.from_start.matrix == self.from_start.matrix).all():
+            return Transform.identity()
         return other.from_start @ self.from_start.inverse()
 
     def motion_from(self, previous: CameraPose) -> FrameMotion:

@@ -23,7 +23,7 @@ _SMALL_SIDE_PX = 128
 """Frames with a shorter side have smaller tiles, so that there are enough for an error."""
 _SHARE = {COARSE: 0.5, FINE: 0.25}
 """Pixels of a tile that are used, at most."""
-_ENOUGH_PIXELS = 8192
+_ENOUGH_PIXELS = 4096
 """Of a reduced image; with more the error gets no smaller that matters."""
 _BLUR_SIGMA_PX = 1.0
 """Before each halving of the size; less leaves aliases, which pull towards whole pixels."""

@@ -21,6 +21,7 @@ from stdet.types import BoolArray, FloatArray
 
 Float = NDArray[np.float64]
 _IDENTITY = np.eye(2)
+_UNMOVED = np.eye(3)
 _CENTRE = 0.5
 """Of a pixel, from its corner, in both axes."""
 _WHITE = 255
@@ -208,6 +209,8 @@ class Transform:
         Raises:
             ValueError: If the map has no inverse.
         """
+        if step == 1 and is_ignored is None and not (self.matrix - _UNMOVED).any():
+            return Warped(image=image.copy(), is_covered=np.ones(image.shape, np.bool_))
         height, width = image.shape
         size = (-(-width // step), -(-height // step))
         # From indices of the result to those of the image.

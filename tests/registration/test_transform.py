@@ -86,6 +86,14 @@ def test_largest_displacement_of_a_translation_is_its_longer_part():
     assert Transform.translation((-3.0, 2.0)).largest_displacement((4, 9)) == 3.0
 
 
+def test_warp_of_no_motion_is_a_copy():
+    image = scene(24)
+    found = Transform.identity().warp(image)
+    np.testing.assert_array_equal(found.image, image)
+    assert found.is_covered.all()
+    assert not np.shares_memory(found.image, image)
+
+
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (3.0, -2.0), (-7.3, 0.6)])
 def test_warp_by_steps_is_every_so_many_pixels(shift):
     image = np.random.default_rng(0).random((20, 31)).astype(np.float32)
