@@ -108,7 +108,8 @@ def leave_out(config: StdetConfig, fold: Fold) -> StdetConfig:
             train.append(replace(source, excluded_sequences=tuple(excluded)))
         if place in scored:
             names = source.sequences if WHOLE_SOURCE in scored[place] else scored[place]
-            test.append(replace(source, sequences=names, excluded_sequences=()))
+            unneeded = _unneeded(source, scored[place])
+            test.append(replace(source, sequences=names, excluded_sequences=unneeded))
     if not train:
         raise ConfigError(f"fold {fold.name} leaves nothing of data.train to train on.")
     return replace(config, data=replace(config.data, train=tuple(train), test=tuple(test)))
@@ -152,7 +153,14 @@ def check_folds(data: DataConfig, folds: Sequence[Fold]) -> dict[str, list[Label
     """
     scored: dict[str, list[LabelledSequence]] = {}
     for place, source in enumerate(data.train):
-        whole = replace(source, sequences=(), excluded_sequences=())
+        needed = [
+            name
+            for fold in folds
+            for names in (fold.scored, fold.unscored)
+            for name in _by_place(names, data.train, fold).get(place, ())
+        ]
+        unneeded = _unneeded(source, needed)
+        whole = replace(source, sequences=(), excluded_sequences=unneeded)
         known = find_sequences(replace(data, test=(whole,)), "test")
         found = scored.setdefault(source_name(source), [])
         owners: dict[str, str] = {}
@@ -161,7 +169,8 @@ def check_folds(data: DataConfig, folds: Sequence[Fold]) -> dict[str, list[Label
             unscored = _by_place(fold.unscored, data.train, fold).get(place, ())
             chosen = _choose(known, source, names, fold)
             taken = {s.name for s in (*chosen, *_choose(known, source, unscored, fold))}
-            if len(taken) == len(known) and WHOLE_SOURCE not in (*names, *unscored):
+            is_all = len(taken) == len(known) and not unneeded
+            if is_all and WHOLE_SOURCE not in (*names, *unscored):
                 raise ConfigError(
                     f"fold {fold.name} names all sequences of {source_name(source)}; write ['*']."
                 )
@@ -175,6 +184,13 @@ def check_folds(data: DataConfig, folds: Sequence[Fold]) -> dict[str, list[Label
                     )
             found += chosen
     return scored
+
+
+def _unneeded(source: SourceConfig, names: Sequence[str]) -> tuple[str, ...]:
+    """Return what a source excludes and no fold names: it need not be readable."""
+    if WHOLE_SOURCE in names:
+        return ()
+    return tuple(name for name in source.excluded_sequences if name not in names)
 
 
 def _choose(

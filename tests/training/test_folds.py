@@ -76,6 +76,20 @@ def test_source_that_is_not_there_or_not_told_apart_is_refused(config):
         leave_out(twice, fold({"segments": ["data1"]}))
 
 
+def test_what_is_excluded_and_no_fold_names_is_not_read(config):
+    segments, clips = config.data.train
+    excluding = replace(
+        config.data, train=(replace(segments, excluded_sequences=("data3",)), clips)
+    )
+    cell = leave_out(replace(config, data=excluding), fold({"segments": ["data2"]}))
+    assert "data3" in cell.data.test[0].excluded_sequences
+    assert names(cell, "test") == ["data2"]
+    found = check_folds(excluding, [fold({"segments": ["data1", "data2"]})])
+    assert [sequence.name for sequence in found["segments"]] == ["data1", "data2"]
+    cell = leave_out(replace(config, data=excluding), fold({"segments": ["data3"]}))
+    assert names(cell, "test") == ["data3"]
+
+
 @pytest.mark.parametrize("key", ["scored", "unscored"])
 def test_sequence_that_is_not_there_is_refused_with_the_nearest_name(config, key):
     content = {"segments": ["data1"]}
