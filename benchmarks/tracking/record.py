@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from stdet.boxes import xywh_to_xyxy
 from stdet.config import DataConfig, EvaluationConfig, SourceConfig
@@ -29,11 +28,22 @@ from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.tracking.linking import identify_truth
 from stdet.types import UNKNOWN_TRACK_ID, Detections, Tracks
 
-_FOLDS = Path("configs/ablation/leave_one_out.yaml")
-_FOLD = "data13"
-"""The weights must leave out this fold, and data19 of DAUB."""
-_CLIP_STEP = 4
-"""Of the fold's clips every so many are used."""
+_DAUB = ("data13", "data19")
+_CLIPS = tuple(
+    f"IR_{kind}_{number}"
+    for kind, numbers in (
+        ("AIRPLANE", ("002", "027", "053")),
+        ("BIRD", ("002", "024", "057")),
+        ("DRONE", ("002", "027", "083")),
+        ("HELICOPTER", ("002", "023", "044")),
+    )
+    for number in numbers
+)
+_ANTIUAV = ("20190925_101846_1_4", "3700000000002_153514_1")
+"""Parts of the fold data13 in configs/ablation/leave_one_out.yaml, and data19 of DAUB: the weights
+must leave them out."""
+_NUM_FRAMES = 120
+"""The middle of a clip or video that is used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +65,6 @@ class Part:
 
 def parts() -> tuple[Part, ...]:
     """Return what is left out by the weights of the fold."""
-    fold = yaml.safe_load(_FOLDS.read_text(encoding="utf-8"))["folds"][_FOLD]
     daub = SourceConfig(
         root=Path("daub"), annotations=Path("annotations/instances_train2017.json"), boxes="point"
     )
@@ -68,24 +77,19 @@ def parts() -> tuple[Part, ...]:
     # Videos that come with attributes instead of boxes.
     unlabelled = ("20190925_200320_1_3", "20190925_213001_1_2")
     return (
-        Part(name="DAUB", source=daub, names=("data13", "data19"), num_frames=300),
-        Part(
-            name="drone_ir",
-            source=drone_ir,
-            names=tuple(fold["drone_ir"][::_CLIP_STEP]),
-            num_frames=150,
-        ),
+        Part(name="DAUB", source=daub, names=_DAUB, num_frames=300),
+        Part(name="drone_ir", source=drone_ir, names=_CLIPS, num_frames=_NUM_FRAMES),
         Part(
             name="antiuav",
             source=replace(antiuav, excluded_sequences=unlabelled),
-            names=tuple(fold["antiuav"]),
-            num_frames=250,
+            names=_ANTIUAV,
+            num_frames=_NUM_FRAMES,
         ),
         Part(
             name="antiuav_ptz",
             source=replace(antiuav, root=Path("antiuav_ptz")),
             names=(),
-            num_frames=250,
+            num_frames=_NUM_FRAMES,
         ),
     )
 
