@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.tracking.contenders import Contender, own_contenders, tuned_contenders
 from benchmarks.tracking.families import FAMILIES, Family
+from benchmarks.tracking.footage import jerk
+from benchmarks.tracking.record import read_sequence, write_sequence
 from benchmarks.tracking.results import best_or_equal
 from benchmarks.tracking.scores import Mean, SequenceScores, score
 from benchmarks.tracking.sequences import (
@@ -178,6 +180,42 @@ def test_perfect_detections_are_tracked_almost_without_error(contender, camera):
     assert found.idf1 > 0.93
     assert found.switches <= 1
     assert found.false_tracks == 0
+
+
+def test_recorded_sequences_are_read_back_as_they_were(tmp_path):
+    sequence = make_sequence(BY_NAME["roll, known"], 0, num_frames=20)
+    write_sequence(tmp_path / "seq.1", sequence)
+    again = read_sequence(tmp_path / "seq.1")
+    np.testing.assert_allclose(
+        again.annotation.boxes_xyxy, sequence.annotation.boxes_xyxy, atol=0.01
+    )
+    np.testing.assert_array_equal(again.annotation.track_ids, sequence.annotation.track_ids)
+    assert again.annotation.fps == sequence.annotation.fps
+    for one, two in zip(again.detections, sequence.detections, strict=True):
+        np.testing.assert_array_equal(one.scores, two.scores)
+        np.testing.assert_allclose(one.boxes_xyxy, two.boxes_xyxy, atol=1e-4)
+    for one, two in zip(again.motions, sequence.motions, strict=True):
+        assert one.problem == two.problem
+        if two.transform is not None:
+            np.testing.assert_allclose(one.transform.matrix, two.transform.matrix, atol=1e-9)
+
+
+def test_a_jerk_moves_targets_detections_and_scene_alike():
+    sequence = make_sequence(replace(CLEAN, speed_px=0.0, camera="roll"), 0)
+    jerked = jerk(sequence, np.random.default_rng(1))
+    moved = centres_xy(jerked.annotation.boxes_xyxy) - centres_xy(sequence.annotation.boxes_xyxy)
+    assert np.hypot(*moved.T).max() > 25
+    for frame_index in range(1, 200):
+        before, now = (jerked.annotation.rows_at(at) for at in (frame_index - 1, frame_index))
+        truth = jerked.annotation
+        _, old, new = np.intersect1d(
+            truth.track_ids[before], truth.track_ids[now], return_indices=True
+        )
+        was = centres_xy(truth.boxes_xyxy[before][old]).astype(np.float64)
+        carried = jerked.motions[frame_index].transform.apply(was)
+        errors = carried - centres_xy(truth.boxes_xyxy[now][new])
+        # A target at speed 0 wanders by less than 2 px a frame.
+        assert np.abs(errors).max(initial=0) < 2
 
 
 def test_watching_clutter_counts_every_track():

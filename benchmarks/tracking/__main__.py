@@ -5,8 +5,8 @@
     python -m benchmarks.tracking record DATA --weights WEIGHTS --folder FOLDER
     python -m benchmarks.tracking footage FOLDER --old CHECKOUT --out docs/results
 
-Run from the root of the repository, on one thread (OMP_NUM_THREADS=1). docs/tracking.md says what
-the sequences are, who takes part, and what must be installed.
+Run from the root of the repository, on one thread (OMP_NUM_THREADS=1).
+docs/tracking_benchmark.md says what the sequences are, who takes part, and what must be installed.
 """
 
 from __future__ import annotations

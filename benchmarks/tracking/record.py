@@ -116,11 +116,11 @@ def record(data_root: Path, weights: str, folder: Path) -> None:
             cut = middle_of(sequence, part.num_frames)
             result = untracked(cut.annotation, detect_sequence(detector, cut))
             truth = identify_truth(result.annotation, link_gate_px=gate).annotation
-            _write(stem, replace(result, annotation=truth))
+            write_sequence(stem, replace(result, annotation=truth))
             print(f"{part.name}: {sequence.name}, {truth.num_frames} frames", flush=True)
 
 
-def _write(stem: Path, result: SequenceResult) -> None:
+def write_sequence(stem: Path, result: SequenceResult) -> None:
     """Write the three files of a sequence."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     counts = [len(frame) for frame in result.detections]
@@ -148,10 +148,10 @@ def recorded(folder: Path) -> Iterator[tuple[str, list[SequenceResult]]]:
         paths = sorted((folder / part.name).glob("*.motion.json"))
         if paths:
             stems = [path.with_name(path.name.removesuffix(".motion.json")) for path in paths]
-            yield part.name, [_read(stem) for stem in stems]
+            yield part.name, [read_sequence(stem) for stem in stems]
 
 
-def _read(stem: Path) -> SequenceResult:
+def read_sequence(stem: Path) -> SequenceResult:
     """Read the three files of a sequence."""
     facts = json.loads(_beside(stem, ".motion.json").read_text(encoding="utf-8"))
     image_hw = tuple(facts["image_hw"])
