@@ -142,6 +142,9 @@ class ModelConfig:
     """Give the network three more channels: what moves against the registered background,
     how far it stands out there, and how far in the frame itself
     (``background_features.py``). Not part of the published method."""
+    scales: tuple[int, ...] = (1,)
+    """The network looks at the frames as they are (1), at half their size (2), and so on, with the
+    same weights, and what it finds is merged. Larger targets look like small ones there."""
     input_hw: tuple[int, int] | None = None
     """Letterbox size (height, width) in pixels; None keeps the native resolution."""
     pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)
@@ -168,6 +171,8 @@ class ModelConfig:
                 f"pixel_mean and pixel_std need {self.in_channels} values (in_channels), got "
                 f"{len(self.pixel_mean)} and {len(self.pixel_std)}"
             )
+        if not self.scales or min(self.scales) < 1 or len(set(self.scales)) < len(self.scales):
+            raise ValueError(f"scales needs different values >= 1, got {list(self.scales)}")
         if min(self.pixel_std) <= 0:
             raise ValueError(f"pixel_std needs positive values, got {list(self.pixel_std)}")
         deepest = 2**self.backbone.num_stages

@@ -37,6 +37,9 @@ class AugmentConfig:
     """Probability of swapping hot and cold."""
     scale_range: tuple[float, float] = (1.0, 1.0)
     """Zoom factor, drawn log-uniformly."""
+    target_px_range: tuple[float, float] | None = None
+    """Zoom to a size of targets drawn log-uniformly from these, pixels; half of the clips whose
+    targets have such a size keep it. For networks that look at several scales. None: no zoom."""
     gain_range: tuple[float, float] = (1.0, 1.0)
     """Contrast factor about the clip's mean, drawn log-uniformly."""
     offset_range: tuple[float, float] = (0.0, 0.0)
@@ -51,6 +54,8 @@ class AugmentConfig:
     """Maximum number of still spots, bad pixels and burnt-in texts injected per clip, without
     labels. Still spots look like hovering targets: many of them cost those
     (docs/decisions/0005)."""
+    overlay_probability: float = Field(default=0.0, ge=0, le=1)
+    """Probability of text, reticles and marks burnt into a clip (``synthesis/overlays.py``)."""
     min_box_px: float = Field(default=0.0, ge=0)
     """Boxes grow about their centre to at least this side after scaling and injection, pixels."""
 
@@ -60,6 +65,10 @@ class AugmentConfig:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise ValueError(f"{name} needs 0 < low <= high, got [{low}, {high}]")
+        if self.target_px_range and not 0 < self.target_px_range[0] <= self.target_px_range[1]:
+            raise ValueError(
+                f"target_px_range needs 0 < low <= high, got {list(self.target_px_range)}"
+            )
         if self.offset_range[0] > self.offset_range[1]:
             raise ValueError(f"offset_range needs low <= high, got {list(self.offset_range)}")
         if not self.frame_strides or min(self.frame_strides) < 1:

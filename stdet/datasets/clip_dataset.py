@@ -20,7 +20,7 @@ from stdet.datasets.clip_sampler import (
     windows_of_sequence,
 )
 from stdet.datasets.clips import Clip, ClipBatch, Targets
-from stdet.datasets.core_box import core_box
+from stdet.datasets.core_box import CORE_MARGIN_PX, core_box
 from stdet.datasets.frame_cache import FrameCache
 from stdet.datasets.input_geometry import InputGeometry, detector_input
 from stdet.datasets.sequence_registration import SequenceRegistration
@@ -31,6 +31,7 @@ from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.registered_stream import RegisteredFrame
 from stdet.registration.transform import Transform
 from stdet.synthesis.injection import inject_targets
+from stdet.synthesis.overlays import burn_in_overlays
 from stdet.types import UNKNOWN_TRACK_ID, IntArray
 
 SampleKey = tuple[int, int]
@@ -124,10 +125,15 @@ class ClipDataset(Dataset[Clip]):
         key_rows = clip.window_rows[shape.keys]
         sample = self._read(sequence, clip, key_rows)
         if self.augment:
-            augmentation = ClipAugmentation(self.augment, fixed_box_size=sequence.boxes == "point")
+            augmentation = ClipAugmentation(
+                self.augment,
+                fixed_box_size=sequence.boxes == "point",
+                margin_px=2 * CORE_MARGIN_PX if sequence.boxes == "core" else 0.0,
+            )
             times = clip.frame_indices / playback.frame_step
             sample = self._inject(augmentation.geometric(sample), times, key_rows)
             sample = replace(sample, frames=augmentation.photometric(sample.frames))
+            sample = self._burn_in(sample, times)
         frames = sample.frames[clip.window_rows]
         if self.model.background:
             frames = torch.cat([frames, _background_features(sample, clip)], dim=1)
@@ -226,6 +232,15 @@ class ClipDataset(Dataset[Clip]):
         pairs = np.stack([starts.ravel(), ends.repeat(num_lags)], axis=-1)
         found = self.registration.transforms(sequence, pairs)
         return tuple(found[at : at + num_lags] for at in range(0, len(found), num_lags))
+
+    def _burn_in(self, sample: ClipSample, times: NDArray[np.float64]) -> ClipSample:
+        """Draw overlays into some clips."""
+        assert self.augment is not None
+        if torch.rand(()).item() >= self.augment.overlay_probability:
+            return sample
+        rng = np.random.default_rng(int(torch.randint(1 << 62, ()).item()))
+        drawn = burn_in_overlays(sample.frames[:, 0].numpy(), times, rng)
+        return replace(sample, frames=torch.from_numpy(drawn)[:, None])
 
     def _inject(
         self, sample: ClipSample, times: NDArray[np.float64], key_rows: IntArray

@@ -20,6 +20,13 @@ from stdet.registration.transform import Transform
 
 MIN_VISIBLE_PX = 1.0
 """A target whose box keeps less than this of either side after a crop is no longer a target."""
+_POINT_PX = 3.0
+"""Size of targets whose boxes say only where they are."""
+_OWN_SIZE_SHARE = 0.5
+"""Of clips whose targets have a size in ``target_px_range``, and of those without a target."""
+_SIZE_FACTORS = (0.1, 2.0)
+_EMPTY_FACTORS = (0.25, 1.0)
+"""Of clips without a target: scales that the network looks at."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,11 +90,19 @@ class ClipAugmentation:
         config: Ranges and probabilities.
         fixed_box_size: Boxes say where targets are and not how large (``data.boxes: point``):
             they all get sides of ``min_box_px``, whatever the zoom.
+        margin_px: How much larger than the target boxes are, width and height.
     """
 
-    def __init__(self, config: AugmentConfig, *, fixed_box_size: bool = False) -> None:
+    def __init__(
+        self,
+        config: AugmentConfig,
+        *,
+        fixed_box_size: bool = False,
+        margin_px: float = 0.0,
+    ) -> None:
         """Keep the ranges."""
         self.config = config
+        self._margin_px = margin_px
         self.fixed_box_size = fixed_box_size
 
     def __call__(self, sample: ClipSample) -> ClipSample:
@@ -97,13 +112,30 @@ class ClipAugmentation:
 
     def geometric(self, sample: ClipSample) -> ClipSample:
         """Crop, zoom, mirror, and size the boxes."""
-        factor = _log_uniform(self.config.scale_range)
+        factor = _log_uniform(self.config.scale_range) * self._towards_size(sample)
         sample = self._flip(_zoom(self._crop(sample, factor), factor, self.config.crop_hw))
         sample = sample.settled()
         boxes = sample.boxes_xyxy
         if self.fixed_box_size and self.config.min_box_px > 0:
             boxes = torch.cat([_centres(boxes), _centres(boxes)], dim=1)
         return replace(sample, boxes_xyxy=grow_boxes(boxes, self.config.min_box_px))
+
+    def _towards_size(self, sample: ClipSample) -> float:
+        """Return a factor that brings the targets to a size drawn from ``target_px_range``."""
+        bounds = self.config.target_px_range
+        if bounds is None:
+            return 1.0
+        is_left = _uniform(0, 1) < _OWN_SIZE_SHARE
+        if not len(sample.boxes_xyxy):
+            return 1.0 if is_left else _log_uniform(_EMPTY_FACTORS)
+        size = _POINT_PX
+        if not self.fixed_box_size:
+            sides = sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]
+            size = max(float(sides.prod(dim=1).sqrt().median()) - self._margin_px, 1.0)
+        if is_left and bounds[0] <= size <= bounds[1]:
+            return 1.0
+        smallest, largest = _SIZE_FACTORS
+        return min(max(_log_uniform(bounds) / size, smallest), largest)
 
     def _crop(self, sample: ClipSample, factor: float) -> ClipSample:
         """Cut the window that is ``crop_hw`` after a zoom; half of the time about a target.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from stdet.inference.device import choose_device
 from stdet.inference.postprocess import postprocess
 from stdet.models.detector import ClipDetector
 from stdet.models.interfaces import TemporalState
+from stdet.registration.background_features import features_of
 from stdet.types import Detections, FloatArray
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,23 @@ class NetworkInput:
 
     image: FloatArray
     background: FloatArray | None
+
+    def shrunk(self, times: int) -> NetworkInput:
+        """Return what the network looks at in the frame at a fraction of its size.
+
+        Args:
+            times: Each pixel is the mean of so many by so many; columns and rows that are left
+                over are shared among all.
+        """
+        if times == 1:
+            return self
+        height, width = self.image.shape
+        size = (max(width // times, 1), max(height // times, 1))
+        image = _shrunk(self.image, size)
+        if self.background is None:
+            return NetworkInput(image=image, background=None)
+        residual = _shrunk(self.background[0], size)
+        return NetworkInput(image=image, background=features_of(image, residual))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,7 +121,7 @@ class Network:
             frame_stride=temporal.frame_stride,
             num_future_frames=temporal.num_future_frames,
         )
-        self._geometry: InputGeometry | None = None
+        self._geometries: dict[tuple[int, int], InputGeometry] = {}
 
     @classmethod
     def of_weights(cls, detector: ClipDetector, weights: Weights, *, device: str) -> Network:
@@ -167,16 +186,21 @@ class Network:
 
     def _geometry_of(self, hw: tuple[int, int]) -> InputGeometry:
         """Return how frames of a size are brought to the network."""
-        if self._geometry is None or self._geometry.source_hw != hw:
-            self._geometry = InputGeometry.fit(
+        if hw not in self._geometries:
+            self._geometries[hw] = InputGeometry.fit(
                 hw, input_hw=self.model.input_hw, size_divisor=self.detector.size_divisor
             )
-            _warn_of_large(self._geometry.input_hw)
-        return self._geometry
+            _warn_of_large(self._geometries[hw].input_hw)
+        return self._geometries[hw]
 
     def _tensor(self, images: FloatArray) -> Tensor:
         """Return images (C, H, W) as a tensor (1, C, H, W) on the device."""
         return torch.from_numpy(np.ascontiguousarray(images))[None].to(self.device)
+
+
+def _shrunk(image: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """Return an image (H, W) at a smaller size (width, height), each pixel a mean."""
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _warn_of_large(input_hw: tuple[int, int]) -> None:

@@ -68,7 +68,11 @@ def background_features(registered: RegisteredFrame) -> FloatArray:
         >>> background_features(first).shape
         (3, 24, 32)
     """
-    frame, residual = registered.image, registered_residual(registered)
+    return features_of(registered.image, registered_residual(registered))
+
+
+def features_of(frame: FloatArray, residual: FloatArray) -> FloatArray:
+    """Return a residual, float32 (H, W), with the two contrasts; see ``background_features``."""
     return np.stack([residual, residual_contrast(residual, frame), local_contrast(frame)])
 
 

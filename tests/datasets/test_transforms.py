@@ -274,3 +274,32 @@ def test_transforms_are_held_in_single_precision():
     ((found,),) = ClipAugmentation(zoom).geometric(sample).transforms
     np.testing.assert_array_equal(found.matrix, found.matrix.astype(np.float32))
     np.testing.assert_allclose(found.offset_xy, 0.8 * motion.offset_xy, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("side", "margin", "size"), [(30.0, 0.0, 30.0), (30.0, 4.0, 26.0), (2.0, 0.0, 2.0)]
+)
+def test_zooms_to_the_wanted_size_of_the_target(side, margin, size):
+    config = AugmentConfig(**STILL, target_px_range=(5, 5))
+    sample = _sample(torch.rand(2, 1, 256, 256), [[20, 20, 20 + side, 20 + side]])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found = ClipAugmentation(config, margin_px=margin).geometric(sample)
+    factor = min(5 / size, 2)
+    width = float(found.boxes_xyxy[0, 2] - found.boxes_xyxy[0, 0])
+    assert width == pytest.approx(side * factor, rel=0.03)
+    assert found.frames.shape[-1] == pytest.approx(256 * factor, abs=1)
+
+
+def test_half_of_the_targets_of_a_wanted_size_keep_it():
+    config = AugmentConfig(**STILL, target_px_range=(2, 8))
+    sample = _sample(torch.rand(2, 1, 32, 32), [[10, 10, 14, 14]])
+    sizes = [_augment(config, sample, seed).frames.shape[-1] for seed in range(200)]
+    assert 0.4 < np.mean(np.array(sizes) == 32) < 0.65
+    assert min(sizes) < 20
+    assert max(sizes) > 60
+
+
+def test_refuses_sizes_of_targets_that_are_no_range():
+    with pytest.raises(ValueError, match="target_px_range"):
+        AugmentConfig(target_px_range=(8, 2))

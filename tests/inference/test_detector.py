@@ -7,6 +7,7 @@ from stdet.datasets.clip_sampler import ClipShape, window_at
 from stdet.datasets.input_geometry import InputGeometry, detector_input
 from stdet.inference import network
 from stdet.inference.detector import Detector
+from stdet.inference.merge_scales import merge_scales
 from stdet.inference.network import Network, NetworkInput
 from stdet.inference.postprocess import postprocess
 from stdet.inference.stages.detect import DetectWithNetwork
@@ -113,6 +114,29 @@ def test_streaming_with_background_features_equals_the_detector_on_every_clip(
     _assert_equal(
         _run(_streaming(detector, model), frames), _clip_by_clip(detector, model, frames, maps)
     )
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_several_scales_are_the_network_on_smaller_frames_merged(tiny_model, lively, background):
+    given = {"temporal": {"num_frames": 3}, "background": background}
+    one, two = tiny_model(**given), tiny_model(**given, scales=[1, 2])
+    detector = lively(build_detector(one)).double()
+    frames = _frames(6, (24, 32))
+    found = _run(_streaming(detector, two), frames)
+    fine = _run(_streaming(detector, one), frames)
+    small = [
+        NetworkInput(image=registered.image, background=background_features(registered)).shrunk(2)
+        for registered in register_frames(frames, LAGS)
+    ]
+    means = frames.reshape(6, 12, 2, 16, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(np.stack([each.image for each in small]), means, rtol=1e-5)
+    maps = np.stack([each.background for each in small]) if background else None
+    coarse = _clip_by_clip(detector, one, means, maps)
+    wanted = [merge_scales(pair, (24, 32)) for pair in zip(fine, coarse, strict=True)]
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert len(ours) == len(theirs) < len(fine[0]) + len(coarse[0])
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+        np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=1e-3)
 
 
 def test_background_features_wait_at_the_start_of_a_stream_alone(tiny_model, lively):

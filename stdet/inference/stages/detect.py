@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from stdet.classical.peaks import find_peaks
 from stdet.config import PostprocessConfig
+from stdet.inference.merge_scales import merge_scales
 from stdet.inference.network import FrameFeatures, Network, NetworkInput
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
 from stdet.inference.stages.stage import Stage
@@ -73,10 +74,10 @@ class DetectPeaks(Stage[Seen, DetectedFrame], Generic[Seen]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Taken:
-    """A frame and its features."""
+    """A frame and its features at every scale."""
 
     frame: StreamFrame
-    features: FrameFeatures
+    features: tuple[FrameFeatures, ...]
 
     @property
     def run(self) -> int:
@@ -104,15 +105,18 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
         self._look = look
         self.delay = network.num_later_frames
         self._ring: deque[_Taken] = deque(maxlen=network.num_kept_frames)
-        self._state: TemporalState = ()
+        self._states: list[TemporalState] = [()] * len(network.model.scales)
         self._run = 0
         self._num_taken = 0
         self._num_decided = 0
 
     def push(self, frame: Seen, /) -> Iterator[DetectedFrame]:
         """Take the next frame."""
-        features = self._network.features(self._look(frame))
-        self._ring.append(_Taken(frame=frame, features=features))
+        seen = self._look(frame)
+        features = [
+            self._network.features(seen.shrunk(times)) for times in self._network.model.scales
+        ]
+        self._ring.append(_Taken(frame=frame, features=tuple(features)))
         self._num_taken += 1
         yield from self._decide_up_to(self._num_taken - self.delay)
 
@@ -132,21 +136,16 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
         shape = self._network.shape
         steps = (shape.context_steps * shape.frame_stride).tolist()
         taken = self._ring[key - oldest]
-        if taken.run != self._run:
-            self._state, self._run = (), taken.run
-        within = [min(max(key + step, 0), last) - oldest for step in steps]
-        found = self._network.detect(
-            [self._nearest_of_run(position, key - oldest).features for position in within],
-            taken.features,
-            self._state,
-            frame_index=taken.frame.index,
-        )
-        self._state = found.state
-        return DetectedFrame.of(taken.frame, found.detections)
-
-    def _nearest_of_run(self, position: int, key: int) -> _Taken:
-        """Return what is at a position of the ring, or nearer to the key frame in its run."""
-        towards = 1 if position < key else -1
-        while self._ring[position].run != self._ring[key].run:
-            position += towards
-        return self._ring[position]
+        context = [self._ring[min(max(key + step, 0), last) - oldest].features for step in steps]
+        found = []
+        for scale, features in enumerate(taken.features):
+            output = self._network.detect(
+                [one[scale] for one in context],
+                features,
+                self._states[scale],
+                frame_index=taken.frame.index,
+            )
+            self._states[scale] = output.state
+            found.append(output.detections)
+        detections = merge_scales(found, taken.frame.scaled.shape)
+        return DetectedFrame.of(taken.frame, detections)

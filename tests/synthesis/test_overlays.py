@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stdet.synthesis.overlays import burn_in_overlays
+
+GROUND = np.full((3, 96, 128), 0.4, np.float32)
+
+
+@given(st.integers(0, 10_000))
+def test_marks_stand_still_and_repeat_where_the_time_does(seed):
+    drawn = burn_in_overlays(GROUND, [4.0, 9.0, 4.0], np.random.default_rng(seed))
+    assert drawn.shape == GROUND.shape
+    assert drawn.dtype == np.float32
+    assert drawn.min() >= 0
+    assert drawn.max() <= 1
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+
+
+def test_some_digits_change_and_most_of_an_overlay_does_not():
+    num_changing = 0
+    for seed in range(40):
+        first, second, _ = burn_in_overlays(GROUND, [0, 5, 9], np.random.default_rng(seed))
+        is_mark = (first != GROUND[0]) | (second != GROUND[0])
+        num_changing += bool((first != second).any())
+        assert (first != second).sum() <= is_mark.sum()
+    assert 10 < num_changing < 40
+
+
+def test_the_frames_given_are_not_changed_and_most_overlays_are_seen():
+    before = GROUND.copy()
+    changed = [
+        (burn_in_overlays(GROUND, [0, 1, 2], np.random.default_rng(seed)) != GROUND).any()
+        for seed in range(50)
+    ]
+    np.testing.assert_array_equal(GROUND, before)
+    assert np.mean(changed) > 0.8
+
+
+@pytest.mark.parametrize("hw", [(8, 8), (3, 200)])
+def test_small_frames_take_overlays(hw):
+    frames = np.full((1, *hw), 0.5, np.float32)
+    for seed in range(20):
+        drawn = burn_in_overlays(frames, [0], np.random.default_rng(seed))
+        assert np.isfinite(drawn).all()
