@@ -103,6 +103,15 @@ def test_false_alarms_are_as_many_as_the_family_says(rate, clutter):
     assert np.mean(counts) == pytest.approx(rate, abs=4 * np.sqrt(rate / len(counts)))
 
 
+def test_weak_detections_are_of_missed_targets_and_of_clutter():
+    strong = replace(CLEAN, num_targets=20, miss_share=0.4)
+    sequence = make_sequence(replace(strong, weak_false_alarms=10.0), 0)
+    scores = np.concatenate([frame.scores for frame in sequence.detections])
+    num_missed = 0.4 * len(sequence.annotation)
+    expected = 10 * len(sequence.detections) + 0.85 * num_missed
+    assert (scores < 0.1).sum() == pytest.approx(expected, rel=0.06)
+
+
 def test_missed_share_is_that_of_the_family():
     sequence = make_sequence(replace(CLEAN, num_targets=20, miss_share=0.4), 0)
     num_found = sum(len(frame) for frame in sequence.detections)

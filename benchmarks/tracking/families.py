@@ -20,6 +20,8 @@ class Family:
         speed_px: Of a target in the scene, pixels per frame.
         miss_share: Share of a target's frames without a detection, drawn one by one.
         false_alarms: Mean per frame.
+        weak_false_alarms: Mean per frame of those scored below 0.1; where there are any, most
+            missed targets are detected with such a score.
         clutter: False alarms anywhere, or near places that stand still in the scene.
         flight: How targets move. ``crossing`` ones come in pairs that meet.
         is_occluded: Targets vanish for 8 to 20 frames now and then.
@@ -35,6 +37,7 @@ class Family:
     speed_px: float = 3.0
     miss_share: float = 0.2
     false_alarms: float = 2.0
+    weak_false_alarms: float = 0.0
     clutter: Clutter = "uniform"
     flight: Flight = "straight"
     is_occluded: bool = False
@@ -64,6 +67,7 @@ def _factors() -> tuple[Family, ...]:
         replace(base, name="no false alarms", false_alarms=0.0),
         replace(base, name="20 false alarms", false_alarms=20.0),
         replace(base, name="clumped false alarms", clutter="clumped"),
+        replace(base, name="weak detections too", weak_false_alarms=10.0),
         replace(base, name="crossings", num_targets=6, flight="crossing"),
         replace(base, name="manoeuvres", flight="manoeuvring"),
         replace(base, name="hovering", flight="hovering"),

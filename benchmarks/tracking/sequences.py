@@ -1,7 +1,8 @@
 """Generated sequences: exact truth, an imperfect detector, and the motion of the camera.
 
 Scores are drawn from those of `stdet_n` on left-out footage (DAUB, Drone-detection-dataset), of
-detections scored 0.1 or more. The score of a target changes slowly, that of clutter does not last.
+detections scored 0.1 or more, and of weaker ones where a family has them. The score of a target
+changes slowly, that of clutter does not last.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ SCORE_MEMORY = 0.8
 _QUANTILES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1.0)
 _TARGET_SCORES = (0.1, 0.285, 0.439, 0.654, 0.736, 0.799, 0.816, 0.823, 0.912)
 _CLUTTER_SCORES = (0.1, 0.107, 0.114, 0.14, 0.214, 0.373, 0.622, 0.714, 0.785)
+_WEAK_SHARE = 0.85
+"""Of missed targets that have a weak detection."""
+_WEAK_TARGET_SCORES = (0.0012, 0.0024, 0.0063, 0.013, 0.033, 0.06, 0.082, 0.09, 0.097)
+_WEAK_CLUTTER_SCORES = (0.001, 0.0011, 0.0011, 0.0013, 0.0021, 0.0049, 0.017, 0.034, 0.1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -196,6 +201,10 @@ def _detect(
     """Return the detections of every frame."""
     is_found = ~_is_missed(family, truth, rng)
     scores = _target_scores(truth, rng)
+    if family.weak_false_alarms:
+        is_weak = ~is_found & (rng.random(len(truth)) < _WEAK_SHARE)
+        scores[is_weak] = _drawn(_WEAK_TARGET_SCORES, int(is_weak.sum()), rng)
+        is_found |= is_weak
     clumps_xy = rng.uniform(0, IMAGE_HW[::-1], (NUM_CLUMPS, 2))
     frames = []
     for frame_index, view in enumerate(camera):
@@ -206,16 +215,27 @@ def _detect(
         strengths = scores[rows][is_found[rows]]
         is_alone = _is_strongest_near(centres, strengths)
         false_xy = _false_alarms(family, view.apply(clumps_xy), rng)
-        false_scores = np.interp(rng.random(len(false_xy)), _QUANTILES, _CLUTTER_SCORES)
+        false_scores = _drawn(_CLUTTER_SCORES, len(false_xy), rng)
+        weak_xy = np.zeros((0, 2))
+        if family.weak_false_alarms:
+            num_weak = rng.poisson(family.weak_false_alarms)
+            weak_xy = rng.uniform(0, IMAGE_HW[::-1], (num_weak, 2))
+        weak_scores = _drawn(_WEAK_CLUTTER_SCORES, len(weak_xy), rng)
         frames.append(
             _detections(
-                np.concatenate([centres[is_alone], false_xy]),
-                np.concatenate([strengths[is_alone], false_scores]),
+                np.concatenate([centres[is_alone], false_xy, weak_xy]),
+                np.concatenate([strengths[is_alone], false_scores, weak_scores]),
                 frame_index,
                 rng,
             )
         )
     return tuple(frames)
+
+
+def _drawn(quantiles: tuple[float, ...], num: int, rng: np.random.Generator) -> Float:
+    """Return scores of a measured distribution (N,)."""
+    drawn: Float = np.interp(rng.random(num), _QUANTILES, quantiles)
+    return drawn
 
 
 def _is_missed(family: Family, truth: SequenceAnnotation, rng: np.random.Generator) -> BoolArray:

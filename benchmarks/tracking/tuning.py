@@ -30,6 +30,7 @@ _LEFT_OUT = (
     "1 target",
     "10 targets",
     "no false alarms",
+    "weak detections too",
     "pan, *",
     "roll, *",
     "jerks, known",
