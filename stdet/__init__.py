@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from stdet.io.ignored_pixels import IgnoredZones
     from stdet.models.necks.plug_in import BPFPN
     from stdet.registration.transform import Transform
+    from stdet.tracking.offline import smooth_tracks
     from stdet.tracking.tracker import Tracker
     from stdet.training.run import train
     from stdet.types import Detections, Tracks
@@ -46,6 +47,7 @@ __all__ = [
     "evaluate",
     "load_config",
     "load_detector",
+    "smooth_tracks",
     "track",
     "track_to_files",
     "train",
@@ -68,6 +70,7 @@ _HOMES = {
     "evaluate": "stdet.evaluation.from_model",
     "load_config": "stdet.config",
     "load_detector": "stdet.inference.checkpoint",
+    "smooth_tracks": "stdet.tracking.offline",
     "track": "stdet.inference.pipeline",
     "track_to_files": "stdet.inference.track_files",
     "train": "stdet.training.run",

@@ -24,6 +24,7 @@ PUBLIC = [
     "evaluate",
     "load_config",
     "load_detector",
+    "smooth_tracks",
     "track",
     "track_to_files",
     "train",

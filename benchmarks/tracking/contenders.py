@@ -20,7 +20,9 @@ from benchmarks.tracking.stone_soup import StoneSoupTracker
 from stdet.config import TrackerConfig
 from stdet.evaluation.from_model import rescore_results, track_results
 from stdet.metrics.sequence_result import SequenceResult
-from stdet.types import Tracks
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
+from stdet.tracking.offline import smooth_tracks
+from stdet.types import Detections, Tracks
 
 STDET_CONFIDENCE = 0.5
 """The operating point of `stdet_n`."""
@@ -164,6 +166,42 @@ def stdet(name: str, config: TrackerConfig) -> Contender:
     return Contender(name=name, track=track)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Frame:
+    """A frame of a sequence that was tracked, as ``smooth_tracks`` wants it."""
+
+    index: int
+    follows_gap: bool
+    from_previous: FrameMotion
+    detections: Detections
+    tracks: Tracks
+
+
+def smoothing(name: str, config: TrackerConfig) -> Contender:
+    """Return what ``stdet`` returns, smoothed offline: it looks at all later frames."""
+
+    def track(sequence: SequenceResult) -> Tracks:
+        rescored = rescore_results([sequence], config)
+        (tracked,) = track_results(rescored, config, confidence=STDET_CONFIDENCE)
+        motions = sequence.motions or [NOT_REGISTERED] * len(tracked.detections)
+        return smooth_tracks(
+            [
+                _Frame(
+                    index=index,
+                    follows_gap=False,
+                    from_previous=motion,
+                    detections=found,
+                    tracks=tracked.tracks.at_frame(index),
+                )
+                for index, (found, motion) in enumerate(
+                    zip(tracked.detections, motions, strict=True)
+                )
+            ]
+        )
+
+    return Contender(name=name, track=track)
+
+
 def tunables() -> Iterator[Tunable]:
     """Yield every tracker that is tuned, installed or not."""
     yield Tunable(
@@ -219,6 +257,7 @@ def own_contenders(old: Path | None) -> Iterator[Contender]:
         old: A checkout of ``COMMIT``.
     """
     yield stdet("stdet", TrackerConfig())
+    yield smoothing("stdet --smooth", TrackerConfig())
     if old is not None:
         checkout = OldCheckout(old, confidence=STDET_CONFIDENCE)
         yield Contender(name=f"stdet, {COMMIT}", track=checkout.track, clock=checkout.clock)

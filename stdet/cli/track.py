@@ -60,6 +60,13 @@ def add_track(commands: Any) -> None:
         "--detections)",
     )
     parser.add_argument(
+        "--smooth",
+        action="store_true",
+        help="once all frames are tracked, smooth each track from its earlier and later "
+        "detections, fill its gaps, join tracks of one target, and leave out tracks of less than "
+        "four detections; the source is read twice where a video is written",
+    )
+    parser.add_argument(
         "--size",
         type=size_hw,
         metavar="HxW",
@@ -116,6 +123,7 @@ def _run_track(args: argparse.Namespace) -> int:
         fps=args.fps,
         out_dir=args.out,
         confidence=args.confidence,
+        smooth=args.smooth,
         start=args.start,
         num_frames=args.frames,
         stream=args.stream,

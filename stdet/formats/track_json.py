@@ -17,6 +17,7 @@ the name of the given detections in ``detections_file``; the last two have no we
 Frames count from 0, boxes are continuous pixels of the original frame (``boxes.py``).
 ``is_complete`` is true where the run came to its end and all that it was asked to read was read.
 A file that broke off is still valid JSON, with ``is_complete`` false.
+``is_smoothed`` is true where tracks were smoothed after the last frame (`--smooth`).
 ``warnings``, a list of sentences, stands before ``num_missing`` where in some frames nothing could
 be seen.
 

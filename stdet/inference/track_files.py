@@ -7,6 +7,7 @@ import functools
 import logging
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from stdet.inference.given_detections import (
     frames_without_pictures,
     tracker_of_given,
 )
+from stdet.inference.offline import WholeStream, smoothed
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.frames import TrackedFrame
@@ -207,11 +209,12 @@ def _run(
     trails = Trails()
     times = StageTimes() if options.with_profile else None
     started = time.monotonic()
+    frames = tracker.run(source, start=options.start, stop=stop, ignore=is_ignored, times=times)
+    if options.smooth:
+        frames = _smoothed(frames, source, options, with_video=outputs.names.with_video)
     with ProgressBar(source.name, _num_expected(source, options)) as bar:
         try:
-            for tracked in tracker.run(
-                source, start=options.start, stop=stop, ignore=is_ignored, times=times
-            ):
+            for tracked in frames:
                 trails.update(tracked.tracks, transform=tracked.from_previous.transform)
                 with contextlib.nullcontext() if times is None else times.clock("write").once():
                     outputs.write(
@@ -247,6 +250,21 @@ def _run(
     return run
 
 
+def _smoothed(
+    frames: Iterator[TrackedFrame],
+    source: FrameSource,
+    options: TrackOptions,
+    *,
+    with_video: bool,
+) -> Iterator[TrackedFrame]:
+    """Track all frames first; where they are drawn, read them once more."""
+    title = f"{source.name}, before smoothing"
+    with ProgressBar(title, _num_expected(source, options)) as bar:
+        stream = WholeStream.of(bar.count(frames))
+    read_again = functools.partial(source.frames, options.start) if with_video else None
+    yield from smoothed(stream, read_again)
+
+
 def _header(source: FrameSource, tracker: SourceTracker, options: TrackOptions) -> dict[str, Any]:
     """Return the first keys of the JSON: what is known before the first frame."""
     detector: dict[str, Any] = {"detector": "network", "weights": options.weights}
@@ -259,6 +277,7 @@ def _header(source: FrameSource, tracker: SourceTracker, options: TrackOptions) 
         "source": source.path.name,
         **detector,
         "confidence": tracker.confidence,
+        "is_smoothed": options.smooth,
         "fps": source.fps,
         "image_hw": list(source.hw),
         **source.notes,

@@ -28,6 +28,7 @@ class TrackOptions:
         out_dir: Folder for the outputs; created.
         confidence: Operating point, None for the one stored with the weights, or that of the
             classical detector.
+        smooth: Smooth the tracks once all frames are tracked; see ``tracking/offline.py``.
         start: First frame.
         num_frames: Frames to read, None for all.
         stream: Video stream of a file, from 0; None for its default one.
@@ -48,6 +49,7 @@ class TrackOptions:
     fps: float | None = None
     out_dir: Path = Path("output")
     confidence: float | None = None
+    smooth: bool = False
     start: int = 0
     num_frames: int | None = None
     stream: int | None = None
