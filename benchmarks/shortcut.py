@@ -83,13 +83,13 @@ def previous_detail() -> Hook:
 
 def map50(config: StdetConfig, weights: str, split: Split, hook: Hook) -> float:
     """Score the split with a hook on the shortcut."""
-    network = Network.of_weights(*load_detector(weights), device="cpu")
-    shortcuts = [m.shortcut for m in network.detector.modules() if isinstance(m, BpFpn)]
+    network, loaded = load_detector(weights)
+    shortcuts = [m.shortcut for m in network.modules() if isinstance(m, BpFpn)]
     if shortcuts == [None] or not shortcuts or shortcuts[0].join is not None:
         raise SystemExit(f"{weights} has no shortcut that is added.")
     shortcuts[0].register_forward_hook(hook)
     sequences = load_sequences(config.data, split)
-    detector = Detector.from_network(network)
+    detector = Detector.from_network(Network.of_weights(network, loaded, device="cpu"))
     return score_sequences(detector, config, sequences, title="scoring").map50
 
 

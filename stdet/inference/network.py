@@ -17,8 +17,11 @@ from stdet.datasets.clip_sampler import ClipShape
 from stdet.datasets.input_geometry import InputGeometry, detector_input
 from stdet.inference.checkpoint import Weights
 from stdet.inference.device import choose_device
+from stdet.inference.engines.eager import eager_engine
+from stdet.inference.engines.engine import Engine
 from stdet.inference.postprocess import postprocess
 from stdet.models.detector import ClipDetector
+from stdet.models.inference_parts import FrameMaps
 from stdet.models.interfaces import TemporalState
 from stdet.registration.background_features import features_of
 from stdet.types import Detections, FloatArray
@@ -67,11 +70,11 @@ class FrameFeatures:
     """Features of one frame.
 
     Attributes:
-        values: (1, C, h, w) on the device.
+        maps: What the engine keeps of it.
         geometry: How the frame was brought to the network.
     """
 
-    values: Tensor
+    maps: FrameMaps
     geometry: InputGeometry
 
 
@@ -98,6 +101,7 @@ class Network:
         device: Where to run.
         weights: Where the detector's weights came from, for messages; None where it was trained
             in this process.
+        engine: What runs the detector; None for PyTorch.
     """
 
     def __init__(
@@ -108,10 +112,13 @@ class Network:
         config: PostprocessConfig,
         device: torch.device,
         weights: Path | None = None,
+        engine: Engine | None = None,
     ) -> None:
         """Move the detector to the device."""
         self.name = "the network" if weights is None else f"the network of {weights}"
-        self.detector = detector.to(device).eval()
+        detector = detector.to(device).eval()
+        self.engine = eager_engine(detector) if engine is None else engine
+        self._size_divisor = detector.size_divisor
         self.model = model
         self.config = config
         self.device = device
@@ -154,7 +161,7 @@ class Network:
             geometry=geometry,
             in_channels=self.model.in_channels,
         )
-        return FrameFeatures(values=self.detector.frame_features(frames), geometry=geometry)
+        return FrameFeatures(maps=self.engine.frame_maps(frames), geometry=geometry)
 
     @torch.inference_mode()
     def detect(
@@ -173,8 +180,7 @@ class Network:
             state: What the temporal module kept of the key frame before; empty at the start.
             frame_index: Of the key frame.
         """
-        stacked = torch.stack([one.values for one in context], dim=1)
-        found = self.detector.fuse(stacked, key.values, state)
+        found = self.engine.fuse([one.maps for one in context], key.maps, state)
         (detections,) = postprocess(
             found.outputs,
             config=self.config,
@@ -188,7 +194,7 @@ class Network:
         """Return how frames of a size are brought to the network."""
         if hw not in self._geometries:
             self._geometries[hw] = InputGeometry.fit(
-                hw, input_hw=self.model.input_hw, size_divisor=self.detector.size_divisor
+                hw, input_hw=self.model.input_hw, size_divisor=self._size_divisor
             )
             _warn_of_large(self._geometries[hw].input_hw)
         return self._geometries[hw]

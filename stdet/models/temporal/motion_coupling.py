@@ -67,16 +67,25 @@ class MotionCoupling(nn.Module):
         num_context = self.num_frames - 1
         if context.shape[1] != num_context:
             raise ValueError(f"context has {context.shape[1]} frames; expected {num_context}.")
-        gate = self.gate(rearrange(context, "b r c h w -> b (r c) h w"))
-        coupled_key = self.key_mix(torch.cat([self.key_conv(gate * key), key], dim=1))
-
         keys = repeat(key, "b c h w -> (b r) c h w", r=num_context)
         pairs = torch.cat([rearrange(context, "b r c h w -> (b r) c h w"), keys], dim=1)
         coupled = rearrange(self.pair_conv(pairs), "(b r) c h w -> b r c h w", r=num_context)
-        motion = self.pair_mix(torch.einsum("brchw,r->bchw", coupled, self.pair_weights))
+        motion = torch.einsum("brchw,r->bchw", coupled, self.pair_weights)
+        joined = rearrange(context, "b r c h w -> b (r c) h w")
+        return Fused(features=self.fuse_motion(joined, key, motion))
 
-        out: Tensor = self.fuse(torch.cat([motion, coupled_key], dim=1))
-        return Fused(features=out + key if self.is_residual else out)
+    def fuse_motion(self, context: Tensor, key: Tensor, motion: Tensor) -> Tensor:
+        """Fuse from the weighted sum of the pairs.
+
+        Args:
+            context: (B, R C, h, w), all context frames side by side.
+            key: (B, C, h, w).
+            motion: (B, C, h, w), sum_i w_i * pair_conv(cat(context_i, key)).
+        """
+        gated = self.key_conv(self.gate(context) * key)
+        coupled_key = self.key_mix(torch.cat([gated, key], dim=1))
+        out: Tensor = self.fuse(torch.cat([self.pair_mix(motion), coupled_key], dim=1))
+        return out + key if self.is_residual else out
 
 
 def _two_convs(

@@ -1,0 +1,82 @@
+"""The detector divided for inference says what the whole one says."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from stdet.models.build import build_detector
+from stdet.models.inference_parts import fold_batch_norm, inference_parts
+
+FEATURES_TOLERANCE = 1e-5
+
+
+def _outputs(found):
+    return found.cls_logits, found.obj_logits, found.box_offsets
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    num_frames=st.integers(2, 5),
+    expansion=st.sampled_from([0.5, 1.0, 2.0]),
+    residual=st.booleans(),
+    pyramid=st.sampled_from(["fpn", "bp_fpn", "high_resolution", "hourglass"]),
+    hw=st.sampled_from([(16, 24), (24, 16), (8, 8)]),
+    seed=st.integers(0, 100),
+)
+@torch.no_grad()
+def test_parts_say_what_the_whole_says(
+    tiny_model, lively, num_frames, expansion, residual, pyramid, hw, seed
+):
+    torch.manual_seed(seed)
+    temporal = {"num_frames": num_frames, "expansion": expansion, "residual": residual}
+    model = tiny_model(temporal=temporal, pyramid={"type": pyramid})
+    detector = lively(build_detector(model), seed)
+    with torch.no_grad():  # Equal weights would hide an exchange of context frames.
+        detector.temporal.pair_weights.uniform_(0.1, 1.0)
+    detector = detector.double()
+    parts = inference_parts(fold_batch_norm(detector))
+    frames = torch.rand(num_frames, 1, *hw).double()
+    maps = [parts.frame(frame[None]) for frame in frames]
+    found = parts.clip(*(maps[i.position][i.map_index] for i in parts.clip_inputs))
+    features = detector.frame_features(frames)
+    wanted = detector.fuse(features[None, :-1], features[-1:]).outputs
+    for one, other in zip(found, _outputs(wanted), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+@torch.no_grad()
+def test_folding_leaves_no_batch_norm_and_the_detector_as_it_was(tiny_model, lively):
+    detector = lively(build_detector(tiny_model()))
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    folded = fold_batch_norm(detector)
+    assert not [part for part in folded.modules() if isinstance(part, nn.BatchNorm2d)]
+    after = detector.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+@torch.no_grad()
+def test_shipped_weights_differ_by_rounding_alone():
+    from stdet.inference.checkpoint import load_detector
+
+    detector, weights = load_detector("stdet_n")
+    parts = inference_parts(fold_batch_norm(detector))
+    torch.manual_seed(0)
+    frames = torch.rand(weights.config.model.temporal.num_frames, 4, 64, 80)
+    maps = [parts.frame(frame[None]) for frame in frames]
+    features = detector.frame_features(frames)
+    found = torch.cat([one[0] for one in maps])
+    torch.testing.assert_close(found, features, rtol=FEATURES_TOLERANCE, atol=FEATURES_TOLERANCE)
+    outputs = parts.clip(*(maps[i.position][i.map_index] for i in parts.clip_inputs))
+    wanted = detector.fuse(features[None, :-1], features[-1:]).outputs
+    for one, other in zip(outputs, _outputs(wanted), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=5e-5)
+
+
+def test_a_recurrent_module_cannot_be_divided(tiny_model):
+    detector = build_detector(tiny_model())
+    detector.temporal.is_recurrent = True
+    with pytest.raises(ValueError, match="recurrent"):
+        inference_parts(detector)
