@@ -64,7 +64,7 @@ def add_track(commands: Any) -> None:
         action="store_true",
         help="once all frames are tracked, smooth each track from its earlier and later "
         "detections, fill its gaps, join tracks of one target, and leave out tracks of less than "
-        "four detections; the source is read twice where a video is written",
+        "four detections; the source is read twice",
     )
     parser.add_argument(
         "--size",

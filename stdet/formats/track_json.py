@@ -8,6 +8,7 @@
                  "tracks": [{"track_id": 1, "box_xyxy": [...], "score": ...,
                              "probability": ..., "is_coasted": false}]},
                 ...],
+     "track_summaries": [{"track_id": 1, ...}, ...],
      "num_missing": 0, "num_frames": ..., "is_complete": true}
 
 ``detections`` are those from ``confidence`` on, and weaker ones that continue a track.
@@ -20,6 +21,8 @@ A file that broke off is still valid JSON, with ``is_complete`` false.
 ``is_smoothed`` is true where tracks were smoothed after the last frame (`--smooth`).
 ``warnings``, a list of sentences, stands before ``num_missing`` where in some frames nothing could
 be seen.
+
+``track_summaries`` has a row for each track (``track_summary.py``).
 
 ``camera_motion`` says where the background of the entry before lies in the frame, or why that is
 not known (``camera_motion.py``). In files without the key the camera is taken as resting.
@@ -50,8 +53,9 @@ from stdet.files.text_file import read_json
 from stdet.formats.camera_motion import motion_entry, parse_motion
 from stdet.formats.image_labels import coordinates
 from stdet.formats.mot_rows import LARGEST_NUMBER, MAX_FRAMES
+from stdet.formats.track_summary import TrackRow, parse_summary
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
-from stdet.types import Detections, FloatArray, Tracks
+from stdet.types import BoolArray, Detections, FloatArray, Tracks
 
 FORMAT = "stdet.tracks/1"
 
@@ -221,7 +225,9 @@ class TrackFile:
         num_frames: Up to the last frame that was read.
         detections: By frame; frames without any are left out.
         tracks: All of them.
+        is_coasted: Rows of the tracks without a detection, bool (M,).
         motions: Of the background before each frame that was read, by frame.
+        summaries: A row for each track; none in files that have no ``track_summaries``.
     """
 
     name: str
@@ -231,7 +237,9 @@ class TrackFile:
     num_frames: int
     detections: Mapping[int, Detections]
     tracks: Tracks
+    is_coasted: BoolArray
     motions: Mapping[int, FrameMotion]
+    summaries: tuple[TrackRow, ...]
 
 
 def read_track_json(path: Path) -> TrackFile:
@@ -291,6 +299,8 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
         num_frames=max(entries, default=-1) + 1,
         detections=detections,
         tracks=tracks,
+        is_coasted=np.array([bool(row.get("is_coasted")) for _, row in rows], np.bool_),
+        summaries=tuple(map(parse_summary, content.get("track_summaries", ()))),
         motions={index: _motion(entry) for index, entry in sorted(entries.items())},
     )
 

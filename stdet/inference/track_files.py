@@ -19,6 +19,7 @@ from stdet.errors import ConfigError, DataError, IncompleteInputError, StdetErro
 from stdet.files.atomic_file import explain_os_errors
 from stdet.files.locks import lock_output
 from stdet.formats.detection_file import DetectionRows, read_detections
+from stdet.formats.track_summary import summary_entry
 from stdet.inference.camera_counts import CameraCounts
 from stdet.inference.given_detections import (
     TrackerWithoutPictures,
@@ -36,7 +37,9 @@ from stdet.io.drawing import Trails, draw_frame, render_scale
 from stdet.io.frame_source import FrameSource
 from stdet.io.open_source import open_source
 from stdet.io.video.writer import VideoWriter
+from stdet.metrics.detection.contrast import local_scr
 from stdet.processes.progress import ProgressBar
+from stdet.tracking.track_summaries import TrackSummaries
 from stdet.types import BoolArray
 
 _LOG = logging.getLogger(__name__)
@@ -174,7 +177,7 @@ def _track(
     return TrackSummary(
         outputs=kept.paths,
         num_frames=outputs.num_frames,
-        num_tracks=len(run.track_ids),
+        num_tracks=len(run.summaries.rows()),
         frames_per_second=outputs.num_frames / (time.monotonic() - started),
         shortfall=shortfall,
         missing_output=_missing_output(outputs),
@@ -188,7 +191,7 @@ def _track(
 class _Run:
     """What a run has found so far."""
 
-    track_ids: set[int] = field(default_factory=set)
+    summaries: TrackSummaries = field(default_factory=TrackSummaries)
     last_index: int = -1
     shortfall: str | None = None
     profile: tuple[StageTime, ...] = ()
@@ -211,7 +214,8 @@ def _run(
     started = time.monotonic()
     frames = tracker.run(source, start=options.start, stop=stop, ignore=is_ignored, times=times)
     if options.smooth:
-        frames = _smoothed(frames, source, options, with_video=outputs.names.with_video)
+        has_pictures = isinstance(tracker, StreamingTracker)
+        frames = _smoothed(frames, source, options, has_pictures=has_pictures)
     with ProgressBar(source.name, _num_expected(source, options)) as bar:
         try:
             for tracked in frames:
@@ -223,9 +227,13 @@ def _run(
                             _draw, source, tracked, trails, is_ignored, options.draw_camera
                         ),
                     )
-                # The number of ids is that of confirmed tracks, the one thing that grows.
                 run.last_index = tracked.index
-                run.track_ids.update(tracked.tracks.track_ids.tolist())
+                run.summaries.add(
+                    tracked.tracks,
+                    time=tracked.time,
+                    motion=tracked.from_previous,
+                    snrs=_snrs(tracked),
+                )
                 run.camera.add(tracked.pose)
                 motion = tracked.from_previous
                 if motion.problem is not None and motion.quality is not None:
@@ -234,6 +242,7 @@ def _run(
         except IncompleteInputError as error:
             run.shortfall = str(error)
         finally:
+            outputs.footer["track_summaries"] = list(map(summary_entry, run.summaries.rows()))
             if tracker.warnings:
                 outputs.footer["warnings"] = tracker.warnings
             if run.unregistered:
@@ -255,13 +264,13 @@ def _smoothed(
     source: FrameSource,
     options: TrackOptions,
     *,
-    with_video: bool,
+    has_pictures: bool,
 ) -> Iterator[TrackedFrame]:
-    """Track all frames first; where they are drawn, read them once more."""
+    """Track all frames first, and read them once more."""
     title = f"{source.name}, before smoothing"
     with ProgressBar(title, _num_expected(source, options)) as bar:
         stream = WholeStream.of(bar.count(frames))
-    read_again = functools.partial(source.frames, options.start) if with_video else None
+    read_again = functools.partial(source.frames, options.start) if has_pictures else None
     yield from smoothed(stream, read_again)
 
 
@@ -295,6 +304,13 @@ def _beyond(rows: DetectionRows, source: FrameSource, last_index: int) -> str | 
         f"{beyond.max()}, but {source.path} ends with frame {last} (counted from 0); they "
         "are left out. Check that the two belong together."
     )
+
+
+def _snrs(tracked: TrackedFrame) -> NDArray[np.float64]:
+    """Return the local signal-to-clutter ratio of each row of the tracks, (M,)."""
+    if not len(tracked.tracks):
+        return np.zeros(0)
+    return local_scr(tracked.image.astype(np.float32), tracked.tracks.boxes_xyxy)
 
 
 def _draw(

@@ -43,7 +43,7 @@ def test_module_runs_as_a_program():
     [
         ([], "the following arguments are required: COMMAND"),
         (["trak"], "invalid choice: 'trak' (choose from"),
-        (["track"], "the following arguments are required: source"),
+        (["track"], "give SOURCE, or --detections FILE"),
         (["track", "a.mp4", "--wieghts", "x"], "unrecognized arguments: --wieghts x"),
         (["track", "a.mp4", "b.mp4"], "unrecognized arguments: b.mp4"),
         (["track", "a.mp4", "--confidence", "1.5"], "--confidence: 1.5 is not between 0 and 1"),
