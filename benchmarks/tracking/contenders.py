@@ -15,14 +15,11 @@ from benchmarks.tracking import library_trackers, stone_soup
 from benchmarks.tracking.library_trackers import LibraryTracker
 from benchmarks.tracking.nearest_neighbour import NearestNeighbour
 from benchmarks.tracking.old_checkout import COMMIT, OldCheckout
-from benchmarks.tracking.point_tracker import PointTracker, track_points
+from benchmarks.tracking.own_tracker import smooth_with_stdet, track_with_stdet
+from benchmarks.tracking.point_tracker import track_points
 from benchmarks.tracking.stone_soup import StoneSoupTracker
-from stdet.config import TrackerConfig
-from stdet.evaluation.from_model import rescore_results, track_results
 from stdet.metrics.sequence_result import SequenceResult
-from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
-from stdet.tracking.offline import smooth_tracks
-from stdet.types import Detections, Tracks
+from stdet.types import Tracks
 
 STDET_CONFIDENCE = 0.5
 """The operating point of `stdet_n`."""
@@ -129,7 +126,7 @@ class Tunable:
         name: As tables print it.
         package: What must be installed.
         space: The values of each setting, in order.
-        build: From settings to a fresh tracker.
+        track: From settings and a sequence to tracks.
         start: Settings from which tuning goes on; None for the best of random ones.
         is_slow: Whether it is run on fewer seeds.
     """
@@ -137,7 +134,7 @@ class Tunable:
     name: str
     package: str
     space: Space
-    build: Callable[[Settings], PointTracker]
+    track: Callable[[Settings, SequenceResult], Tracks]
     start: Settings | None = None
     is_slow: bool = False
 
@@ -145,7 +142,7 @@ class Tunable:
         """Return the contender with all of its settings."""
         return Contender(
             name=self.name,
-            track=lambda sequence: track_points(sequence, self.build(settings)),
+            track=partial(self.track, settings),
             is_slow=self.is_slow,
         )
 
@@ -155,60 +152,19 @@ class Tunable:
         return importlib.util.find_spec(self.package) is not None
 
 
-def stdet(name: str, config: TrackerConfig) -> Contender:
-    """Return scores by paths and the tracker, as `stdet track` uses them."""
-
-    def track(sequence: SequenceResult) -> Tracks:
-        rescored = rescore_results([sequence], config)
-        (tracked,) = track_results(rescored, config, confidence=STDET_CONFIDENCE)
-        return tracked.tracks
-
-    return Contender(name=name, track=track)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Frame:
-    """A frame of a sequence that was tracked, as ``smooth_tracks`` wants it."""
-
-    index: int
-    follows_gap: bool
-    from_previous: FrameMotion
-    detections: Detections
-    tracks: Tracks
-
-
-def smoothing(name: str, config: TrackerConfig) -> Contender:
-    """Return what ``stdet`` returns, smoothed offline: it looks at all later frames."""
-
-    def track(sequence: SequenceResult) -> Tracks:
-        rescored = rescore_results([sequence], config)
-        (tracked,) = track_results(rescored, config, confidence=STDET_CONFIDENCE)
-        motions = sequence.motions or [NOT_REGISTERED] * len(tracked.detections)
-        return smooth_tracks(
-            [
-                _Frame(
-                    index=index,
-                    follows_gap=False,
-                    from_previous=motion,
-                    detections=found,
-                    tracks=tracked.tracks.at_frame(index),
-                )
-                for index, (found, motion) in enumerate(
-                    zip(tracked.detections, motions, strict=True)
-                )
-            ]
-        )
-
-    return Contender(name=name, track=track)
-
-
 def tunables() -> Iterator[Tunable]:
     """Yield every tracker that is tuned, installed or not."""
+    yield Tunable(
+        name="stdet, tuned point",
+        package="stdet",
+        space={"confidence": (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)},
+        track=track_with_stdet,
+    )
     yield Tunable(
         name="nearest neighbour",
         package="numpy",
         space=_NEAREST,
-        build=lambda settings: NearestNeighbour(**settings),
+        track=lambda settings, sequence: track_points(sequence, NearestNeighbour(**settings)),
     )
     for name in library_trackers.NAMES:
         for by_centre, how in ((False, "boxes"), (True, "centres")):
@@ -216,25 +172,25 @@ def tunables() -> Iterator[Tunable]:
                 name=f"{name}, {how}",
                 package="trackers",
                 space=_LIBRARY_SPACES[name],
-                build=partial(_library, name, by_centre),
+                track=partial(_library, name, by_centre),
             )
     for name in stone_soup.NAMES:
         yield Tunable(
             name=f"Stone-Soup {name}",
             package="stonesoup",
             space=_FILTER_SPACES[name],
-            build=partial(_stone_soup, name),
+            track=partial(_stone_soup, name),
             start={key: _FILTER_START[key] for key in _FILTER_SPACES[name]},
             is_slow=True,
         )
 
 
-def _library(name: str, by_centre: bool, settings: Settings) -> PointTracker:
-    return LibraryTracker(name, by_centre=by_centre, settings=settings)
+def _library(name: str, by_centre: bool, settings: Settings, sequence: SequenceResult) -> Tracks:
+    return track_points(sequence, LibraryTracker(name, by_centre=by_centre, settings=settings))
 
 
-def _stone_soup(name: str, settings: Settings) -> PointTracker:
-    return StoneSoupTracker(name, settings=settings)
+def _stone_soup(name: str, settings: Settings, sequence: SequenceResult) -> Tracks:
+    return track_points(sequence, StoneSoupTracker(name, settings=settings))
 
 
 def missing_packages() -> list[str]:
@@ -256,8 +212,9 @@ def own_contenders(old: Path | None) -> Iterator[Contender]:
     Args:
         old: A checkout of ``COMMIT``.
     """
-    yield stdet("stdet", TrackerConfig())
-    yield smoothing("stdet --smooth", TrackerConfig())
+    shipped = {"confidence": STDET_CONFIDENCE}
+    yield Contender(name="stdet", track=partial(track_with_stdet, shipped))
+    yield Contender(name="stdet --smooth", track=partial(smooth_with_stdet, shipped))
     if old is not None:
         checkout = OldCheckout(old, confidence=STDET_CONFIDENCE)
         yield Contender(name=f"stdet, {COMMIT}", track=checkout.track, clock=checkout.clock)

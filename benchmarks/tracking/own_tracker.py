@@ -1,0 +1,60 @@
+"""The tracker of this checkout, as `stdet track` and `stdet track --smooth` use it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stdet.config import TrackerConfig
+from stdet.evaluation.from_model import rescore_results, track_results
+from stdet.metrics.sequence_result import SequenceResult
+from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
+from stdet.tracking.offline import smooth_tracks
+from stdet.types import Detections, Tracks
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Frame:
+    """A frame of a sequence that was tracked, as ``smooth_tracks`` wants it."""
+
+    index: int
+    follows_gap: bool
+    from_previous: FrameMotion
+    detections: Detections
+    tracks: Tracks
+
+
+def track_with_stdet(settings: Mapping[str, Any], sequence: SequenceResult) -> Tracks:
+    """Score by paths and track, with default settings.
+
+    Args:
+        settings: ``confidence``, the operating point.
+        sequence: To be tracked.
+    """
+    return _track(settings, sequence).tracks
+
+
+def smooth_with_stdet(settings: Mapping[str, Any], sequence: SequenceResult) -> Tracks:
+    """Return what ``track_with_stdet`` does, smoothed offline: it looks at all later frames."""
+    tracked = _track(settings, sequence)
+    motions = sequence.motions or [NOT_REGISTERED] * len(tracked.detections)
+    return smooth_tracks(
+        [
+            _Frame(
+                index=index,
+                follows_gap=False,
+                from_previous=motion,
+                detections=found,
+                tracks=tracked.tracks.at_frame(index),
+            )
+            for index, (found, motion) in enumerate(zip(tracked.detections, motions, strict=True))
+        ]
+    )
+
+
+def _track(settings: Mapping[str, Any], sequence: SequenceResult) -> SequenceResult:
+    config = TrackerConfig()
+    rescored = rescore_results([sequence], config)
+    (tracked,) = track_results(rescored, config, confidence=settings["confidence"])
+    return tracked
