@@ -15,7 +15,7 @@ from benchmarks.tracking import library_trackers, stone_soup
 from benchmarks.tracking.library_trackers import LibraryTracker
 from benchmarks.tracking.nearest_neighbour import NearestNeighbour
 from benchmarks.tracking.old_checkout import COMMIT, OldCheckout
-from benchmarks.tracking.own_tracker import smooth_with_stdet, track_with_stdet
+from benchmarks.tracking.own_tracker import SMOOTHED, smooth_with_stdet, track_with_stdet
 from benchmarks.tracking.point_tracker import track_points
 from benchmarks.tracking.stone_soup import StoneSoupTracker
 from stdet.metrics.sequence_result import SequenceResult
@@ -214,7 +214,7 @@ def own_contenders(old: Path | None) -> Iterator[Contender]:
     """
     shipped = {"confidence": STDET_CONFIDENCE}
     yield Contender(name="stdet", track=partial(track_with_stdet, shipped))
-    yield Contender(name="stdet --smooth", track=partial(smooth_with_stdet, shipped))
+    yield Contender(name=SMOOTHED, track=partial(smooth_with_stdet, shipped))
     if old is not None:
         checkout = OldCheckout(old, confidence=STDET_CONFIDENCE)
         yield Contender(name=f"stdet, {COMMIT}", track=checkout.track, clock=checkout.clock)

@@ -13,6 +13,9 @@ from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.tracking.offline import smooth_tracks
 from stdet.types import Detections, Tracks
 
+SMOOTHED = "stdet --smooth"
+"""The name of the one contender that is offline."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Frame:

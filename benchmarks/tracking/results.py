@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tracking.own_tracker import SMOOTHED
 from benchmarks.tracking.scores import FamilyScores, Mean, SequenceScores
 from stdet.files.atomic_file import write_whole
 from stdet.metrics.false_alarm_rate import HourlyRate
@@ -57,14 +58,14 @@ def write_footage(
 
 
 def best_or_equal(scores: Mapping[str, Sequence[SequenceScores]], measure: str) -> set[str]:
-    """Return the best contender of a family, and those that are not known to be worse.
+    """Return the best online contender of a family, and those that are not known to be worse.
 
     A contender is worse where the 95 % interval of its differences to the best, sequence by
     sequence, lies below 0. Slow ones were given the first sequences alone.
     """
     values = {name: [getattr(one, measure) for one in found] for name, found in scores.items()}
     num = max(map(len, values.values()))
-    whole = [name for name in values if len(values[name]) == num]
+    whole = [name for name in values if len(values[name]) == num and name != SMOOTHED]
     best = max(whole, key=lambda name: Mean.of(values[name]).mean)
     equal = {best}
     for name, own in values.items():

@@ -60,7 +60,9 @@ def run(args: argparse.Namespace) -> None:
     megabytes = {one.name: peak_megabytes(one, sequence) for one in contenders}
     totals = totals_of(scores, watched, megabytes, _SPEEDS)
     for row in totals:
-        print(", ".join(f"{name} {value}" for name, value in row.items()))
+        print()
+        for name, value in row.items():
+            print(f"{name:<44}{value}")
     if args.out is not None:
         facts = provenance(
             f"run --seeds {args.seeds}",
