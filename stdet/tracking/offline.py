@@ -18,17 +18,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from stdet.boxes import centres_xy
 from stdet.registration.frame_motion import FrameMotion
+from stdet.tracking.association import PricedPairs, assign
 from stdet.tracking.smoothing import (
+    ACCELERATION_STDS_PX,
     START_SPEED_STD_PX,
     SmoothPath,
     Step,
@@ -178,19 +179,22 @@ def _join(
     tracks: Sequence[_Track], steps: Sequence[Step], *, area_px2: float, part_of_frame: IntArray
 ) -> list[_Track]:
     """Return the tracks, those of one target joined."""
-    gains = np.zeros((len(tracks), len(tracks)))
-    firsts = np.array([one.first for one in tracks])
-    for number, one in enumerate(tracks):
-        is_near = (firsts > one.last) & (firsts <= one.last + MAX_GAP)
-        is_near &= part_of_frame[firsts] == part_of_frame[one.last]
-        for other in np.flatnonzero(is_near).tolist():
-            gains[number, other] = _gain(one, tracks[other], steps, area_px2)
-    before, after = linear_sum_assignment(gains, maximize=True)
-    is_joined = gains[before, after] > 0
-    next_of = dict(zip(before[is_joined].tolist(), after[is_joined].tolist(), strict=True))
-    begun = set(range(len(tracks))) - set(next_of.values())
+    before, after, gains = _possible_joins(
+        tracks, _Beginnings.of(tracks, area_px2), steps, part_of_frame
+    )
+    # Each track has a partner of its own that means none, so that the cheapest sum has most gain.
+    own = np.arange(len(tracks))
+    joins = assign(
+        PricedPairs(
+            track_rows=np.concatenate([before, own]),
+            detection_rows=np.concatenate([after, len(tracks) + own]),
+            costs=np.concatenate([-gains, np.zeros(len(tracks))]),
+        )
+    )
+    pairs = zip(joins.track_rows.tolist(), joins.detection_rows.tolist(), strict=True)
+    next_of = {one: other for one, other in pairs if other < len(tracks)}
     joined = []
-    for number in sorted(begun):
+    for number in sorted(set(range(len(tracks))) - set(next_of.values())):
         chain = [tracks[number]]
         while number in next_of:
             number = next_of[number]
@@ -199,19 +203,74 @@ def _join(
     return joined
 
 
-def _gain(one: _Track, other: _Track, steps: Sequence[Step], area_px2: float) -> float:
-    """Return the log-likelihood ratio of a join, 0 where it is ruled out."""
-    means, covariances = one.path.means[-1:], one.path.covariances[-1:]
-    strongest = max(one.path.acceleration_std_px, other.path.acceleration_std_px)
-    for step in steps[one.last : other.first]:
-        means, covariances, _ = predict(means, covariances, step, np.array([strongest]))
-    difference = other.path.means[:1] - means
-    spread = covariances + other.path.covariances[:1]
-    velocity = other.path.means[:1, 2:]
-    as_new = log_normal(velocity, START_SPEED_STD_PX**2 * np.eye(2)[None]) - np.log(area_px2)
-    num_missed = other.first - one.last - 1
-    ratio = log_step(difference, spread) - as_new - GAP_COST * num_missed
-    return max(float(ratio[0]), 0.0)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Beginnings:
+    """How N tracks begin.
+
+    Attributes:
+        numbers_at: Numbers of the tracks by the position of their first frame.
+        means: Smoothed states of the first frame (N, 4).
+        covariances: Of them (N, 4, 4).
+        strengths: Number of their acceleration among the candidates, int64 (N,).
+        log_new: Log-density of such a beginning of a new target (N,).
+    """
+
+    numbers_at: Mapping[int, list[int]]
+    means: Float
+    covariances: Float
+    strengths: IntArray
+    log_new: Float
+
+    @classmethod
+    def of(cls, tracks: Sequence[_Track], area_px2: float) -> _Beginnings:
+        """Gather them."""
+        numbers_at: dict[int, list[int]] = {}
+        for number, track in enumerate(tracks):
+            numbers_at.setdefault(track.first, []).append(number)
+        means = np.stack([track.path.means[0] for track in tracks])
+        any_speed = np.tile(START_SPEED_STD_PX**2 * np.eye(2), (len(tracks), 1, 1))
+        return cls(
+            numbers_at=numbers_at,
+            means=means,
+            covariances=np.stack([track.path.covariances[0] for track in tracks]),
+            strengths=np.array([_strength_of(track) for track in tracks], np.int64),
+            log_new=log_normal(means[:, 2:], any_speed) - np.log(area_px2),
+        )
+
+
+def _strength_of(track: _Track) -> int:
+    return ACCELERATION_STDS_PX.index(track.path.acceleration_std_px)
+
+
+def _possible_joins(
+    tracks: Sequence[_Track],
+    begin: _Beginnings,
+    steps: Sequence[Step],
+    part_of_frame: IntArray,
+) -> tuple[IntArray, IntArray, Float]:
+    """Return pairs of an earlier and a later track that gain by a join, and what they gain."""
+    before, after, gains = [], [], []
+    candidates = np.array(ACCELERATION_STDS_PX)
+    for number, one in enumerate(tracks):
+        means = np.tile(one.path.means[-1], (len(candidates), 1))
+        covariances = np.tile(one.path.covariances[-1], (len(candidates), 1, 1))
+        for position in range(one.last + 1, min(one.last + MAX_GAP, len(steps)) + 1):
+            if part_of_frame[position] != part_of_frame[one.last]:
+                break
+            means, covariances, _ = predict(means, covariances, steps[position - 1], candidates)
+            others = np.array(begin.numbers_at.get(position, []), np.int64)
+            if not len(others):
+                continue
+            strongest = np.maximum(begin.strengths[others], _strength_of(one))
+            gain = log_step(
+                begin.means[others] - means[strongest],
+                begin.covariances[others] + covariances[strongest],
+            )
+            gain -= begin.log_new[others] + GAP_COST * (position - one.last - 1)
+            before += [number] * int((gain > 0).sum())
+            after += others[gain > 0].tolist()
+            gains += gain[gain > 0].tolist()
+    return np.array(before, np.int64), np.array(after, np.int64), np.array(gains, np.float64)
 
 
 def _one_of(chain: Sequence[_Track], steps: Sequence[Step]) -> _Track:
