@@ -51,8 +51,19 @@ def write_tables(
 def write_footage(
     folder: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]
 ) -> None:
-    """Write `tracking_footage.json`: a row per footage, motion and tracker."""
+    """Write a file per measure, a row for footage and motion, and one of all numbers."""
     title = "Trackers on equal detections of left-out footage"
+    for measure in TITLES.values():
+        by_part: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            part = f"{row['footage']}, {row['motion']}"
+            by_part.setdefault(part, {"footage": part})[row["tracker"]] = row[measure]
+        name = measure.lower().replace("-", "_")
+        content = {"title": f"{measure}. {title}", "provenance": facts}
+        _write(
+            folder / f"tracking_footage_{name}.json",
+            {**content, **_table(list(by_part.values()))},
+        )
     content = {"title": title, "provenance": facts, **_table(rows)}
     _write(folder / "tracking_footage.json", content)
 
@@ -101,7 +112,8 @@ def _all_numbers(scores: Scores) -> Any:
             for measure in MEASURES:
                 mean: Mean = getattr(total, measure)
                 row[TITLES[measure]] = round(mean.mean, 4)
-                row[f"{TITLES[measure]} +-"] = round(mean.half_width, 4)
+                is_known = len(sequences) > 1
+                row[f"{TITLES[measure]} +-"] = round(mean.half_width, 4) if is_known else None
             yield {
                 **row,
                 "switches": total.switches,
