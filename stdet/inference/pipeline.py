@@ -25,7 +25,7 @@ from stdet.inference.network import Network
 from stdet.inference.stages.frames import TrackedFrame
 from stdet.inference.stages.read import LeaveOutBlank, Scale
 from stdet.inference.stages.rescore import Rescore
-from stdet.inference.stages.split import SplitAtGaps
+from stdet.inference.stages.split import MAX_BRIDGED, MAX_BRIDGED_LIVE_S, SplitAtGaps
 from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.times import StageTimes, timed
 from stdet.inference.stages.track import Track
@@ -34,6 +34,8 @@ from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import Frame, FrameSource, IntensityScale
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.io.intensity.spoilt_pixels import SpoiltPixels
+from stdet.io.live.capture import Pause
+from stdet.io.live.source import LiveSource
 from stdet.types import BoolArray
 
 
@@ -90,6 +92,7 @@ class StreamingTracker:
         watch: SceneWatch,
         fps: float | None = None,
         gaps: frozenset[int] = frozenset(),
+        max_bridged: int = MAX_BRIDGED,
         ignore: BoolArray | None = None,
         times: StageTimes | None = None,
     ) -> Stage[Frame, TrackedFrame]:
@@ -103,6 +106,7 @@ class StreamingTracker:
             watch: Remembers where nothing can be seen.
             fps: Frames per second, None where unknown.
             gaps: Indices of frames that follow a hole of unknown length.
+            max_bridged: Frames that may be missing without a new start of the detector.
             ignore: As in ``track``.
             times: Times them; None for no times.
 
@@ -113,7 +117,9 @@ class StreamingTracker:
         ignored = _ignored(ignore)
         blank = timed(LeaveOutBlank(watch.leave_out, ignored), times)
         scaled = timed(Scale(scale, fps=fps, watch=watch, ignored=ignored), times)
-        detect = SplitAtGaps(lambda: self._begin_sequence(times), gaps=gaps)
+        detect = SplitAtGaps(
+            lambda: self._begin_sequence(times), gaps=gaps, max_bridged=max_bridged
+        )
         track = timed(Track(self.config, confidence=self.confidence), times)
         return blank.then(scaled).then(detect).then(track)
 
@@ -155,7 +161,11 @@ class StreamingTracker:
         """
         self._watch = watch = SceneWatch(source.path, source.scale)
         incomplete: IncompleteInputError | None = None
-        frames = source.frames(start, stop)
+        frames: Iterator[Frame | Pause] = source.frames(start, stop)
+        max_bridged = MAX_BRIDGED
+        if isinstance(source, LiveSource):
+            frames = source.stream(start, stop)
+            max_bridged = round(MAX_BRIDGED_LIVE_S * (source.fps or 0))
         if times is not None:
             frames = times.clock("read").watch(frames)
         stages = self.stages(
@@ -163,6 +173,7 @@ class StreamingTracker:
             watch=watch,
             fps=source.fps,
             gaps=source.gaps,
+            max_bridged=max_bridged,
             ignore=ignore,
             times=times,
         )
@@ -185,15 +196,17 @@ def track(
     num_frames: int | None = None,
     fps: float | None = None,
     stream: int | None = None,
+    raw: str | None = None,
     ignore: BoolArray | None = None,
     device: str = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[TrackedFrame]:
-    """Find and track moving small targets in a video, a folder of frames, or arrays.
+    """Find and track moving small targets in a video, a folder, a live stream, or arrays.
 
     Args:
-        source: Video file, folder of images or multi-page TIFF; or arrays (H, W), or (H, W, 3) as
-            RGB, of uint8, uint16, or float32 in [0, 1]: a stack, a list, or an iterator, from
+        source: Video file, folder of images or multi-page TIFF; camera or address
+            (``docs/live.md``), of which the newest frame is taken; or arrays (H, W), or (H, W, 3)
+            as RGB, of uint8, uint16, or float32 in [0, 1]: a stack, a list, or an iterator, from
             which frames are taken one by one.
         weights: Name of shipped weights, or a file of `stdet train`.
         detector: A classical detector, which needs no weights and no device; None for the
@@ -204,6 +217,8 @@ def track(
         num_frames: Frames to read, None for all.
         fps: Frames per second of arrays; files have their own.
         stream: Video stream of a file, counted from 0; None for its default one.
+        raw: How the frames of standard input (``-``) or of a named pipe lie, such as
+            ``640x512:gray16le@25``.
         ignore: Pixels that do not belong to the scene (text, reticles, zones), bool (H, W), true
             where ignored: they are not registered, and nothing is detected there.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -218,7 +233,9 @@ def track(
         IncompleteInputError: After the last usable frame, where the source is incomplete.
         ValueError: If an array is no frame, or ``ignore`` no mask of the frames.
     """
-    with open_frames(source, fps=fps, stream=stream, max_megapixels=max_megapixels) as opened:
+    with open_frames(
+        source, fps=fps, stream=stream, raw=raw, max_megapixels=max_megapixels
+    ) as opened:
         if detector is None:
             tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
         else:

@@ -24,7 +24,7 @@ from stdet.io.frame_source import (
     luma16,
     measure_intensity,
 )
-from stdet.io.open_source import open_source
+from stdet.io.open_source import open_named
 
 NUM_FIRST_FRAMES = 16
 """Frames that fix the intensity scale of 16-bit frames that come one by one."""
@@ -41,19 +41,21 @@ def open_frames(
     *,
     fps: float | None = None,
     stream: int | None = None,
+    raw: str | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> FrameSource:
-    """Open a path with ``open_source``, or arrays with ``ArraySource``.
+    """Open a path or a live source with ``open_named``, or arrays with ``ArraySource``.
 
     Raises:
-        ValueError: If a frame rate is given with a path, or a stream with arrays.
+        ValueError: If a frame rate is given with a path, or a stream or raw format with arrays.
     """
     if isinstance(source, str | Path):
         if fps is not None:
             raise ValueError(f"fps={fps} goes with arrays; {source} says its own, or none.")
-        return open_source(Path(source), stream=stream, max_megapixels=max_megapixels)
-    if stream is not None:
-        raise ValueError(f"stream={stream} goes with a video file; the source is arrays.")
+        return open_named(str(source), stream=stream, raw=raw, max_megapixels=max_megapixels)
+    for name, value in (("stream", stream), ("raw", raw)):
+        if value is not None:
+            raise ValueError(f"{name}={value} goes with a path; the source is arrays.")
     return ArraySource(source, fps=fps)
 
 

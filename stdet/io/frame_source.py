@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from stdet.io.intensity.scene_levels import SceneLevels, measure_scene
 from stdet.io.intensity.spoilt_pixels import SpoiltPixels
+from stdet.io.live.capture import Capture
 from stdet.types import FloatArray
 
 RawImage = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
@@ -44,10 +45,12 @@ class Frame:
         index: counted from 0; jumps where a frame of the source could not be read.
         pixels: grey levels as stored, uint8 or uint16 (H, W); float32 in [0, 1] where arrays of it
             are the source.
+        capture: when it was taken, None where the source is not live.
     """
 
     index: int
     pixels: RawImage
+    capture: Capture | None = None
 
     def __post_init__(self) -> None:
         """Check shape and type."""

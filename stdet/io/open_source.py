@@ -9,8 +9,37 @@ from stdet.errors import DataError
 from stdet.files.regular_file import file_mode, require_regular_file
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import IMAGE_SUFFIXES, FrameSource
+from stdet.io.live.address import live_address
+from stdet.io.live.raw_format import RawFormat
 
 _STACK_SUFFIXES = (".tif", ".tiff")
+
+
+def open_named(
+    source: str,
+    *,
+    stream: int | None = None,
+    raw: str | None = None,
+    max_megapixels: float = MAX_MEGAPIXELS,
+) -> FrameSource:
+    """Open what a user names: a file or folder, or a live source (``live/address.py``).
+
+    Args:
+        source: Path, camera, URL or ``-``.
+        stream: Which video stream, counted from 0; ``None`` for its default one.
+        raw: How the frames of ``-`` or of a named pipe lie; see ``RawFormat.parse``.
+        max_megapixels: Largest area of a frame, 10^6 pixels.
+
+    Raises:
+        ConfigError: If ``raw`` or the address is none, or one does not go with the other.
+        DataError: If the source cannot be opened or gives no frame.
+    """
+    address = live_address(source, None if raw is None else RawFormat.parse(raw))
+    if address is None:
+        return open_source(Path(source), stream=stream, max_megapixels=max_megapixels)
+    from stdet.io.live.source import open_live
+
+    return open_live(address, stream=stream, max_megapixels=max_megapixels)
 
 
 def open_source(

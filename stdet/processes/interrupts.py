@@ -124,6 +124,12 @@ def uninterrupted() -> Iterator[None]:
     handler.raise_pending()
 
 
+def is_interrupted() -> bool:
+    """Say whether a signal has asked this process to end, also where it is held back."""
+    handler = _installed()
+    return handler is not None and handler.number is not None
+
+
 def _notes(error: Exception) -> list[str]:
     return getattr(error, "__notes__", [])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from stdet.boxes import centres_lie_in
 from stdet.io.frame_source import RawImage
+from stdet.io.live.capture import Capture
 from stdet.registration.camera_motion import CameraPose
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.registration.registered_stream import Registered, RegisteredFrame
@@ -25,6 +26,7 @@ class StreamFrame:
         follows_gap: Whether an unknown number of frames is missing before it.
         from_previous: Of the background since the frame before it in the stream.
         pose: Where it lies in the scene; None where frames are not registered.
+        capture: When it was taken; None where the source is not live.
     """
 
     index: int
@@ -35,6 +37,7 @@ class StreamFrame:
     follows_gap: bool = False
     from_previous: FrameMotion = NOT_REGISTERED
     pose: CameraPose | None = None
+    capture: Capture | None = None
 
     @classmethod
     def of_scaled(cls, index: int, scaled: FloatArray) -> StreamFrame:
@@ -65,6 +68,7 @@ class FrameWithReferences(StreamFrame):
             follows_gap=frame.follows_gap,
             from_previous=registered.from_previous,
             pose=registered.pose,
+            capture=frame.capture,
             registered=registered.frame,
         )
 
@@ -81,6 +85,7 @@ class DetectedFrame:
         follows_gap: Whether an unknown number of frames is missing before it.
         from_previous: Of the background since the frame before it in the stream.
         pose: Where it lies in the scene; None where frames are not registered.
+        capture: When it was taken; None where the source is not live.
         detections: Of the frame.
     """
 
@@ -91,6 +96,7 @@ class DetectedFrame:
     follows_gap: bool
     from_previous: FrameMotion
     pose: CameraPose | None
+    capture: Capture | None
     detections: Detections
 
     @classmethod
@@ -109,6 +115,7 @@ class DetectedFrame:
             follows_gap=frame.follows_gap,
             from_previous=frame.from_previous,
             pose=frame.pose,
+            capture=frame.capture,
             detections=detections,
         )
 

@@ -77,4 +77,5 @@ class Scale(Stage[Frame, StreamFrame]):
             image=frame.pixels,
             scaled=scaled,
             is_ignored=None if self._ignored is None else self._ignored.is_spoilt,
+            capture=frame.capture,
         )

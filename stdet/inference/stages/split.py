@@ -11,24 +11,36 @@ from stdet.inference.stages.stage import Stage
 MAX_BRIDGED = 4
 """Frames that may be missing without a new start of the detector (``docs/decisions/0019``)."""
 
+MAX_BRIDGED_LIVE_S = 2.0
+"""The same for live streams, seconds: a new start costs all outputs of about a second."""
+
 
 class SplitAtGaps(Stage[StreamFrame, DetectedFrame]):
     """Run the stages of one sequence, and new ones from each gap on.
 
     A gap is a hole of unknown length in the numbering of the frames; its first frame is marked
     with ``follows_gap``. More than ``MAX_BRIDGED`` missing frames in a row start the stages anew,
-    too; over fewer the stages go on with the frames that they have.
+    too; over fewer the stages go on with the frames that they have. So they do where a live
+    stream came faster than it could be tracked: such frames are left out evenly.
+
+    After ``flush`` it goes on with new stages.
 
     Args:
         start: Returns fresh stages of a sequence.
         gaps: Indices of frames that follow a hole in the numbering.
+        max_bridged: Frames that may be missing without a new start.
     """
 
     def __init__(
-        self, start: Callable[[], Stage[StreamFrame, DetectedFrame]], *, gaps: frozenset[int]
+        self,
+        start: Callable[[], Stage[StreamFrame, DetectedFrame]],
+        *,
+        gaps: frozenset[int],
+        max_bridged: int = MAX_BRIDGED,
     ) -> None:
         """Begin the first sequence."""
         self._start = start
+        self._max_bridged = max_bridged
         self._gaps = gaps
         self._stages = start()
         self._previous: int | None = None
@@ -39,13 +51,14 @@ class SplitAtGaps(Stage[StreamFrame, DetectedFrame]):
         if self._previous is not None:
             passed = range(self._previous + 1, frame.index + 1)
             follows_gap = not self._gaps.isdisjoint(passed)
-            if follows_gap or len(passed) > 1 + MAX_BRIDGED:
-                yield from self._stages.flush()
-                self._stages = self._start()
+            num_dropped = 0 if frame.capture is None else frame.capture.num_dropped
+            if follows_gap or len(passed) - 1 - num_dropped > self._max_bridged:
+                yield from self.flush()
             frame = replace(frame, follows_gap=follows_gap)
         self._previous = frame.index
         yield from self._stages.push(frame)
 
     def flush(self) -> Iterator[DetectedFrame]:
-        """End the last sequence."""
-        yield from self._stages.flush()
+        """End the sequence."""
+        stages, self._stages = self._stages, self._start()
+        yield from stages.flush()

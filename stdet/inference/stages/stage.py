@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Generic, TypeVar
 
 from stdet.errors import IncompleteInputError
+from stdet.io.live.capture import Pause
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out", covariant=True)
@@ -42,8 +43,10 @@ class Stage(ABC, Generic[In, Out]):
         """Return what still waits for later values: the stream has ended."""
         return iter(())
 
-    def run(self, items: Iterable[In]) -> Iterator[Out]:
+    def run(self, items: Iterable[In | Pause]) -> Iterator[Out]:
         """Run a whole stream through the stage; its end is the flush.
+
+        At a pause what waits comes out, too. Only stages that go on after ``flush`` take one.
 
         Raises:
             IncompleteInputError: After the last value, where ``items`` does.
@@ -51,7 +54,7 @@ class Stage(ABC, Generic[In, Out]):
         incomplete: IncompleteInputError | None = None
         try:
             for item in items:
-                yield from self.push(item)
+                yield from self.flush() if isinstance(item, Pause) else self.push(item)
         except IncompleteInputError as error:
             incomplete = error
         yield from self.flush()

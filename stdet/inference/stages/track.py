@@ -51,6 +51,7 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
             follows_gap=frame.follows_gap,
             from_previous=frame.from_previous,
             pose=frame.pose,
+            capture=frame.capture,
             detections=found[is_kept],
             tracks=replace(tracks, detection_indices=kept_row[tracks.detection_indices]),
         )

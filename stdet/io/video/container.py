@@ -104,7 +104,7 @@ def opened_container(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def choose_stream(container: InputContainer, path: Path, number: int | None) -> StreamChoice:
+def choose_stream(container: InputContainer, path: Path | str, number: int | None) -> StreamChoice:
     """Choose the video stream: the first that the file marks as default, else the first.
 
     Args:
@@ -138,7 +138,7 @@ def choose_stream(container: InputContainer, path: Path, number: int | None) -> 
 
 def video_stream(
     container: InputContainer,
-    path: Path,
+    path: Path | str,
     container_index: int,
     *,
     max_megapixels: float = MAX_MEGAPIXELS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import av
@@ -74,11 +75,46 @@ def _jump(container: InputContainer, stream: VideoStream, info: VideoInfo, start
     return True
 
 
-class GreyConverter:
-    """Turns the pictures of one video into grey levels.
+class GreyPictures:
+    """Turns pictures into grey levels, as they are stored.
 
     It keeps FFmpeg's converter from picture to picture, on one thread: a frame is too small for
     more to pay. It belongs to one process.
+
+    Args:
+        label: Of the source, for messages.
+        bits: Bits per component of the pixel format, at least 8.
+    """
+
+    def __init__(self, label: Path | str, bits: int) -> None:
+        """Start without a picture."""
+        self._label = label
+        self._bits = bits
+        self._reformatter = VideoReformatter()
+
+    def grey(self, picture: av.VideoFrame) -> RawImage:
+        """Return grey levels, uint8 or uint16 (H, W).
+
+        Raises:
+            DataError: If the picture cannot be converted.
+        """
+        if self._bits <= 8:
+            return luma(self._reformatted(picture, "rgb24").astype(np.uint8, copy=False))
+        if _DIRECT_LUMA.fullmatch(picture.format.name):
+            plane = picture.planes[0]
+            rows = np.frombuffer(memoryview(plane), "<u2").reshape(-1, plane.line_size // 2)
+            return rows[: picture.height, : picture.width].astype(np.uint16)
+        return self._reformatted(picture, "gray16le").astype(np.uint16, copy=False)
+
+    def _reformatted(self, picture: av.VideoFrame, pixel_format: str) -> NDArray[Any]:
+        """Return a picture in another pixel format."""
+        problem = "has a frame that cannot be read"
+        with foreign_errors(self._label, problem=problem, advice="export it"):
+            return self._reformatter.reformat(picture, format=pixel_format, threads=1).to_ndarray()
+
+
+class GreyConverter:
+    """Turns the pictures of one video file into grey levels; it belongs to one process.
 
     Args:
         info: The video.
@@ -87,7 +123,7 @@ class GreyConverter:
     def __init__(self, info: VideoInfo) -> None:
         """Start without a picture."""
         self._info = info
-        self._reformatter = VideoReformatter()
+        self._pictures = GreyPictures(info.path, info.bits)
 
     def convert(self, picture: av.VideoFrame, position: int) -> RawImage:
         """Return a picture's grey levels, uint8 or uint16 (H, W), turned as the file says.
@@ -100,7 +136,7 @@ class GreyConverter:
             DataError: If it cannot be converted, or is of another size than the first.
         """
         info = self._info
-        raw = self._grey(picture)
+        raw = self._pictures.grey(picture)
         if info.rotation:
             raw = np.rot90(raw, info.rotation // 90).copy()
         if raw.shape != info.hw:
@@ -110,19 +146,3 @@ class GreyConverter:
                 "size changes."
             )
         return raw
-
-    def _grey(self, picture: av.VideoFrame) -> RawImage:
-        """Return grey levels as the picture is stored."""
-        if self._info.bits <= 8:
-            return luma(self._reformatted(picture, "rgb24").astype(np.uint8, copy=False))
-        if _DIRECT_LUMA.fullmatch(picture.format.name):
-            plane = picture.planes[0]
-            rows = np.frombuffer(memoryview(plane), "<u2").reshape(-1, plane.line_size // 2)
-            return rows[: picture.height, : picture.width].astype(np.uint16)
-        return self._reformatted(picture, "gray16le").astype(np.uint16, copy=False)
-
-    def _reformatted(self, picture: av.VideoFrame, pixel_format: str) -> NDArray[Any]:
-        """Return a picture in another pixel format."""
-        problem = "has a frame that cannot be read"
-        with foreign_errors(self._info.path, problem=problem, advice="export it"):
-            return self._reformatter.reformat(picture, format=pixel_format, threads=1).to_ndarray()
