@@ -48,7 +48,9 @@ class RtspServer:
         fps: Frames per second.
 
     Attributes:
+        frames: What is sent.
         num_sent: Frames sent so far, counted over restarts.
+        position_sum: The same with those that were left out.
         num_skipped: Frames left out by ``skip``.
         stall_until: Nothing is sent before; then what was missed comes at once.
         skip: So many of the next frames are left out, as if lost on their way.
@@ -56,9 +58,9 @@ class RtspServer:
     """
 
     def __init__(self, frames: list[list[bytes]], *, fps: float = 25.0) -> None:
-        self._frames = frames
+        self.frames = frames
         self._fps = fps
-        self.num_sent = self.num_skipped = 0
+        self.num_sent = self.num_skipped = self.position_sum = 0
         self.stall_until = 0.0
         self.skip = 0
         self.garbage = False
@@ -160,7 +162,7 @@ class RtspServer:
                 self.skip -= 1
                 self.num_skipped += 1
             else:
-                units = self._frames[position % len(self._frames)]
+                units = self.frames[position % len(self.frames)]
                 ticks = int(position * 90000 / self._fps)
                 for payload, is_end in _rtp_payloads(units):
                     header = struct.pack(
@@ -171,6 +173,7 @@ class RtspServer:
                     sequence += 1
                 self.num_sent += 1
             position += 1
+            self.position_sum += 1
 
 
 def _rtp_payloads(units: list[bytes]):

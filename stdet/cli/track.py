@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,22 +26,24 @@ from stdet.errors import ConfigError
 if TYPE_CHECKING:
     from stdet.inference.camera_counts import CameraSummary
     from stdet.inference.stages.times import StageTime
+    from stdet.inference.track_options import TrackSummary
 
 
 def add_track(commands: Any) -> None:
     """Add `stdet track`."""
     parser = commands.add_parser(
         "track",
-        help="track targets in a video or folder of frames",
+        help="track targets in a video, a folder of frames, or a live camera or stream",
         description="Write <stem>.mot.txt, <stem>.json and an annotated <stem>.mp4. A run that "
         "ends early keeps the frames it has tracked, under these names or, where an earlier run "
         "has left more, as <stem>.partial.*.",
     )
     parser.add_argument(
         "source",
-        type=Path,
         nargs="?",
-        help="video, folder of images, or multi-page TIFF; may be left out with --detections",
+        help="video, folder of images, or multi-page TIFF; may be left out with --detections. Or "
+        "live, newest frame first: a camera (0, /dev/video0), an address (rtsp://, http://, "
+        "udp://, ...), or - for raw frames on standard input (--raw); Ctrl-C ends it",
     )
     detectors = add_detector_options(parser)
     detectors.add_argument(
@@ -77,6 +80,21 @@ def add_track(commands: Any) -> None:
         type=positive_number,
         metavar="N",
         help="frames per second of --detections without SOURCE (unknown)",
+    )
+    parser.add_argument(
+        "--raw",
+        metavar="WxH:PIXELS@FPS",
+        help="how the raw frames of - or of a named pipe lie, such as 640x512:gray16le@25; PIXELS "
+        "is gray8, gray16le or gray16be, @FPS may be left out",
+    )
+    parser.add_argument(
+        "--jsonl",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="send a line of JSON for each frame while the run goes on: to - (standard output), a "
+        "new file, udp://HOST:PORT or mqtt://HOST[:PORT]/TOPIC; may be repeated. A slow reader of "
+        "a live run loses lines and never holds it up",
     )
     parser.add_argument("--start", type=count, default=0, help="first frame, from 0 (0)")
     parser.add_argument("--frames", type=positive, help="number of frames to read (all)")
@@ -127,6 +145,8 @@ def _run_track(args: argparse.Namespace) -> int:
         start=args.start,
         num_frames=args.frames,
         stream=args.stream,
+        raw=args.raw,
+        lines=tuple(args.jsonl),
         ignored=ignored_zones(args),
         device=args.device,
         with_video=not args.no_video,
@@ -136,10 +156,29 @@ def _run_track(args: argparse.Namespace) -> int:
         with_profile=args.profile,
     )
     summary = track_to_files(args.source, options)
+    # Standard output is for the lines alone, where they go there.
+    with contextlib.redirect_stdout(sys.stderr) if "-" in args.jsonl else contextlib.nullcontext():
+        _say_summary(summary)
+    problems = [text for text in (summary.shortfall, summary.missing_output) if text is not None]
+    problems += [
+        f"--jsonl {sink.target}: {sink.num_dropped} of {sink.num_sent + sink.num_dropped} lines "
+        f"were not sent ({sink.problem or 'too slow a reader'})."
+        for sink in summary.lines
+        if sink.num_dropped
+    ]
+    for problem in problems:
+        complain(problem)
+    return 3 if problems else 0
+
+
+def _say_summary(summary: TrackSummary) -> None:
+    """Say what was found and where it is."""
     say(
         f"{summary.num_frames} frames, {summary.num_tracks} tracks, "
         f"{summary.frames_per_second:.1f} frames/s"
     )
+    if summary.live is not None:
+        say(summary.live)
     for path in summary.outputs:
         say(path)
     for problem, num_frames in summary.unregistered.items():
@@ -147,10 +186,6 @@ def _run_track(args: argparse.Namespace) -> int:
     if summary.profile:
         print(_profile_table(summary.profile), file=sys.stderr)
         print(_camera_lines(summary.camera), file=sys.stderr)
-    problems = [text for text in (summary.shortfall, summary.missing_output) if text is not None]
-    for problem in problems:
-        complain(problem)
-    return 3 if problems else 0
 
 
 def _profile_table(rows: Sequence[StageTime]) -> str:

@@ -27,6 +27,12 @@ be seen.
 ``camera_motion`` says where the background of the entry before lies in the frame, or why that is
 not known (``camera_motion.py``). In files without the key the camera is taken as resting.
 
+Of a live source the header has ``is_live`` true, and ``source`` is its address. Each frame has
+``captured_at`` (UTC, ISO 8601), ``age_s`` (seconds from then until its tracks were written) and
+``num_dropped`` (frames that came since the entry before and were left out because a newer one was
+there). The footer has ``num_dropped`` of the whole run, ``age_s`` (median, 95 %, 99 %) and
+``events`` (``event``: lost, reconnected or ended; ``at``; ``text``).
+
 The header of a video also has ``stream``, counted from 0, and ``num_streams``. ``frame_index``
 follows time: frame i is shown i / ``fps`` seconds after frame 0. ``num_missing`` indices between
 the first and the last have no entry, since the source has no picture then (dropped or repeated
@@ -54,6 +60,7 @@ from stdet.formats.camera_motion import motion_entry, parse_motion
 from stdet.formats.image_labels import coordinates
 from stdet.formats.mot_rows import LARGEST_NUMBER, MAX_FRAMES
 from stdet.formats.track_summary import TrackRow, parse_summary
+from stdet.io.live.capture import Capture
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.types import BoolArray, Detections, FloatArray, Tracks
 
@@ -99,31 +106,30 @@ class TrackJsonWriter:
         self._file.__enter__()
         return self
 
-    def write(self, detections: Detections, tracks: Tracks, motion: FrameMotion) -> None:
+    def write(
+        self,
+        detections: Detections,
+        tracks: Tracks,
+        motion: FrameMotion,
+        capture: Capture | None = None,
+    ) -> None:
         """Append one frame.
 
         Args:
             detections: Of the frame.
             tracks: Of the frame.
             motion: Of the background since the frame appended before.
+            capture: When the frame was taken, None where the source is not live.
         """
         entry = {
             "frame_index": detections.frame_index,
+            **({} if capture is None else capture.entry()),
             "camera_motion": motion_entry(motion),
             "detections": [
                 {"box_xyxy": _rounded(box), "score": round(float(score), 4)}
                 for box, score in zip(detections.boxes_xyxy, detections.scores, strict=True)
             ],
-            "tracks": [
-                {
-                    "track_id": int(tracks.track_ids[row]),
-                    "box_xyxy": _rounded(tracks.boxes_xyxy[row]),
-                    "score": round(float(tracks.scores[row]), 4),
-                    "probability": _probability_entry(tracks.probabilities[row]),
-                    "is_coasted": bool(tracks.detection_indices[row] < 0),
-                }
-                for row in range(len(tracks))
-            ],
+            "tracks": track_entries(tracks),
         }
         before = ",\n" if self.num_frames else self._header + "\n"
         num_missing = self._num_missing
@@ -146,9 +152,10 @@ class TrackJsonWriter:
             except DataError:
                 if not self.num_frames:
                     raise
-                # A full disk has room for no footer, but for an ending like the one there.
-                ending = _ending(missing, self.num_frames, is_complete=self.is_complete)
-                self._file.write("", ending=ending)
+                if self.is_complete:  # Else what is there ends as it should.
+                    # A full disk has room for no footer, but for an ending like the one there.
+                    ending = _ending(missing, self.num_frames, is_complete=True)
+                    self._file.write("", ending=ending)
 
     def commit(self, path: Path | None = None) -> None:
         """Give the file its name, or another; call ``finish`` before."""
@@ -171,6 +178,20 @@ class TrackJsonWriter:
                 self.commit()
         finally:
             self.discard()
+
+
+def track_entries(tracks: Tracks) -> list[dict[str, Any]]:
+    """Return what files say of the tracks on a frame."""
+    return [
+        {
+            "track_id": int(tracks.track_ids[row]),
+            "box_xyxy": _rounded(tracks.boxes_xyxy[row]),
+            "score": round(float(tracks.scores[row]), 4),
+            "probability": _probability_entry(tracks.probabilities[row]),
+            "is_coasted": bool(tracks.detection_indices[row] < 0),
+        }
+        for row in range(len(tracks))
+    ]
 
 
 def _probability_entry(probability: np.float32) -> float | None:

@@ -3,52 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import time
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from stdet.errors import ConfigError, DataError, IncompleteInputError, StdetError
 from stdet.files.atomic_file import explain_os_errors
 from stdet.files.locks import lock_output
 from stdet.formats.detection_file import DetectionRows, read_detections
-from stdet.formats.track_summary import summary_entry
-from stdet.inference.camera_counts import CameraCounts
 from stdet.inference.given_detections import (
-    TrackerWithoutPictures,
     frames_without_pictures,
     tracker_of_given,
 )
-from stdet.inference.offline import WholeStream, smoothed
+from stdet.inference.line_outputs import LineOutputs
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
 from stdet.inference.pipeline import StreamingTracker
-from stdet.inference.stages.frames import TrackedFrame
-from stdet.inference.stages.times import StageTime, StageTimes
 from stdet.inference.track_options import TrackOptions, TrackSummary
 from stdet.inference.track_outputs import TrackOutputs
-from stdet.io.drawing import Trails, draw_frame, render_scale
+from stdet.inference.track_run import SourceTracker, track_stream
+from stdet.io.drawing import render_scale
 from stdet.io.frame_source import FrameSource
-from stdet.io.open_source import open_source
+from stdet.io.live.source import LiveSource
+from stdet.io.open_source import open_named
 from stdet.io.video.writer import VideoWriter
-from stdet.metrics.detection.contrast import local_scr
-from stdet.processes.progress import ProgressBar
-from stdet.tracking.track_summaries import TrackSummaries
+from stdet.processes.interrupts import is_interrupted, uninterrupted
 from stdet.types import BoolArray
 
 _LOG = logging.getLogger(__name__)
 
 DEFAULT_FPS = 25.0
 """Frame rate of the annotated video where the source has none."""
-
-SourceTracker = StreamingTracker | TrackerWithoutPictures
-"""What turns the frames of a source into tracks."""
 
 NOTHING_CHANGED = "No frame was finished yet; outputs are as they were."
 """Note of an error that ends a run before its first frame."""
@@ -75,6 +61,8 @@ def track_to_files(source_path: str | Path | None, options: TrackOptions) -> Tra
     """
     rows = None if options.detections is None else read_detections(options.detections)
     with _open(source_path, rows, options) as source:
+        if isinstance(source, LiveSource):
+            _check_live(source, options)
         names = OutputNames(
             folder=options.out_dir,
             stem=source.name,
@@ -106,8 +94,11 @@ def _open(
 ) -> FrameSource:
     """Open the source, or frames for detections that have none."""
     if source_path is not None:
-        return open_source(
-            Path(source_path), stream=options.stream, max_megapixels=options.max_megapixels
+        return open_named(
+            str(source_path),
+            stream=options.stream,
+            raw=options.raw,
+            max_megapixels=options.max_megapixels,
         )
     if rows is None:
         raise ConfigError("track: give a video or a folder of frames, or --detections.")
@@ -122,6 +113,17 @@ def _open(
             *hw,
         )
     return frames_without_pictures(rows, hw=hw, fps=options.fps)
+
+
+def _check_live(source: LiveSource, options: TrackOptions) -> None:
+    """Refuse what needs the whole sequence, or frames whose number is known before."""
+    for name, is_asked in (
+        ("--smooth", options.smooth),
+        ("--detections", options.detections is not None),
+        ("--start", options.start > 0),
+    ):
+        if is_asked:
+            raise ConfigError(f"{source.address.label}: is live; {name} goes with files.")
 
 
 def _build_tracker(options: TrackOptions) -> SourceTracker:
@@ -152,24 +154,35 @@ def _track(
         header,
         (lambda path: _open_video(source, path)) if names.with_video else None,
     )
-    started = time.monotonic()
+    is_live = isinstance(source, LiveSource)
+    lines = LineOutputs(options.lines, may_drop=is_live)
+    started, live_note = time.monotonic(), ""
     try:
-        run = _run(source, tracker, outputs, options, is_ignored)
-        if not outputs.num_frames:
-            raise DataError(
-                run.shortfall
-                or f"{source.path}: no frames from {options.start} on; check --start and --frames."
-            )
-        if rows is not None and run.shortfall is None and options.num_frames is None:
-            run.shortfall = _beyond(rows, source, run.last_index)
-        kept = outputs.finish(is_complete=run.shortfall is None)
+        # A live source ends itself at a signal, so that what waits for later frames comes out.
+        with uninterrupted() if is_live else contextlib.nullcontext():
+            with lines:
+                lines.start(header)
+                run = track_stream(source, tracker, outputs, lines, options, is_ignored)
+                lines.end({"num_frames": outputs.num_frames, **outputs.footer})
+            if lines.counts:
+                outputs.footer["lines"] = [asdict(count) for count in lines.counts]
+            if not outputs.num_frames and not is_interrupted():
+                raise DataError(
+                    run.shortfall
+                    or f"{source.path}: no frames from {options.start} on; check --start and "
+                    "--frames."
+                )
+            if rows is not None and run.shortfall is None and options.num_frames is None:
+                run.shortfall = _beyond(rows, source, run.last_index)
+            kept = outputs.finish(is_complete=run.shortfall is None)
+            live_note = "" if run.live is None else f" {run.live}"
     except StdetError as error:
         note = outputs.end_early()
         if not note:
             raise
         raise IncompleteInputError(f"{error} {note}") from error
     except BaseException as error:  # A signal, or a bug: it goes on, with what was kept.
-        error.add_note(outputs.end_early() or NOTHING_CHANGED)
+        error.add_note((outputs.end_early() or NOTHING_CHANGED) + live_note)
         raise
     shortfall = run.shortfall
     if shortfall is not None and kept.paths[:1] != (names.mot,):
@@ -177,101 +190,16 @@ def _track(
     return TrackSummary(
         outputs=kept.paths,
         num_frames=outputs.num_frames,
-        num_tracks=len(run.summaries.rows()),
+        num_tracks=run.num_tracks,
         frames_per_second=outputs.num_frames / (time.monotonic() - started),
         shortfall=shortfall,
         missing_output=_missing_output(outputs),
         profile=run.profile,
         camera=run.camera.summary(),
         unregistered=dict(run.unregistered),
+        live=run.live,
+        lines=lines.counts,
     )
-
-
-@dataclass(kw_only=True)
-class _Run:
-    """What a run has found so far."""
-
-    summaries: TrackSummaries = field(default_factory=TrackSummaries)
-    last_index: int = -1
-    shortfall: str | None = None
-    profile: tuple[StageTime, ...] = ()
-    camera: CameraCounts = field(default_factory=CameraCounts)
-    unregistered: Counter[str] = field(default_factory=Counter)
-
-
-def _run(
-    source: FrameSource,
-    tracker: SourceTracker,
-    outputs: TrackOutputs,
-    options: TrackOptions,
-    is_ignored: BoolArray | None,
-) -> _Run:
-    """Track until the source ends or breaks off."""
-    run = _Run()
-    stop = None if options.num_frames is None else options.start + options.num_frames
-    trails = Trails()
-    times = StageTimes() if options.with_profile else None
-    started = time.monotonic()
-    frames = tracker.run(source, start=options.start, stop=stop, ignore=is_ignored, times=times)
-    if options.smooth:
-        has_pictures = isinstance(tracker, StreamingTracker)
-        frames = _smoothed(frames, source, options, has_pictures=has_pictures)
-    with ProgressBar(source.name, _num_expected(source, options)) as bar:
-        try:
-            for tracked in frames:
-                trails.update(tracked.tracks, transform=tracked.from_previous.transform)
-                with contextlib.nullcontext() if times is None else times.clock("write").once():
-                    outputs.write(
-                        tracked,
-                        functools.partial(
-                            _draw, source, tracked, trails, is_ignored, options.draw_camera
-                        ),
-                    )
-                run.last_index = tracked.index
-                run.summaries.add(
-                    tracked.tracks,
-                    time=tracked.time,
-                    motion=tracked.from_previous,
-                    snrs=_snrs(tracked),
-                )
-                run.camera.add(tracked.pose)
-                motion = tracked.from_previous
-                if motion.problem is not None and motion.quality is not None:
-                    run.unregistered[motion.problem] += 1
-                bar.advance(f"{outputs.num_frames / (time.monotonic() - started):.1f} frames/s")
-        except IncompleteInputError as error:
-            run.shortfall = str(error)
-        finally:
-            outputs.footer["track_summaries"] = list(map(summary_entry, run.summaries.rows()))
-            if tracker.warnings:
-                outputs.footer["warnings"] = tracker.warnings
-            if run.unregistered:
-                outputs.footer["unregistered"] = dict(run.unregistered)
-            if times is not None:
-                run.profile = tuple(times.rows())
-                outputs.footer["profile"] = [asdict(row) for row in run.profile]
-                outputs.footer["camera"] = asdict(run.camera.summary())
-            if options.draw_camera and not any(run.camera.summary().states.values()):
-                _LOG.warning(
-                    "%s: the detector registers no frames; --draw-camera draws nothing.",
-                    source.path,
-                )
-    return run
-
-
-def _smoothed(
-    frames: Iterator[TrackedFrame],
-    source: FrameSource,
-    options: TrackOptions,
-    *,
-    has_pictures: bool,
-) -> Iterator[TrackedFrame]:
-    """Track all frames first, and read them once more."""
-    title = f"{source.name}, before smoothing"
-    with ProgressBar(title, _num_expected(source, options)) as bar:
-        stream = WholeStream.of(bar.count(frames))
-    read_again = functools.partial(source.frames, options.start) if has_pictures else None
-    yield from smoothed(stream, read_again)
 
 
 def _header(source: FrameSource, tracker: SourceTracker, options: TrackOptions) -> dict[str, Any]:
@@ -306,39 +234,16 @@ def _beyond(rows: DetectionRows, source: FrameSource, last_index: int) -> str | 
     )
 
 
-def _snrs(tracked: TrackedFrame) -> NDArray[np.float64]:
-    """Return the local signal-to-clutter ratio of each row of the tracks, (M,)."""
-    if not len(tracked.tracks):
-        return np.zeros(0)
-    return local_scr(tracked.image.astype(np.float32), tracked.tracks.boxes_xyxy)
-
-
-def _draw(
-    source: FrameSource,
-    tracked: TrackedFrame,
-    trails: Trails,
-    is_ignored: BoolArray | None,
-    draw_camera: bool,
-) -> NDArray[np.uint8]:
-    """Return the annotated frame, with pixels that the user ignores at half brightness."""
-    pixels = source.scale.to_uint8(tracked.image)
-    if is_ignored is not None:
-        pixels[is_ignored] //= 2
-    return draw_frame(
-        pixels,
-        tracked.detections,
-        tracked.tracks,
-        trails.points,
-        pose=tracked.pose if draw_camera else None,
-        is_ignored=tracked.is_ignored,
-    )
-
-
 def _open_video(source: FrameSource, path: Path) -> VideoWriter:
     """Open the annotated video at the size that frames are drawn at."""
     scale = render_scale(source.hw)
     hw = (source.hw[0] * scale, source.hw[1] * scale)
-    return VideoWriter(path, hw=hw, fps=source.fps or DEFAULT_FPS)
+    return VideoWriter(
+        path,
+        hw=hw,
+        fps=source.fps or DEFAULT_FPS,
+        is_endless=isinstance(source, LiveSource),
+    )
 
 
 def _missing_output(outputs: TrackOutputs) -> str | None:
@@ -349,11 +254,3 @@ def _missing_output(outputs: TrackOutputs) -> str | None:
     if outputs.names.video.exists():
         text += "; the one that is there is of an earlier run"
     return f"{text}."
-
-
-def _num_expected(source: FrameSource, options: TrackOptions) -> int | None:
-    """Return how many frames the run will see, None where the source does not say."""
-    if source.num_declared is None:
-        return options.num_frames
-    left = max(source.num_declared - options.start, 0)
-    return left if options.num_frames is None else min(left, options.num_frames)

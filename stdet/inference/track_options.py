@@ -9,9 +9,11 @@ from pathlib import Path
 from stdet.classical.methods import Method
 from stdet.inference.camera_counts import CameraSummary
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS
+from stdet.inference.live_summary import LiveSummary
 from stdet.inference.stages.times import StageTime
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
+from stdet.io.sinks.line_sink import SinkCount
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ class TrackOptions:
         start: First frame.
         num_frames: Frames to read, None for all.
         stream: Video stream of a file, from 0; None for its default one.
+        raw: How frames of standard input or a named pipe lie; see ``RawFormat.parse``.
+        lines: Where JSON lines go while the run goes on; see ``open_sink``.
         ignored: Pixels that do not belong to the scene.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         with_video: Write the annotated video.
@@ -53,6 +57,8 @@ class TrackOptions:
     start: int = 0
     num_frames: int | None = None
     stream: int | None = None
+    raw: str | None = None
+    lines: tuple[str, ...] = ()
     ignored: IgnoredZones = NOTHING_IGNORED
     device: str = "auto"
     with_video: bool = True
@@ -77,6 +83,8 @@ class TrackSummary:
         camera: How well the frames were registered.
         unregistered: Of how many frames the camera's motion is not known, by why; empty for
             detectors that do not register.
+        live: How old the outputs were; None where the source is not live.
+        lines: What was sent as JSON lines.
     """
 
     outputs: tuple[Path, ...]
@@ -88,3 +96,5 @@ class TrackSummary:
     profile: tuple[StageTime, ...]
     camera: CameraSummary
     unregistered: Mapping[str, int]
+    live: LiveSummary | None
+    lines: tuple[SinkCount, ...]

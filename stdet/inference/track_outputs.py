@@ -162,7 +162,7 @@ class TrackOutputs:
         """Append to both text files or to neither."""
         self._mot.write(frame.tracks)
         try:
-            self._json.write(frame.detections, frame.tracks, frame.from_previous)
+            self._json.write(frame.detections, frame.tracks, frame.from_previous, frame.capture)
         except DataError:
             if len(frame.tracks):
                 self._mot.undo()

@@ -71,10 +71,15 @@ class _Running:
 
 
 class TrackSummaries:
-    """Sums over the tracks of a stream; memory grows with their number, not with its length."""
+    """Sums over the tracks of a stream; memory grows with their number, not with its length.
 
-    def __init__(self) -> None:
+    Args:
+        max_tracks: Of more, the oldest are left out; None keeps all.
+    """
+
+    def __init__(self, *, max_tracks: int | None = None) -> None:
         """Start before the first frame."""
+        self._max_tracks = max_tracks
         self._tracks: dict[int, _Running] = {}
         self._to_scene = Transform.identity()
 
@@ -98,6 +103,8 @@ class TrackSummaries:
                 one = self._tracks[track_id] = _Running(
                     first_frame=frame, first_time=seconds, first_xy=xy, anchor_xy=xy, last_xy=xy
                 )
+                if len(self._tracks) - 1 == self._max_tracks:
+                    del self._tracks[next(iter(self._tracks))]
             one.add_place(xy)
             one.last_frame, one.last_time = frame, seconds
             one.num_detections += int(tracks.detection_indices[row] >= 0)

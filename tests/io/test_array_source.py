@@ -88,5 +88,5 @@ def test_no_frames_are_an_error():
 def test_options_go_with_what_they_are_for(tmp_path):
     with pytest.raises(ValueError, match="fps=25 goes with arrays"):
         open_frames(tmp_path, fps=25)
-    with pytest.raises(ValueError, match="stream=1 goes with a video file"):
+    with pytest.raises(ValueError, match="stream=1 goes with a path"):
         open_frames([np.zeros((6, 8), np.uint8)], stream=1)

@@ -46,6 +46,14 @@ class Capture:
         """Seconds since then."""
         return time.monotonic() - self.monotonic
 
+    def entry(self) -> dict[str, str | float | int]:
+        """Return what files say of it now."""
+        return {
+            "captured_at": utc_text(self.utc),
+            "age_s": round(self.age_s, 3),
+            "num_dropped": self.num_dropped,
+        }
+
 
 class Pause:
     """Among the frames of a stream: none has come for a while, so wait for none."""

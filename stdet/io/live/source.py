@@ -79,7 +79,7 @@ class LiveSource(ClosesOnExit):
     @property
     def fps(self) -> float | None:
         """Frames per second, as measured; as declared where that agrees."""
-        return None if self._reader.interval is None else 1 / self._reader.interval
+        return None if self._reader.interval is None else round(1 / self._reader.interval, 3)
 
     @property
     def bit_depth(self) -> int:

@@ -33,13 +33,16 @@ class VideoWriter:
         ...     writer.write(np.zeros((256, 320, 3), np.uint8))
     """
 
-    def __init__(self, path: Path, *, hw: tuple[int, int], fps: float) -> None:
+    def __init__(
+        self, path: Path, *, hw: tuple[int, int], fps: float, is_endless: bool = False
+    ) -> None:
         """Open the file.
 
         Args:
             path: Final name; replaced if it exists.
             hw: Height and width of the frames in pixels; odd sizes are padded by one edge pixel.
             fps: Frames per second.
+            is_endless: Write in fragments, so that memory does not grow with the length.
 
         Raises:
             DataError: If the file cannot be created.
@@ -54,6 +57,7 @@ class VideoWriter:
             fps=fps,
             # Without B-frames: mp4 counts decoding times, which must not stay behind at a hole.
             options={"crf": "18", "preset": "fast", "bf": "0"},
+            container_options={"movflags": "frag_keyframe+empty_moov"} if is_endless else {},
         )
 
     def write(self, rgb: NDArray[np.uint8], *, position: int | None = None) -> None:
@@ -137,6 +141,7 @@ def write_grey(
                     hw=(frame.shape[0], frame.shape[1]),
                     fps=fps,
                     options={},
+                    container_options={},
                 )
             kind = "gray" if frame.dtype == np.uint8 else "gray16le"
             encoder.write(av.VideoFrame.from_ndarray(frame, format=kind))
@@ -162,6 +167,7 @@ class _Encoder:
         hw: tuple[int, int],
         fps: float,
         options: dict[str, str],
+        container_options: dict[str, str],
     ) -> None:
         self._path = path
         self._num_frames = 0
@@ -172,7 +178,9 @@ class _Encoder:
         file.close()
         with self._library_errors():
             # Without a protocol, a colon in the name would state one.
-            self._container = av.open(f"file:{self._part}", "w", format=container_format)
+            self._container = av.open(
+                f"file:{self._part}", "w", format=container_format, options=container_options
+            )
             self._is_open = True
             rate = Fraction(fps).limit_denominator(_MAX_RATE_DENOMINATOR)
             # The stubs of `add_stream` do not know which kind of stream a codec name gives.

@@ -1,0 +1,1 @@
+"""Where lines of text go while a run goes on: standard output, files, UDP, MQTT."""
