@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import av
 import numpy as np
@@ -317,3 +319,16 @@ def test_options_of_files_are_refused(refused, tmp_path, encoded):
 def test_wrong_target_of_lines_is_refused_before_the_work(refused, clip, tmp_path):
     line = refused("track", clip, "--jsonl", "udp://nowhere", "--out", tmp_path / "o")
     assert "expected - (standard output), a file, udp://HOST:PORT" in line
+
+
+def test_python_example_of_the_page_runs(encoded, capsys):
+    page = (Path(__file__).parents[2] / "docs/live.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(example.splitlines()) <= 10
+    with RtspServer(encoded, fps=FPS) as server:
+        source = f'"{server.url}", detector="lcm", num_frames=60'
+        example = example.replace('"rtsp://10.0.0.2/stream1"', source)
+        exec(compile(example, "docs/live.md", "exec"), {})
+    out = capsys.readouterr().out
+    assert re.search(r"frame \d+, \d+\.\d\d s old, \d+ dropped before it", out)
+    assert "   track 1 at [" in out
