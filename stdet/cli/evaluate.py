@@ -17,6 +17,7 @@ from stdet.cli.arguments import (
     load,
     positive_number,
     size_hw,
+    use_threads,
 )
 from stdet.cli.terminal import say
 from stdet.errors import ConfigError
@@ -100,12 +101,14 @@ def _score_split(args: argparse.Namespace) -> Report:
     from stdet.report.tables import report_table
 
     config = _load(args)
+    use_threads(config.train.num_threads)
     if args.detector is None:
         scored = evaluate(
             config,
             weights=args.weights,
             split=args.split,
             device=args.device,
+            engine=args.engine,
             ignored=ignored_zones(args),
         )
     else:

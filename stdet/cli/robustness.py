@@ -19,6 +19,7 @@ from stdet.cli.arguments import (
     ignored_zones,
     load,
     positive,
+    use_threads,
 )
 from stdet.cli.terminal import say
 
@@ -60,12 +61,15 @@ def _run_robustness(args: argparse.Namespace) -> int:
     from stdet.report.robustness_table import robustness_table
 
     with hold_outputs(args):
+        config = load(args)
+        use_threads(config.train.num_threads)
         found = robustness(
-            load(args),
+            config,
             weights=args.weights,
             method=args.detector,
             split=args.split,
             device=args.device,
+            engine=args.engine,
             changes=args.changes,
             max_frames=args.max_frames,
             seed=args.seed,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stdet.cli.arguments import (
     add_detector_options,
+    add_device_options,
     add_ignored_zones,
     add_max_megapixels,
     count,
@@ -19,6 +20,7 @@ from stdet.cli.arguments import (
     positive,
     positive_number,
     size_hw,
+    use_threads,
 )
 from stdet.cli.terminal import complain, say
 from stdet.errors import ConfigError
@@ -105,7 +107,7 @@ def add_track(commands: Any) -> None:
         "that the file marks as default)",
     )
     add_ignored_zones(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
+    add_device_options(parser)
     video = parser.add_mutually_exclusive_group()
     video.add_argument("--no-video", action="store_true", help="write no annotated video")
     video.add_argument(
@@ -149,12 +151,14 @@ def _run_track(args: argparse.Namespace) -> int:
         lines=tuple(args.jsonl),
         ignored=ignored_zones(args),
         device=args.device,
+        engine=args.engine,
         with_video=not args.no_video,
         draw_camera=args.draw_camera,
         overwrite=args.overwrite,
         max_megapixels=args.max_megapixels,
         with_profile=args.profile,
     )
+    use_threads()
     summary = track_to_files(args.source, options)
     # Standard output is for the lines alone, where they go there.
     with contextlib.redirect_stdout(sys.stderr) if "-" in args.jsonl else contextlib.nullcontext():

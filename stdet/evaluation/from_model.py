@@ -27,6 +27,8 @@ from stdet.inference.checkpoint import (
 )
 from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
+from stdet.inference.engines.choose import choose_engine
+from stdet.inference.engines.names import EngineName
 from stdet.inference.network import Network
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
@@ -241,6 +243,7 @@ def evaluate(
     weights: str = DEFAULT_WEIGHTS,
     split: Split = "validation",
     device: str = "auto",
+    engine: EngineName = "auto",
     ignored: IgnoredZones = NOTHING_IGNORED,
 ) -> Scored:
     """Score weights on one split of a data set.
@@ -251,6 +254,7 @@ def evaluate(
         weights: Name of shipped weights, or a file.
         split: Which sources.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        engine: What runs the network; see ``choose_engine``.
         ignored: Where nothing is detected, and truth does not count.
 
     Raises:
@@ -259,19 +263,22 @@ def evaluate(
             gives.
         DataError: If the data set cannot be used, or the zones do not fit its frames.
     """
-    ready = network_at_point(config, weights=weights, device=device)
+    ready = network_at_point(config, weights=weights, device=device, engine=engine)
     sequences = without_zones(load_sequences(config.data, split), ignored)
     _warn_of_unknown_classes(sequences, config.model.head.num_classes)
     return score_sequences(ready.detector, ready.config, sequences, title=f"evaluating {split}")
 
 
-def network_at_point(config: StdetConfig, *, weights: str, device: str) -> DetectorAtPoint:
+def network_at_point(
+    config: StdetConfig, *, weights: str, device: str, engine: EngineName = "auto"
+) -> DetectorAtPoint:
     """Build the network of a configuration with weights, at their operating point.
 
     Args:
         config: As for ``evaluate``.
         weights: Name of shipped weights, or a file.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        engine: What runs the network; see ``choose_engine``.
 
     Raises:
         CheckpointError: If the weights are of another architecture than ``config.model``.
@@ -285,12 +292,16 @@ def network_at_point(config: StdetConfig, *, weights: str, device: str) -> Detec
     if config.postprocess.confidence is None and stored.postprocess.confidence is not None:
         _check_same_scores(config.tracker.lookahead, stored.tracker.lookahead, weights)
     config = _operating_at(config, operating_point(loaded))
+    place = choose_device(device)
+    detector = detector.to(place).eval()
+    num_threads = config.train.num_threads or 1
     network = Network(
         detector,
         model=config.model,
         config=config.postprocess,
-        device=choose_device(device),
+        device=place,
         weights=loaded.path,
+        engine=choose_engine(engine, detector, device=place, num_threads=num_threads),
     )
     return DetectorAtPoint(detector=Detector.from_network(network), config=config)
 

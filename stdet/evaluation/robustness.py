@@ -27,6 +27,7 @@ from stdet.evaluation.from_model import (
 from stdet.evaluation.report import require_unique_names, score_summaries
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS, find_weights, git_commit
 from stdet.inference.detector import DetectorStage
+from stdet.inference.engines.names import EngineName
 from stdet.inference.stages.frames import StreamFrame
 from stdet.inference.stages.rescore import Rescore
 from stdet.inference.stages.split import SplitAtGaps
@@ -172,6 +173,7 @@ def robustness(
     method: Method | None = None,
     split: Split = "validation",
     device: str = "auto",
+    engine: EngineName = "auto",
     changes: Sequence[str] | None = None,
     max_frames: int | None = None,
     seed: int = 0,
@@ -186,6 +188,7 @@ def robustness(
         method: A classical detector; None for the network.
         split: Which sources.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        engine: What runs the network; see ``choose_engine``.
         changes: See ``score_changes``, like the next two.
         max_frames: Frames of a sequence.
         seed: Of the changes.
@@ -202,7 +205,7 @@ def robustness(
         ready = classical_at_point(config, method)
         detector: dict[str, Any] = {"detector": method}
     else:
-        ready = network_at_point(config, weights=weights, device=device)
+        ready = network_at_point(config, weights=weights, device=device, engine=engine)
         digest = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()
         detector = {"weights": weights, "weights_sha256": digest}
     return score_changes(

@@ -9,6 +9,7 @@ from stdet.classical.detector import RegisteredMethod, SingleFrameMethod
 from stdet.classical.methods import Method, build_method
 from stdet.config import PostprocessConfig
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS, load_detector
+from stdet.inference.engines.names import EngineName
 from stdet.inference.network import Network, NetworkInput
 from stdet.inference.stages.detect import DetectPeaks, DetectWithNetwork, SameSize
 from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
@@ -79,17 +80,25 @@ class Detector:
         return cls(start)
 
     @classmethod
-    def from_weights(cls, weights: str = DEFAULT_WEIGHTS, *, device: str = "auto") -> Detector:
+    def from_weights(
+        cls,
+        weights: str = DEFAULT_WEIGHTS,
+        *,
+        device: str = "auto",
+        engine: EngineName = "auto",
+    ) -> Detector:
         """Build a detector of a weights file.
 
         Args:
             weights: Name of shipped weights, or a file of `stdet train`.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
+            engine: What runs the network; see ``choose_engine``.
 
         Raises:
             CheckpointError: If the weights cannot be used.
         """
-        return cls.from_network(Network.of_weights(*load_detector(weights), device=device))
+        network = Network.of_weights(*load_detector(weights), device=device, engine=engine)
+        return cls.from_network(network)
 
     @classmethod
     def from_classical(cls, name: Method, config: PostprocessConfig | None = None) -> Detector:

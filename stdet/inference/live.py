@@ -8,6 +8,7 @@ import numpy as np
 
 from stdet.classical.methods import Method
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS
+from stdet.inference.engines.names import EngineName
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.frames import TrackedFrame
 from stdet.inference.stages.stage import Stage
@@ -53,11 +54,14 @@ class LiveTracker:
         *,
         confidence: float | None = None,
         device: str = "auto",
+        engine: EngineName = "auto",
         fps: float | None = None,
         ignore: BoolArray | None = None,
     ) -> LiveTracker:
         """Build a tracker from a weights file; arguments as in ``stdet.track``."""
-        tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
+        tracker = StreamingTracker.from_weights(
+            weights, confidence=confidence, device=device, engine=engine
+        )
         return cls(tracker, fps=fps, ignore=ignore)
 
     @classmethod

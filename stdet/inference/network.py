@@ -17,8 +17,10 @@ from stdet.datasets.clip_sampler import ClipShape
 from stdet.datasets.input_geometry import InputGeometry, detector_input
 from stdet.inference.checkpoint import Weights
 from stdet.inference.device import choose_device
+from stdet.inference.engines.choose import choose_engine
 from stdet.inference.engines.eager import eager_engine
 from stdet.inference.engines.engine import Engine
+from stdet.inference.engines.names import EngineName
 from stdet.inference.postprocess import postprocess
 from stdet.models.detector import ClipDetector
 from stdet.models.inference_parts import FrameMaps
@@ -131,14 +133,34 @@ class Network:
         self._geometries: dict[tuple[int, int], InputGeometry] = {}
 
     @classmethod
-    def of_weights(cls, detector: ClipDetector, weights: Weights, *, device: str) -> Network:
-        """Return what ``load_detector`` has loaded, on a device."""
+    def of_weights(
+        cls,
+        detector: ClipDetector,
+        weights: Weights,
+        *,
+        device: str,
+        engine: EngineName = "auto",
+    ) -> Network:
+        """Return what ``load_detector`` has loaded, on a device.
+
+        Args:
+            detector: With the weights in it.
+            weights: Where they came from.
+            device: `auto`, `cpu`, `cuda` or `cuda:N`.
+            engine: What runs it; see ``choose_engine``.
+
+        Raises:
+            ConfigError: If the device or the engine cannot be used.
+        """
+        place = choose_device(device)
+        detector = detector.to(place).eval()
         return cls(
             detector,
             model=weights.config.model,
             config=weights.config.postprocess,
-            device=choose_device(device),
+            device=place,
             weights=weights.path,
+            engine=choose_engine(engine, detector, device=place),
         )
 
     @property

@@ -21,6 +21,7 @@ from stdet.config import TrackerConfig
 from stdet.errors import IncompleteInputError
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS, load_detector, operating_point
 from stdet.inference.detector import Detector, DetectorStage
+from stdet.inference.engines.names import EngineName
 from stdet.inference.network import Network
 from stdet.inference.stages.frames import TrackedFrame
 from stdet.inference.stages.read import LeaveOutBlank, Scale
@@ -67,11 +68,16 @@ class StreamingTracker:
 
     @classmethod
     def from_weights(
-        cls, weights: str, *, confidence: float | None, device: str
+        cls,
+        weights: str,
+        *,
+        confidence: float | None,
+        device: str,
+        engine: EngineName = "auto",
     ) -> StreamingTracker:
         """Build detector and tracker from a weights file; arguments as in ``track``."""
         detector, loaded = load_detector(weights)
-        network = Network.of_weights(detector, loaded, device=device)
+        network = Network.of_weights(detector, loaded, device=device, engine=engine)
         if confidence is None:
             confidence = operating_point(loaded)
         return cls(Detector.from_network(network), loaded.config.tracker, confidence=confidence)
@@ -199,6 +205,7 @@ def track(
     raw: str | None = None,
     ignore: BoolArray | None = None,
     device: str = "auto",
+    engine: EngineName = "auto",
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[TrackedFrame]:
     """Find and track moving small targets in a video, a folder, a live stream, or arrays.
@@ -222,6 +229,7 @@ def track(
         ignore: Pixels that do not belong to the scene (text, reticles, zones), bool (H, W), true
             where ignored: they are not registered, and nothing is detected there.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        engine: What runs the network: `auto`, `eager`, `openvino` or `onnxruntime`.
         max_megapixels: Largest area of a file's frame, 10^6 pixels.
 
     Yields:
@@ -237,7 +245,9 @@ def track(
         source, fps=fps, stream=stream, raw=raw, max_megapixels=max_megapixels
     ) as opened:
         if detector is None:
-            tracker = StreamingTracker.from_weights(weights, confidence=confidence, device=device)
+            tracker = StreamingTracker.from_weights(
+                weights, confidence=confidence, device=device, engine=engine
+            )
         else:
             tracker = StreamingTracker.from_classical(detector, confidence=confidence)
         stop = None if num_frames is None else start + num_frames

@@ -130,7 +130,10 @@ def _build_tracker(options: TrackOptions) -> SourceTracker:
     if options.detector is not None:
         return StreamingTracker.from_classical(options.detector, confidence=options.confidence)
     return StreamingTracker.from_weights(
-        options.weights, confidence=options.confidence, device=options.device
+        options.weights,
+        confidence=options.confidence,
+        device=options.device,
+        engine=options.engine,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from stdet.classical.methods import Method
 from stdet.inference.camera_counts import CameraSummary
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS
+from stdet.inference.engines.names import EngineName
 from stdet.inference.live_summary import LiveSummary
 from stdet.inference.stages.times import StageTime
 from stdet.io.frame_area import MAX_MEGAPIXELS
@@ -38,6 +39,7 @@ class TrackOptions:
         lines: Where JSON lines go while the run goes on; see ``open_sink``.
         ignored: Pixels that do not belong to the scene.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        engine: What runs the network; see ``choose_engine``.
         with_video: Write the annotated video.
         draw_camera: Draw on it where the scene is and how well that is known.
         overwrite: Replace existing outputs.
@@ -61,6 +63,7 @@ class TrackOptions:
     lines: tuple[str, ...] = ()
     ignored: IgnoredZones = NOTHING_IGNORED
     device: str = "auto"
+    engine: EngineName = "auto"
     with_video: bool = True
     draw_camera: bool = False
     overwrite: bool = False

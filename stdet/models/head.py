@@ -30,6 +30,11 @@ class HeadOutputs:
     box_offsets: Tensor
     feature_stride: int
 
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits and offsets, in the order above."""
+        return self.cls_logits, self.obj_logits, self.box_offsets
+
 
 class DecoupledHead(nn.Module):
     """Separate branches for class, and for box and objectness.

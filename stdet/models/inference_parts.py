@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stdet.models.detector import ClipDetector
-from stdet.models.head import DecoupledHead
+from stdet.models.head import DecoupledHead, HeadOutputs
 from stdet.models.layers import ConvBnAct
 from stdet.models.temporal.motion_coupling import MotionCoupling
 
@@ -78,20 +78,23 @@ def fold_batch_norm(detector: ClipDetector) -> ClipDetector:
     return folded
 
 
+def can_be_divided(detector: ClipDetector) -> bool:
+    """Say whether its temporal module is motion coupling, the only one known from inside."""
+    return isinstance(detector.temporal, MotionCoupling)
+
+
 def inference_parts(folded: ClipDetector) -> InferenceParts:
     """Divide a detector.
 
     Args:
-        folded: From ``fold_batch_norm``; its temporal module has no memory.
+        folded: From ``fold_batch_norm``; see ``can_be_divided``.
 
     Raises:
-        ValueError: If the temporal module is recurrent.
+        ValueError: If the temporal module is another one than motion coupling.
     """
     coupling = folded.temporal
-    if coupling.is_recurrent:
-        raise ValueError("a recurrent temporal module cannot be divided.")
     if not isinstance(coupling, MotionCoupling):
-        return _parts_of_any(folded)
+        raise ValueError(f"the temporal module {type(coupling).__name__} cannot be divided.")
     context = range(coupling.num_frames - 1)
     key = coupling.num_frames - 1
     return InferenceParts(
@@ -104,41 +107,6 @@ def inference_parts(folded: ClipDetector) -> InferenceParts:
             ClipInput(position=key, map_index=0),
             ClipInput(position=key, map_index=2),
         ),
-    )
-
-
-class _Frame(nn.Module):
-    """Features alone."""
-
-    def __init__(self, detector: ClipDetector) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def forward(self, frame: Tensor) -> FrameMaps:
-        return (self.detector.frame_features(frame),)
-
-
-class _Clip(nn.Module):
-    """Any temporal module without memory, and the head."""
-
-    def __init__(self, detector: ClipDetector) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def forward(self, *features: Tensor) -> ClipOutputs:
-        context = torch.stack(features[:-1], dim=1)
-        found = self.detector.fuse(context, features[-1]).outputs
-        return found.cls_logits, found.obj_logits, found.box_offsets
-
-
-def _parts_of_any(folded: ClipDetector) -> InferenceParts:
-    """Divide a detector whose temporal module is not known any closer."""
-    num_frames: int = folded.temporal.num_frames  # type: ignore[attr-defined]
-    return InferenceParts(
-        frame=_Frame(folded),
-        clip=_Clip(folded),
-        map_names=("features",),
-        clip_inputs=tuple(ClipInput(position=i, map_index=0) for i in range(num_frames)),
     )
 
 
@@ -179,8 +147,8 @@ class _ClipOfPairs(nn.Module):
         for one, weight in zip(coupled[1:], self.pair_weights[1:], strict=True):
             motion = motion + one * weight
         fused = self.coupling.fuse_motion(torch.cat(context, dim=1), key, motion)
-        found = self.head(fused)
-        return found.cls_logits, found.obj_logits, found.box_offsets
+        outputs: HeadOutputs = self.head(fused)
+        return outputs.tensors
 
 
 def _first_conv(two_convs: nn.Sequential) -> nn.Conv2d:

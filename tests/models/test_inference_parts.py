@@ -75,8 +75,8 @@ def test_shipped_weights_differ_by_rounding_alone():
         torch.testing.assert_close(one, other, rtol=1e-5, atol=5e-5)
 
 
-def test_a_recurrent_module_cannot_be_divided(tiny_model):
+def test_an_unknown_temporal_module_cannot_be_divided(tiny_model):
     detector = build_detector(tiny_model())
-    detector.temporal.is_recurrent = True
-    with pytest.raises(ValueError, match="recurrent"):
+    detector.temporal = nn.Identity()
+    with pytest.raises(ValueError, match="Identity cannot be divided"):
         inference_parts(detector)

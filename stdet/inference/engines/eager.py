@@ -9,7 +9,12 @@ from torch import Tensor, nn
 
 from stdet.inference.engines.engine import Engine, EngineOfParts
 from stdet.models.detector import ClipDetector, Predicted
-from stdet.models.inference_parts import FrameMaps, fold_batch_norm, inference_parts
+from stdet.models.inference_parts import (
+    FrameMaps,
+    can_be_divided,
+    fold_batch_norm,
+    inference_parts,
+)
 from stdet.models.interfaces import TemporalState
 
 
@@ -20,8 +25,8 @@ def eager_engine(detector: ClipDetector) -> Engine:
         detector: Copied, so that what happens to it later makes no difference.
     """
     folded = fold_batch_norm(detector)
-    if folded.temporal.is_recurrent:
-        return _RecurrentEngine(folded)
+    if not can_be_divided(folded):
+        return _WholeEngine(folded)
     parts = inference_parts(folded)
     _to_channels_last(parts.frame)
     _to_channels_last(parts.clip)
@@ -39,8 +44,8 @@ def eager_engine(detector: ClipDetector) -> Engine:
     )
 
 
-class _RecurrentEngine:
-    """A detector whose temporal module has a memory, not divided."""
+class _WholeEngine:
+    """A detector with a temporal module that is not known from inside, perhaps with a memory."""
 
     name = "eager"
 

@@ -9,18 +9,17 @@ from torch import Tensor
 
 from stdet.models.detector import Predicted
 from stdet.models.head import HeadOutputs
-from stdet.models.inference_parts import ClipInput, ClipOutputs, FrameMaps
+from stdet.models.inference_parts import ClipInput, FrameMaps
 from stdet.models.interfaces import TemporalState
 
 
 class Engine(Protocol):
-    """A trained detector, ready to run.
+    """A trained detector, ready to run."""
 
-    Attributes:
-        name: What messages call it.
-    """
-
-    name: str
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        ...
 
     def frame_maps(self, frame: Tensor) -> FrameMaps:
         """Compute what is kept of a frame (1, channels, H, W) in [0, 1].
@@ -48,7 +47,7 @@ class EngineOfParts:
     Args:
         name: What messages call it.
         run_frame: Runs the frame part.
-        run_clip: Runs the clip part on its inputs, in order.
+        run_clip: Runs the clip part on its inputs, in order; returns ``ClipOutputs``.
         clip_inputs: What they are.
         feature_stride: Of the outputs, pixels per cell.
     """
@@ -58,7 +57,7 @@ class EngineOfParts:
         name: str,
         *,
         run_frame: Callable[[Tensor], FrameMaps],
-        run_clip: Callable[[Sequence[Tensor]], ClipOutputs],
+        run_clip: Callable[[Sequence[Tensor]], tuple[Tensor, ...]],
         clip_inputs: Sequence[ClipInput],
         feature_stride: int,
     ) -> None:

@@ -1,0 +1,45 @@
+"""Engines by name, without importing one."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Literal, get_args
+
+from stdet.errors import ConfigError
+
+EngineName = Literal["auto", "eager", "openvino", "onnxruntime"]
+"""``auto`` takes the first of ``FASTEST_FIRST`` that is installed."""
+
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+FASTEST_FIRST: tuple[EngineName, ...] = ("openvino", "onnxruntime")
+"""On a CPU, one thread; `docs/engines.md` has the times."""
+
+_EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx", "onnx": "onnx"}
+"""Extra of setup.cfg that installs a library."""
+
+
+def is_installed(library: str) -> bool:
+    """Say whether a library of an engine, and the exporter, can be imported."""
+    return all(importlib.util.find_spec(name) is not None for name in (library, "onnx"))
+
+
+def import_library(library: str, *, wanted_by: str) -> ModuleType:
+    """Import a library of an extra.
+
+    Args:
+        library: Its name.
+        wanted_by: What a message begins with.
+
+    Raises:
+        ConfigError: If it is not installed, or cannot be loaded.
+    """
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise ConfigError(
+            f"{wanted_by}: cannot import {library} ({error}); run "
+            f"`pip install 'stdet[{_EXTRAS[library]}]'`."
+        ) from error

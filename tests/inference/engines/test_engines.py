@@ -1,0 +1,215 @@
+"""Every engine says what PyTorch says, and one that does not is found out."""
+
+import logging
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stdet.errors import ConfigError
+from stdet.inference.checkpoint import load_detector
+from stdet.inference.detector import Detector
+from stdet.inference.engines.checked import CheckedEngine, largest_difference
+from stdet.inference.engines.choose import choose_engine
+from stdet.inference.engines.eager import eager_engine
+from stdet.inference.engines.names import FASTEST_FIRST, is_installed
+from stdet.inference.engines.onnx_export import export_parts
+from stdet.inference.engines.onnxruntime import onnxruntime_engine, require_provider
+from stdet.inference.engines.openvino import openvino_engine
+from stdet.inference.network import Network
+from stdet.models.build import build_detector
+from stdet.synthesis import SceneConfig, generate
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+TOLERANCE = 1e-4
+
+
+def needs(name):
+    return pytest.mark.skipif(not is_installed(name), reason=f"{name} is not installed")
+
+
+fast_engines = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=needs(name)) for name in FASTEST_FIRST],
+)
+
+
+class Changed:
+    """PyTorch, with something done to the maps."""
+
+    name = "changed"
+
+    def __init__(self, detector, change):
+        self._engine, self._change = eager_engine(detector), change
+
+    def frame_maps(self, frame):
+        return tuple(self._change(one) for one in self._engine.frame_maps(frame))
+
+    def fuse(self, *args):
+        return self._engine.fuse(*args)
+
+
+def _clip(engine, frames):
+    """Everything that an engine computes of a clip."""
+    maps = [engine.frame_maps(frame[None]) for frame in frames]
+    found = engine.fuse(maps[:-1], maps[-1], ()).outputs
+    return [*maps[-1], found.cls_logits, found.obj_logits, found.box_offsets]
+
+
+@fast_engines
+@settings(max_examples=3, deadline=None)
+@given(
+    num_frames=st.integers(2, 4),
+    pyramid=st.sampled_from(["fpn", "bp_fpn", "high_resolution", "hourglass"]),
+    sizes=st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=3),
+    seed=st.integers(0, 100),
+)
+@torch.inference_mode()
+def test_an_engine_says_what_eager_says_at_every_size(
+    name, tiny_model, lively, num_frames, pyramid, sizes, seed
+):
+    torch.manual_seed(seed)
+    model = tiny_model(temporal={"num_frames": num_frames}, pyramid={"type": pyramid})
+    detector = lively(build_detector(model), seed)
+    engine, exact = choose_engine(name, detector, device=CPU), eager_engine(detector)
+    for height, width in sizes:
+        frames = torch.rand(num_frames, 1, 8 * height, 8 * width)
+        for one, other in zip(_clip(engine, frames), _clip(exact, frames), strict=True):
+            torch.testing.assert_close(one, other, rtol=TOLERANCE, atol=TOLERANCE)
+    assert engine.name == name
+
+
+@fast_engines
+def test_shipped_weights_find_the_same_in_an_engine(name):
+    frames = generate(SceneConfig(num_frames=30, hw=(64, 96)), seed=3).frames
+    wanted = _predictions("eager", frames)
+    found = _predictions(name, frames)
+    assert sum(map(len, wanted)) > 10
+    for one, other in zip(found, wanted, strict=True):
+        assert len(one) == len(other)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-3)
+        np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=0.02)
+
+
+def _predictions(engine, frames):
+    network = Network.of_weights(*load_detector("stdet_n"), device="cpu", engine=engine)
+    assert network.engine.name == engine
+    return Detector.from_network(network).predict(frames)
+
+
+@needs("openvino")
+def test_auto_takes_the_fastest_and_says_so(tiny_model, lively, caplog):
+    detector = lively(build_detector(tiny_model()))
+    engine = choose_engine("auto", detector, device=CPU)
+    with caplog.at_level(logging.INFO):
+        _clip(engine, torch.rand(3, 1, 16, 24))
+    assert engine.name == FASTEST_FIRST[0]
+    assert [one.getMessage() for one in caplog.records] == [
+        f"The network runs in {FASTEST_FIRST[0]}, which agrees with PyTorch."
+    ]
+
+
+def test_auto_takes_pytorch_where_nothing_else_is_installed(tiny_model, lively, monkeypatch):
+    for library in FASTEST_FIRST:
+        monkeypatch.setitem(sys.modules, library, None)
+    detector = lively(build_detector(tiny_model()))
+    assert choose_engine("auto", detector, device=CPU).name == "eager"
+
+
+@pytest.mark.parametrize(("name", "extra"), [("openvino", "openvino"), ("onnxruntime", "onnx")])
+def test_an_engine_that_is_missing_says_what_to_install(
+    name, extra, tiny_model, lively, monkeypatch
+):
+    pytest.importorskip("onnx")
+    monkeypatch.setitem(sys.modules, name, None)
+    detector = lively(build_detector(tiny_model()))
+    with pytest.raises(ConfigError, match=rf"{name}: cannot import .*stdet\[{extra}\]"):
+        choose_engine(name, detector, device=CPU)
+
+
+@fast_engines
+def test_an_unknown_temporal_module_runs_in_pytorch_alone(name, tiny_model, lively):
+    detector = lively(build_detector(tiny_model()))
+    detector.temporal = torch.nn.Identity()
+    assert choose_engine("auto", detector, device=CPU).name == "eager"
+    with pytest.raises(ConfigError, match=r"module Identity is not known.*engine eager"):
+        choose_engine(name, detector, device=CPU)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: one + 0.01,
+        torch.zeros_like,
+        lambda one: one * torch.nan,
+        lambda one: one[..., 1:],
+    ],
+    ids=["off", "constant", "not_finite", "another_size"],
+)
+@torch.inference_mode()
+def test_an_engine_that_disagrees_is_replaced_or_refused(change, tiny_model, lively, caplog):
+    detector = lively(build_detector(tiny_model()))
+    frames = torch.rand(3, 1, 16, 24)
+    exact = eager_engine(detector)
+    engine = CheckedEngine(Changed(detector, change), exact, is_required=False)
+    for one, other in zip(_clip(engine, frames), _clip(exact, frames), strict=True):
+        assert torch.equal(one, other)
+    assert engine.name == "eager"
+    (warning,) = caplog.records
+    assert "changed: differs from PyTorch" in warning.getMessage()
+    with pytest.raises(
+        ConfigError, match=r"changed: differs from PyTorch .* use the engine eager"
+    ):
+        _clip(CheckedEngine(Changed(detector, change), exact, is_required=True), frames)
+
+
+@torch.inference_mode()
+def test_every_new_size_is_checked(tiny_model, lively):
+    detector = lively(build_detector(tiny_model()))
+
+    def wrong_when_wide(one):
+        return one + 1 if one.shape[-1] > 6 else one
+
+    engine = CheckedEngine(
+        Changed(detector, wrong_when_wide), eager_engine(detector), is_required=True
+    )
+    for _ in range(4):
+        _clip(engine, torch.rand(3, 1, 16, 24))
+    with pytest.raises(ConfigError, match="differs"):
+        _clip(engine, torch.rand(3, 1, 16, 32))
+
+
+def test_largest_difference_is_that_of_any_value():
+    values = torch.tensor([0.1, 100.0])
+    off = values + torch.tensor([0.25, -0.5])
+    assert largest_difference([values, off], [values, values]) == 0.5
+    broken = torch.tensor([torch.nan])
+    assert largest_difference([broken], [broken]) == 0  # The network's fault, not the engine's.
+    assert largest_difference([broken], [values[:1]]) == float("inf")
+
+
+def test_a_session_that_runs_elsewhere_than_asked_is_refused():
+    require_provider(["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider")
+    with pytest.raises(ConfigError, match="CUDAExecutionProvider was asked for"):
+        require_provider(["CPUExecutionProvider"], "CUDAExecutionProvider")
+
+
+@needs("onnxruntime")
+def test_onnxruntime_without_a_gpu_says_so(tiny_model, lively):
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has a GPU")
+    parts = export_parts(lively(build_detector(tiny_model())))
+    with pytest.raises(ConfigError, match="no CUDAExecutionProvider"):
+        onnxruntime_engine(parts, device=GPU, num_threads=1)
+
+
+@needs("openvino")
+def test_openvino_refuses_a_gpu(tiny_model, lively):
+    parts = export_parts(lively(build_detector(tiny_model())))
+    with pytest.raises(ConfigError, match="use --device cpu"):
+        openvino_engine(parts, device=GPU, num_threads=1)
