@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import shlex
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from subprocess import check_output
 from typing import Any
 
@@ -65,7 +68,6 @@ def run(args: argparse.Namespace) -> None:
             print(f"{name:<44}{value}")
     if args.out is not None:
         facts = provenance(
-            f"run --seeds {args.seeds}",
             data=f"generated, {NUM_FRAMES} frames a sequence, one for each seed and family; "
             f"settings tuned on seed {FIRST_SEED}",
             seeds=seeds,
@@ -106,7 +108,6 @@ def run_footage(args: argparse.Namespace) -> None:
     rows = compare(chosen_contenders(args), args.folder, seed=args.first_seed)
     if args.out is not None:
         facts = provenance(
-            "footage FOLDER",
             data="detections of stdet_n trained without these sequences; settings tuned on "
             "generated sequences",
             seeds=[args.first_seed],
@@ -114,13 +115,19 @@ def run_footage(args: argparse.Namespace) -> None:
         write_footage(args.out, rows, facts)
 
 
-def provenance(command: str, *, data: str, seeds: Sequence[int]) -> dict[str, Any]:
+def provenance(*, data: str, seeds: Sequence[int]) -> dict[str, Any]:
     """Return where tables come from."""
     return {
-        "command": f"python -m benchmarks.tracking {command} --old CHECKOUT",
+        "command": f"python -m benchmarks.tracking {_command()}",
         "commit": check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip(),
         "date": datetime.now(UTC).date().isoformat(),
         "data": data,
         "seeds": list(seeds),
         "machine": "one thread of a shared machine of two cores",
     }
+
+
+def _command() -> str:
+    """Return the command line, without the folders of this machine."""
+    words = ["FOLDER" if Path(word).is_dir() else word for word in sys.argv[1:]]
+    return shlex.join(words)
