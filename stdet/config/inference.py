@@ -32,47 +32,37 @@ class PostprocessConfig:
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class TrackerConfig:
-    """Track-before-detect scores, a constant-velocity Kalman filter, association by distance."""
+    """Track-before-detect scores, a Kalman filter of several modes, tracks by evidence."""
 
     lookahead: int | None = Field(default=5, ge=0)
-    """Track-before-detect scores look at all earlier frames and at this many later ones, which
-    delays the output by as many frames. None keeps the detector's own scores."""
-    confirm_hits: int = Field(default=1, ge=1)
-    """M: a track is confirmed after M hits ..."""
-    confirm_window: int = Field(default=1, ge=1)
-    """N: ... within N frames. A track-before-detect score has counted hits already: 0.5 takes four
-    in a row of score 0.999, or seven of 0.9. With ``lookahead`` None and a loose operating point,
-    3 within 5 keeps clutter out (docs/decisions/0015)."""
+    """Frames by which the output is late. Track-before-detect scores look at all earlier frames
+    and at this many later ones, and tracks are put out in hindsight. None keeps the detector's own
+    scores and waits for nothing."""
+    false_tracks_per_hour: float = Field(default=0.5, gt=0)
+    """Tracks that clutter alone may give in an hour of 25 frames per second; fewer take more
+    detections to confirm a track."""
+    continue_share: float = Field(default=0.6, gt=0, le=1)
+    """A track begins when the mean score of its newest detections is at the operating point, and
+    is shown while it is above this share of it."""
     max_coast: int = Field(default=2, ge=0)
-    """Frames that a confirmed track goes on without a detection, on its prediction."""
+    """Frames that a track is shown after its last detection, less ``lookahead``: what that sees
+    need not be guessed."""
     max_lost: int = Field(default=20, ge=0)
-    """Frames without a detection after which a confirmed track is forgotten. Beyond ``max_coast``
-    it is not shown; found again, it has its id back."""
-    continue_share: float = Field(default=0.7, gt=0, le=1)
-    """Detections from this share of the operating point on continue a track that is shown; those
-    below the operating point start none."""
-    measurement_std_px: float = Field(default=1.0, gt=0)
+    """Frames without a detection after which a confirmed track is forgotten; found again before,
+    it has its id back."""
+    measurement_std_px: float = Field(default=0.5, gt=0)
     """Standard deviation of a detected centre, pixels."""
-    acceleration_std_px: float = Field(default=1.0, gt=0)
-    """Standard deviation of the white acceleration, pixels per frame squared."""
-    initial_speed_std_px: float = Field(default=4.0, gt=0)
-    """Standard deviation of a new track's velocity, pixels per frame."""
-    gate_sigma: float = Field(default=4.0, gt=0)
-    """Largest Mahalanobis distance of an association, standard deviations."""
-    gate_px: float = Field(default=30.0, gt=0)
-    """Largest centre distance of an association, pixels."""
+    acceleration_stds_px: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(0.05, 0.6), min_length=1, max_length=8
+    )
+    """Standard deviation of the white acceleration of targets that fly straight, that manoeuvre,
+    and so on, pixels per frame squared. Which one applies is found for each track."""
+    initial_speed_std_px: float = Field(default=5.0, gt=0)
+    """Standard deviation of a new track's velocity along each axis, pixels per frame."""
+    gate_px: float = Field(default=60.0, gt=0)
+    """Largest distance of a detection from where its track is expected, pixels."""
     size_smoothing: float = Field(default=0.3, gt=0, le=1)
     """Weight of the newest box size in the smoothed size."""
-
-    def __post_init__(self) -> None:
-        """Check that confirmation can happen, and that what is shown is not forgotten."""
-        if self.confirm_hits > self.confirm_window:
-            raise ValueError(
-                f"confirm_hits {self.confirm_hits} cannot exceed confirm_window "
-                f"{self.confirm_window}"
-            )
-        if self.max_coast > self.max_lost:
-            raise ValueError(f"max_coast {self.max_coast} cannot exceed max_lost {self.max_lost}")
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

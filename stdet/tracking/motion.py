@@ -1,38 +1,32 @@
-"""Constant-velocity Kalman filter on target centres.
+"""Targets that fly straight or manoeuvre: a Kalman filter of several modes on their centres.
 
 The state of a target is x = (x, y, vx, vy): its centre in pixels and its velocity in pixels per
-frame. Between two frames the acceleration is constant, and from frame to frame it is independent
-with standard deviation sigma_a ("white"). One frame therefore moves the state by
+frame. In each mode the acceleration is constant between two frames and independent from frame to
+frame; modes differ in its standard deviation sigma_a. One frame moves the state of a mode by
 
     x' = F x + G a,     F = | I  I |,   G = | I/2 |,   a ~ N(0, sigma_a^2 I)
                             | 0  I |        |  I  |
 
-and n frames by F^n and the noise that adds up on the way:
+and n frames by F^n and the noise that adds up on the way. A centre is measured as z = H x + noise
+of variance r, the same along both axes. Nothing prefers an axis, so the covariance of a state is
+that of (place, velocity) along either axis, three numbers (p, c, u):
 
-    F^n = | I  nI |     Q_n = sum_{k<n} F^k G G' F'^k sigma_a^2
-          | 0   I |
-                            | (n^3/3 - n/12) I   n^2/2 I |
-                          = |                            | sigma_a^2
-                            |     n^2/2 I            n I |
+    predict    p <- p + 2 n c + n^2 u + (n^3/3 - n/12) sigma_a^2
+               c <- c + n u + n^2/2 sigma_a^2
+               u <- u + n sigma_a^2
+    update     k = p / (p + r),  m = c / (p + r)       place += k nu,  velocity += m nu
+               (p, c, u) <- ((1 - k) p, (1 - k) c, u - m c)
 
-so that predicting n frames at once equals predicting n times one frame. The detector measures the
-centre, z = H x + noise, H = (I 0), R = sigma_z^2 I:
-
-    predict    x <- F^n x                P <- F^n P F'^n + Q_n
-    innovate   nu = z - H x              S = H P H' + R
-    update     K = P H' S^-1             x <- x + K nu
-               P <- (I - K H) P (I - K H)' + K R K'     (Joseph's form)
-
-Joseph's form is a sum of two symmetric positive terms and stays so under rounding, which the
-shorter P - K S K' does not.
-
-Symbols: P ``covariances``, S ``innovation covariances``, K ``gain``, sigma_a
-``acceleration_std_px``, sigma_z ``measurement_std_px``, n ``num_frames``.
+From one frame to the next a target stays in its mode with probability ``STAY``. Before prediction
+each mode begins from the mixture of states that may have led to it, and after a measurement the
+probability of a mode is in proportion to the likelihood that it gave to it.
 
 Source:
-    Bar-Shalom, Li, Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001,
-    sections 5.2 (filter) and 6.3.2 (piecewise constant white acceleration). The closed form of
-    Q_n for n > 1 is worked out here.
+    Blom and Bar-Shalom 1988 (IEEE Trans. AC 33), the interacting multiple model; Bar-Shalom, Li,
+    Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, sections 6.3.2
+    (piecewise constant white acceleration) and 11.6.6. The closed form of the noise for n > 1 is
+    worked out here. Spreads of means are averaged over both axes, and modes mix once however many
+    frames are predicted at once; theirs do not.
 """
 
 from __future__ import annotations
@@ -47,16 +41,18 @@ from stdet.types import BoolArray, IntArray
 
 StateArray = NDArray[np.float64]
 
-_MEASURE = np.eye(2, 4)  # H: the centre is the first half of the state.
+STAY = 0.95
+"""Probability that a target stays in its mode from one frame to the next."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MotionStates:
+class PointStates:
     """Gaussian states of N targets.
 
     Attributes:
         means: float64 (N, 4): x, y in pixels, vx, vy in pixels per frame.
-        covariances: float64 (N, 4, 4), symmetric positive definite.
+        covariances: float64 (N, 3): variance of the place, covariance of place and velocity,
+            variance of the velocity, along either axis.
     """
 
     means: StateArray
@@ -66,43 +62,17 @@ class MotionStates:
         """Return the number of targets."""
         return len(self.means)
 
-    def __getitem__(self, rows: BoolArray | IntArray) -> MotionStates:
+    def __getitem__(self, rows: BoolArray | IntArray) -> PointStates:
         """Return the chosen targets."""
-        return MotionStates(means=self.means[rows], covariances=self.covariances[rows])
+        return PointStates(means=self.means[rows], covariances=self.covariances[rows])
 
-    @property
-    def centres_xy(self) -> StateArray:
-        """Centres in pixels, float64 (N, 2)."""
-        return self.means[:, :2]
-
-    def carried(self, transform: Transform) -> MotionStates:
-        """Return the targets in the coordinates of another frame.
-
-        A camera that moves moves every target in the picture. With L the linear part of the
-        transform at a centre, the centre goes where the transform takes it, the velocity v becomes
-        L v, and P becomes diag(L, L) P diag(L, L)'.
-        """
-        slopes = transform.linear_at(self.centres_xy)
-        linear = np.zeros_like(self.covariances)
-        linear[:, :2, :2] = linear[:, 2:, 2:] = slopes
-        velocities = (slopes @ self.means[:, 2:, None])[:, :, 0]
-        return MotionStates(
-            means=np.concatenate([transform.apply(self.centres_xy), velocities], axis=1),
-            covariances=linear @ self.covariances @ linear.swapaxes(1, 2),
-        )
-
-    def put(self, rows: IntArray, states: MotionStates) -> None:
+    def put(self, rows: IntArray | int, states: PointStates) -> None:
         """Replace the states of some targets."""
         self.means[rows] = states.means
         self.covariances[rows] = states.covariances
 
     @classmethod
-    def empty(cls) -> MotionStates:
-        """Return no targets."""
-        return cls(means=np.zeros((0, 4)), covariances=np.zeros((0, 4, 4)))
-
-    @classmethod
-    def concatenate(cls, first: MotionStates, second: MotionStates) -> MotionStates:
+    def concatenate(cls, first: PointStates, second: PointStates) -> PointStates:
         """Return the targets of both, in order."""
         return cls(
             means=np.concatenate([first.means, second.means]),
@@ -110,20 +80,103 @@ class MotionStates:
         )
 
 
-class ConstantVelocityFilter:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MotionStates:
+    """States of N targets in each of M modes.
+
+    Attributes:
+        means: float64 (N, M, 4), as in ``PointStates``.
+        covariances: float64 (N, M, 3), as in ``PointStates``.
+        weights: Probability of each mode, float64 (N, M).
+    """
+
+    means: StateArray
+    covariances: StateArray
+    weights: StateArray
+
+    def __len__(self) -> int:
+        """Return the number of targets."""
+        return len(self.means)
+
+    def __getitem__(self, rows: BoolArray | IntArray) -> MotionStates:
+        """Return the chosen targets."""
+        return MotionStates(
+            means=self.means[rows],
+            covariances=self.covariances[rows],
+            weights=self.weights[rows],
+        )
+
+    def put(self, rows: IntArray | int, states: MotionStates) -> None:
+        """Replace the states of some targets."""
+        self.means[rows] = states.means
+        self.covariances[rows] = states.covariances
+        self.weights[rows] = states.weights
+
+    @classmethod
+    def concatenate(cls, first: MotionStates, second: MotionStates) -> MotionStates:
+        """Return the targets of both, in order."""
+        return cls(
+            means=np.concatenate([first.means, second.means]),
+            covariances=np.concatenate([first.covariances, second.covariances]),
+            weights=np.concatenate([first.weights, second.weights]),
+        )
+
+    def combined(self) -> PointStates:
+        """Return mean and covariance over the modes."""
+        base, offsets = self._offsets()
+        weights = self.weights[:, None]
+        mean = weights @ offsets
+        spread = weights @ (self.covariances + _squares(offsets)) - _squares(mean)
+        return PointStates(means=base[:, 0] + mean[:, 0], covariances=spread[:, 0])
+
+    def mixed(self, transitions: StateArray) -> MotionStates:
+        """Return the states from which each mode goes on, by probabilities (from, to)."""
+        weights = self.weights @ transitions
+        came_from = (self.weights[:, :, None] * transitions / weights[:, None]).swapaxes(1, 2)
+        base, offsets = self._offsets()
+        means = came_from @ offsets
+        covariances = came_from @ (self.covariances + _squares(offsets)) - _squares(means)
+        return MotionStates(means=base + means, covariances=covariances, weights=weights)
+
+    def _offsets(self) -> tuple[StateArray, StateArray]:
+        """Return one state per target (N, 1, 4), and all relative to it: small numbers."""
+        base = self.means[:, :1]
+        return base, self.means - base
+
+    def carried(self, transform: Transform) -> MotionStates:
+        """Return the targets in the coordinates of another frame.
+
+        A camera that moves moves every target in the picture. With L the linear part of the
+        transform at a centre, the centre goes where the transform takes it, the velocity v becomes
+        L v, and the covariance grows as areas do, by |det L|.
+        """
+        flat = self.means.reshape(-1, 4)
+        linear = transform.linear_at(flat[:, :2])
+        velocities = (linear @ flat[:, 2:, None])[:, :, 0]
+        growth = np.abs(np.linalg.det(linear)).reshape(*self.weights.shape, 1)
+        means = np.concatenate([transform.apply(flat[:, :2]), velocities], axis=1)
+        return MotionStates(
+            means=means.reshape(self.means.shape),
+            covariances=self.covariances * growth,
+            weights=self.weights,
+        )
+
+
+class SwitchingMotion:
     """The filter of the module docstring, over all targets at once; holds no state of its own.
 
     Args:
         measurement_std_px: Standard deviation of a measured centre, pixels.
-        acceleration_std_px: Standard deviation of the acceleration, pixels per frame squared.
+        acceleration_stds_px: Standard deviation of the acceleration in each mode, pixels per frame
+            squared.
         initial_speed_std_px: Standard deviation of a new target's velocity, pixels per frame.
 
     Example:
-        >>> motion = ConstantVelocityFilter(
-        ...     measurement_std_px=1.0, acceleration_std_px=1.0, initial_speed_std_px=4.0)
+        >>> motion = SwitchingMotion(
+        ...     measurement_std_px=1.0, acceleration_stds_px=(1.0,), initial_speed_std_px=4.0)
         >>> states = motion.start(np.array([[10.0, 20.0]]))
         >>> states = motion.update(motion.predict(states, 1), np.array([[18.0, 20.0]]))
-        >>> states.means.round(2)
+        >>> states.combined().means.round(2)
         array([[17.56, 20.  ,  7.23,  0.  ]])
     """
 
@@ -131,15 +184,17 @@ class ConstantVelocityFilter:
         self,
         *,
         measurement_std_px: float,
-        acceleration_std_px: float,
+        acceleration_stds_px: tuple[float, ...],
         initial_speed_std_px: float,
     ) -> None:
         """Store the noise levels."""
-        self._measurement_covariance = measurement_std_px**2 * np.eye(2)
-        self._acceleration_variance = acceleration_std_px**2
-        self._start_covariance = np.diag(
-            [measurement_std_px**2] * 2 + [initial_speed_std_px**2] * 2
-        )
+        self._measurement_variance = measurement_std_px**2
+        self._acceleration_variances = np.square(acceleration_stds_px)
+        self._start_covariance = np.array([measurement_std_px**2, 0.0, initial_speed_std_px**2])
+        num_modes = len(acceleration_stds_px)
+        leave = (1 - STAY) / max(num_modes - 1, 1)
+        self._transitions = np.full((num_modes, num_modes), leave)
+        np.fill_diagonal(self._transitions, STAY if num_modes > 1 else 1.0)
 
     def start(self, centres_xy: StateArray) -> MotionStates:
         """Begin targets at measured centres, with unknown velocity of mean zero.
@@ -148,12 +203,15 @@ class ConstantVelocityFilter:
             centres_xy: float (N, 2), pixels.
 
         Returns:
-            N states.
+            N states, every mode as likely.
         """
-        num = len(centres_xy)
+        num, num_modes = len(centres_xy), len(self._transitions)
+        means = np.zeros((num, num_modes, 4))
+        means[:, :, :2] = centres_xy[:, None]
         return MotionStates(
-            means=np.concatenate([centres_xy, np.zeros((num, 2))], axis=1, dtype=np.float64),
-            covariances=np.tile(self._start_covariance, (num, 1, 1)),
+            means=means,
+            covariances=np.tile(self._start_covariance, (num, num_modes, 1)),
+            weights=np.full((num, num_modes), 1 / num_modes),
         )
 
     def predict(self, states: MotionStates, num_frames: int) -> MotionStates:
@@ -172,23 +230,37 @@ class ConstantVelocityFilter:
         if num_frames < 1:
             raise ValueError(f"num_frames is {num_frames}; expected at least 1.")
         n = float(num_frames)
-        transition = _blocks(1.0, n, 0.0, 1.0)
-        noise = _blocks(n**3 / 3 - n / 12, n**2 / 2, n**2 / 2, n) * self._acceleration_variance
-        return MotionStates(
-            means=states.means @ transition.T,
-            covariances=_symmetric(transition @ states.covariances @ transition.T + noise),
-        )
+        mixed = states.mixed(self._transitions)
+        means = mixed.means
+        means[:, :, :2] += n * means[:, :, 2:]
+        step = np.array([[1.0, 0.0, 0.0], [2 * n, 1.0, 0.0], [n * n, n, 1.0]])
+        noise = np.array([n**3 / 3 - n / 12, n**2 / 2, n])
+        grown = mixed.covariances @ step + self._acceleration_variances[:, None] * noise
+        return MotionStates(means=means, covariances=grown, weights=mixed.weights)
 
-    def innovation_covariances(self, states: MotionStates) -> StateArray:
-        """Say how far measured centres will scatter about predicted ones.
+    def reaches_px(self, states: MotionStates, num_std: float) -> StateArray:
+        """Return how far measured centres may lie from predicted ones, float64 (N,), pixels."""
+        variances = states.covariances[:, :, 0].max(axis=1, initial=0.0)
+        reaches: StateArray = num_std * np.sqrt(variances + self._measurement_variance)
+        return reaches
+
+    def log_likelihoods(
+        self, states: MotionStates, rows: IntArray, centres_xy: StateArray
+    ) -> StateArray:
+        """Return the log density, per square pixel, of measured centres.
 
         Args:
             states: N predicted states.
-
-        Returns:
-            S, float64 (N, 2, 2), pixels squared.
+            rows: The state of each measurement, int64 (P,).
+            centres_xy: float (P, 2), pixels.
         """
-        return states.covariances[:, :2, :2] + self._measurement_covariance
+        variances = states.covariances[:, :, 0] + self._measurement_variance
+        innovation = centres_xy[:, None] - states.means[:, :, :2].take(rows, axis=0)
+        squared = np.square(innovation).sum(axis=2) / variances.take(rows, axis=0)
+        peaks = states.weights / (2 * np.pi * variances)
+        density = (peaks.take(rows, axis=0) * np.exp(-squared / 2)).sum(axis=1)
+        logs: StateArray = np.log(np.maximum(density, np.finfo(np.float64).tiny))
+        return logs
 
     def update(self, states: MotionStates, centres_xy: StateArray) -> MotionStates:
         """Correct predicted states by one measured centre each.
@@ -200,25 +272,28 @@ class ConstantVelocityFilter:
         Returns:
             N states, more certain than before.
         """
-        innovation = centres_xy - states.centres_xy
-        cross_covariance = states.covariances[:, :, :2]  # P H', (N, 4, 2)
-        gain = cross_covariance @ np.linalg.inv(self.innovation_covariances(states))
-        keep = np.eye(4) - gain @ _MEASURE
-        covariances = keep @ states.covariances @ keep.swapaxes(
-            1, 2
-        ) + gain @ self._measurement_covariance @ gain.swapaxes(1, 2)
+        covariances = states.covariances
+        innovation = centres_xy[:, None] - states.means[:, :, :2]
+        variances = covariances[:, :, 0] + self._measurement_variance
+        gains = covariances[:, :, :2] / variances[:, :, None]
+        corrections = gains[:, :, :, None] * innovation[:, :, None]
+        shrunk = covariances.copy()
+        shrunk[:, :, :2] -= gains[:, :, :1] * covariances[:, :, :2]
+        shrunk[:, :, 2] -= gains[:, :, 1] * covariances[:, :, 1]
+        squared = np.square(innovation).sum(axis=2) / variances
+        # Relative to the likeliest mode: a far measurement leaves no likelihood at all.
+        likelihood = np.exp((squared.min(axis=1, keepdims=True) - squared) / 2) / variances
+        weights = states.weights * likelihood
         return MotionStates(
-            means=states.means + (gain @ innovation[:, :, None])[:, :, 0],
-            covariances=_symmetric(covariances),
+            means=states.means + corrections.reshape(states.means.shape),
+            covariances=shrunk,
+            weights=weights / weights.sum(axis=1, keepdims=True),
         )
 
 
-def _blocks(top_left: float, top_right: float, low_left: float, low_right: float) -> StateArray:
-    """Return a 4x4 matrix of four multiples of the 2x2 identity."""
-    return np.kron(np.array([[top_left, top_right], [low_left, low_right]]), np.eye(2))
-
-
-def _symmetric(matrices: StateArray) -> StateArray:
-    """Remove the asymmetry that rounding leaves in products, (N, 4, 4)."""
-    symmetric: StateArray = (matrices + matrices.swapaxes(1, 2)) / 2
-    return symmetric
+def _squares(means: StateArray) -> StateArray:
+    """Return |place|^2, place * velocity, |velocity|^2 of (..., 4), each per axis: (..., 3)."""
+    place, velocity = means[..., :2], means[..., 2:]
+    products = (place * place, place * velocity, velocity * velocity)
+    squares: StateArray = np.stack([product.sum(axis=-1) for product in products], axis=-1) / 2
+    return squares

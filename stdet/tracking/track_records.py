@@ -13,22 +13,37 @@ from stdet.types import BoolArray, FloatArray, IntArray
 UNCONFIRMED = 0
 """Stands for the id of a track that is not confirmed yet; never leaves this package."""
 
+_FIRST_DETECTION_SHARE = 0.8
+"""Share of its frames in which a new track is expected to be detected."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrackRecords:
     """Records of N tracks, the oldest first; the tracker writes into the arrays.
 
     Attributes:
+        uids: Numbers that are never used twice, int64 (N,), increasing.
         track_ids: int64 (N,), ``UNCONFIRMED`` or at least 1.
+        first_frames: Index of each track's first frame, int64 (N,).
+        log_ratios: Log of how much likelier the detections are with the track than without,
+            float64 (N,).
+        score_levels: Mean log-odds of the scores, the newest ones weighing most, relative to the
+            operating point, float64 (N,).
+        detection_shares: Expected share of frames with a detection, float64 (N,).
         sizes_wh: Smoothed box sizes, float64 (N, 2), pixels.
         scores: Of the last detection, float32 (N,).
         class_ids: Of the last detection, int64 (N,).
         detection_indices: Row among the newest frame's detections, int64 (N,), -1 for none.
-        num_hits: Since birth, int64 (N,); it matters until confirmation.
-        num_misses: int64 (N,): since birth before confirmation, since the last hit after it.
+        num_hits: Since birth, int64 (N,).
+        num_misses: Since the last hit, int64 (N,).
     """
 
+    uids: IntArray
     track_ids: IntArray
+    first_frames: IntArray
+    log_ratios: NDArray[np.float64]
+    score_levels: NDArray[np.float64]
+    detection_shares: NDArray[np.float64]
     sizes_wh: NDArray[np.float64]
     scores: FloatArray
     class_ids: IntArray
@@ -50,15 +65,35 @@ class TrackRecords:
         is_confirmed: BoolArray = self.track_ids != UNCONFIRMED
         return is_confirmed
 
+    def take_over(self, row: int, other: int) -> None:
+        """Let a track go on as another one, under its own id and number."""
+        for name, column in self._columns().items():
+            if name not in ("uids", "track_ids", "first_frames"):
+                column[row] = column[other]
+
     @classmethod
     def empty(cls) -> TrackRecords:
         """Return no tracks."""
-        nothing = np.zeros(0, np.int64)
-        return cls.begin(np.zeros((0, 2)), np.zeros(0, np.float32), nothing, nothing)
+        nothing, none = np.zeros(0, np.int64), np.zeros(0)
+        return cls.begin(
+            first_uid=0,
+            frame_index=0,
+            log_ratios=none,
+            score_levels=none,
+            sizes_wh=np.zeros((0, 2)),
+            scores=none.astype(np.float32),
+            class_ids=nothing,
+            detection_indices=nothing,
+        )
 
     @classmethod
     def begin(
         cls,
+        *,
+        first_uid: int,
+        frame_index: int,
+        log_ratios: NDArray[np.float64],
+        score_levels: NDArray[np.float64],
         sizes_wh: NDArray[np.float64],
         scores: FloatArray,
         class_ids: IntArray,
@@ -67,7 +102,12 @@ class TrackRecords:
         """Begin an unconfirmed track at each detection."""
         num = len(scores)
         return cls(
+            uids=first_uid + np.arange(num),
             track_ids=np.full(num, UNCONFIRMED, np.int64),
+            first_frames=np.full(num, frame_index, np.int64),
+            log_ratios=log_ratios,
+            score_levels=score_levels,
+            detection_shares=np.full(num, _FIRST_DETECTION_SHARE),
             sizes_wh=sizes_wh,
             scores=scores,
             class_ids=class_ids,

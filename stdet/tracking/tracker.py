@@ -2,298 +2,537 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from stdet.boxes import centres_xy, xyxy_to_xywh
 from stdet.config import TrackerConfig
 from stdet.registration.transform import Transform
-from stdet.tracking.association import Assignment, assign, possible_pairs
-from stdet.tracking.motion import ConstantVelocityFilter, MotionStates, StateArray
+from stdet.tracking.association import Assignment, ValuedPairs, assign
+from stdet.tracking.clutter import ClutterModel, Worth
+from stdet.tracking.leaps import continuations
+from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
+from stdet.tracking.neighbours import near_pairs
 from stdet.tracking.track_records import TrackRecords
-from stdet.types import BoolArray, Detections, IntArray, Tracks
+from stdet.tracking.window import MIN_SIZE_PX, FrameRows, Steps, Window, smoothing_gains
+from stdet.types import BoolArray, Detections, FloatArray, IntArray, Tracks
 
-MIN_SIZE_PX = 0.1
-"""Smallest side of a track's box: a detection clipped to a line still needs x1 < x2 in files."""
+FRAMES_PER_HOUR = 25 * 3600
+"""Of the video for which ``false_tracks_per_hour`` is meant."""
+NEW_PER_FRAME = 1 / 500
+"""Targets that appear, per frame."""
+WEAK_SHARE = 0.2
+"""Detections below this share of the operating point are no evidence for a track."""
+NUM_STD = 6.0
+"""Largest distance of a detection from the place expected of a track, standard deviations."""
+SHARE_GAIN = 0.08
+"""Weight of the newest frame in a track's share of frames with a detection."""
+SHARES = (0.3, 0.95)
+"""Least and largest share."""
+LEVEL_GAIN = 0.15
+"""Weight of the newest score in a track's level of scores."""
+FIRST_LEVEL, MISSED_LEVEL, LARGEST_LEVEL = -1.0, -0.5, 4.0
+"""Log-odds relative to the operating point: of a track before its first score, of a frame in which
+nothing is found, and the largest of a score."""
+LARGEST_LOG_RATIO = 40.0
+"""Evidence beyond it does not count: no track is certain for ever."""
+LOST_LOG_RATIO = -4.0
+"""An unconfirmed track is dropped when its log ratio falls below."""
+MAX_UNCONFIRMED_MISSES = 4
+"""Frames in a row without a detection after which an unconfirmed track is dropped."""
+LEFT_OVER_SHARE = 1e-3
+"""Of the value of a pair whose track is hardly real: it gets a detection that no other needs."""
+LEAST_RATE = 0.05
+"""False alarms per frame that are reckoned with at least."""
+EDGE = 1e-6
+"""Scores are kept this far from 0 and 1, where log-odds end."""
+STAY_LOG_ODDS = float(np.log(0.02))
+"""That a target did not move with the scene."""
+OUTSIDE_PX, MAX_OUTSIDE_MISSES = 8.0, 5
+"""A track so far outside of the image ends after so many frames without a detection."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """The detections of a frame that are evidence, and those too weak for it.
+
+    Attributes:
+        rows: Rows among all detections, int64 (D,).
+        xy: Centres (D, 2), pixels.
+        log_odds: Of the scores relative to the operating point (D,).
+        worth: What they are worth.
+        weak_xy: Centres of the weak ones (W, 2).
+        weak_log_odds: (W,).
+    """
+
+    rows: IntArray
+    xy: StateArray
+    log_odds: StateArray
+    worth: Worth
+    weak_xy: StateArray
+    weak_log_odds: StateArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Hits:
+    """Tracks and their detections in a frame.
+
+    Attributes:
+        pairs: The detections count over those of ``_Found``.
+        evidence: Log of how much likelier each detection is with its track than as a false alarm,
+            float64 (K,).
+    """
+
+    pairs: Assignment
+    evidence: StateArray
 
 
 class Tracker:
     """Turn the detections of successive frames into tracks with lasting ids.
 
-    Per frame: predict every track; pair the tracks that are shown with strong detections, and what
-    is left of them with weak ones; pair lost tracks, then unconfirmed ones, with what remains of
-    the strong ones (so that neither a track whose place is uncertain nor clutter can steal from a
-    known target); start an unconfirmed track from each strong detection left over.
+    Per frame: predict every track; choose the pairs of tracks and detections that explain the
+    frame best; begin an unconfirmed track at each detection left over. What a pair explains is the
+    log of how much likelier the detection is with the track than as a false alarm: by its place,
+    by its score, by the share of frames in which the track was detected so far, and by how likely
+    the track is to be there at all. How far a track reaches follows from it: far where false
+    alarms are rare, little where they are many.
 
-    A track is confirmed at ``confirm_hits`` hits within ``confirm_window`` frames of its birth,
-    and dropped as soon as it can no longer get there. A confirmed track without a detection coasts
-    on its prediction through ``max_coast`` frames in a row. Then it is lost: not shown, but
-    remembered until ``max_lost`` frames in a row, so that found again it has its id back.
+    A track adds up this log ratio. It is confirmed when clutter alone would come so far less often
+    than ``false_tracks_per_hour``, and when its scores are on average at the operating point, the
+    newest weighing most. It is shown while that average is above ``continue_share`` of the
+    operating point. What is known of clutter is learnt from the stream.
 
-    Strong detections are those at the operating point or above, weak ones those from
-    ``continue_share`` of it on: two thresholds, the higher one to begin and the lower one to go
-    on. Going on takes less evidence, since it is known where to look.
+    A track that is not found goes on along its path, and is forgotten after ``max_lost`` frames. A
+    track that is confirmed where a target that was lost may have leapt to goes on as that target.
 
     Ids belong to the tracker object; they count from 1 in order of confirmation, without gaps, and
     are never used twice before ``reset``.
 
-    Frame indices may jump. The motion model uses the true number of frames; the counts above
-    count frames given to ``update``, because a frame that nobody looked at is neither a hit nor a
-    miss. A track whose centre a jump leaves uncertain by more than ``gate_px`` (one standard
-    deviation) is dropped, because its id could go to anything near.
+    Frame indices may jump. The motion model uses the true number of frames; misses count frames
+    given to ``update``, because a frame that nobody looked at is no miss. A track whose centre a
+    jump leaves uncertain by more than ``gate_px`` (one standard deviation) is dropped.
 
     Tracks are carried by the transform of the background where one is given: they move in the
-    scene, and their boxes grow under zoom. A shown track that finds nothing there is looked for
-    where it would be if the camera had rested, since the transform may be wrong, or the target may
-    have leapt with the camera.
+    scene, and their boxes grow under zoom. A confirmed track that finds nothing there is looked
+    for where it would be if the camera had rested, since the transform may be wrong, or the target
+    may have leapt with the camera.
 
     The result does not depend on the order of detections with equal scores.
 
     Args:
-        config: Noise levels, gates and life times; None for the defaults, which suit
-            track-before-detect scores: a track begins with its first strong detection.
+        config: Noise levels, rates and life times; None for the defaults.
+        lookahead: Frames that tracks wait for, to be put out in hindsight (``window.py``): with
+            their first detections, without gaps, and smoothed. With 0 each frame comes out at
+            once.
 
     Source:
-        Weak detections go to tracks alone: Zhang et al. 2022 (ByteTrack, ECCV), by overlap there.
+        Evidence for tracks: Sittler 1964; Blackman and Popoli 1999, Design and Analysis of Modern
+        Tracking Systems, section 6.2. Scores and the clutter density are learnt here.
 
     Example:
-        >>> tracker = Tracker(TrackerConfig(confirm_hits=2, confirm_window=2))
-        >>> for frame_index in range(3):
+        >>> tracker = Tracker()
+        >>> for frame_index in range(4):
         ...     x = 10.0 + 8 * frame_index  # 5 px wide, so successive boxes do not overlap
         ...     tracks = tracker.update(Detections.from_unsorted(
         ...         np.array([[x, 20, x + 5, 25]]), np.array([0.9]),
         ...         frame_index=frame_index, image_hw=(100, 100)))
         ...     print(frame_index, tracks.track_ids)
         0 []
-        1 [1]
+        1 []
         2 [1]
+        3 [1]
     """
 
-    def __init__(self, config: TrackerConfig | None = None) -> None:
+    def __init__(self, config: TrackerConfig | None = None, *, lookahead: int = 0) -> None:
         """Start without tracks."""
         self._config = config = TrackerConfig() if config is None else config
-        self._motion = ConstantVelocityFilter(
+        self._lookahead = lookahead
+        self._motion = SwitchingMotion(
             measurement_std_px=config.measurement_std_px,
-            acceleration_std_px=config.acceleration_std_px,
+            acceleration_stds_px=config.acceleration_stds_px,
             initial_speed_std_px=config.initial_speed_std_px,
         )
         self.reset()
 
     def reset(self) -> None:
         """Forget everything, for a new sequence; ids begin at 1 again."""
-        self._states = MotionStates.empty()
-        self._records = TrackRecords.empty()
-        self._num_confirmed = 0
+        self.end_tracks()
+        self._clutter = ClutterModel()
+        self._window = Window(self._lookahead)
+        self._num_confirmed = self._num_begun = 0
         self._last_frame_index: int | None = None
 
     def end_tracks(self) -> None:
         """End every track, at a cut in the stream; ids and frame indices go on counting."""
-        self._states = MotionStates.empty()
+        self._states = self._motion.start(np.zeros((0, 2)))
         self._records = TrackRecords.empty()
+        self._filtered = self._states.combined()
 
     def update(
         self,
         detections: Detections,
+        transform: Transform | None = None,
         *,
         confidence: float = 0.0,
-        transform: Transform | None = None,
         is_same_scene: bool = True,
     ) -> Tracks:
         """Take in one frame.
 
         Args:
-            detections: Detections of a later frame than the one before; may be empty.
-            confidence: Operating point; detections below it start no track.
+            detections: Detections of a later frame than the one before; may be empty. With a
+                detector's weak ones tracks go on longer.
             transform: Where the background of the frame given before lies in this one. None where
                 the camera rests, or nothing is known.
+            confidence: Operating point: tracks of lower scores are not confirmed. With 0, scores
+                only tell targets from clutter.
             is_same_scene: False after a cut, and for a frame that shows nothing of the scene:
-                tracks that find nothing in it are lost at once, and found again if it comes back.
+                tracks that find nothing in it are not shown, and found again if it comes back.
 
         Returns:
-            The confirmed tracks of this frame that are not lost. Boxes are centred on the filtered
-            centre, have the smoothed size and may reach outside the image; ``detection_indices``
-            is -1 where the track coasted.
+            The confirmed tracks of the frame ``lookahead`` before this one, none before there is
+            one. Boxes are centred on the filtered centre, have the smoothed size and may reach
+            outside the image; ``detection_indices`` is -1 where the track coasted.
 
         Raises:
             ValueError: If the frame index does not increase.
         """
-        self._advance_to(detections.frame_index)
-        stayed, stayed_wh = self._states, self._records.sizes_wh.copy()
+        predicted, steps = self._advance_to(detections.frame_index, transform)
+        found = self._look_at(detections, confidence)
+        hits = self._associate(found)
         if transform is not None:
-            self._carry(transform)
+            hits = self._look_where_they_stayed(hits, predicted, found)
+        self._correct(hits, found, detections)
+        self._learn(hits.pairs, found)
+        is_left = np.ones(len(found.xy), np.bool_)
+        is_left[hits.pairs.detection_rows] = False
+        self._begin(np.flatnonzero(is_left), found, detections)
+        self._filtered = self._states.combined()
+        steps = steps.extended(len(self._records))
+        is_alive = self._is_alive(detections.image_hw)
+        is_alive[self._confirm(detections.image_hw, steps, confidence)] = False
+        self._keep(is_alive)
+        rows = self._rows(steps[is_alive], confidence)
+        if not is_same_scene:
+            rows.is_credible[self._records.num_misses > 0] = False
+        return self._window.push(detections.frame_index, detections.image_hw, rows)
+
+    def flush(self) -> list[Tracks]:
+        """Return the tracks of the frames that wait, the oldest first."""
+        return self._window.flush()
+
+    def _advance_to(
+        self, frame_index: int, transform: Transform | None
+    ) -> tuple[MotionStates, Steps]:
+        """Predict every track, drop those that a jump left without a known place, and carry.
+
+        Returns:
+            The states before they were carried, and the steps since the frame before.
+        """
+        last = self._last_frame_index
+        if last is not None and frame_index <= last:
+            raise ValueError(
+                f"Tracker.update got frame {frame_index} after frame {last}; expected a "
+                "later one. Call reset() before a new sequence."
+            )
+        self._last_frame_index = frame_index
+        num_frames = 1 if last is None else frame_index - last
+        self._clutter.advance(num_frames, transform)
+        states = self._motion.predict(self._states, num_frames)
+        expected = states.combined()
+        gains = smoothing_gains(self._filtered, expected, num_frames)
+        is_known: BoolArray = np.ones(len(states), np.bool_)
+        if num_frames > 1:
+            is_known = expected.covariances[:, 0] <= self._config.gate_px**2
+            self._keep(is_known)
+            states, expected, gains = states[is_known], expected[is_known], gains[is_known]
+        self._states, self._expected = states, expected
+        if transform is not None:
+            self._states = states.carried(transform)
+            self._expected = self._states.combined()
+        # The size of a track's box follows in _correct, since the track may have stayed.
+        self._growths = np.ones(len(states))
+        if transform is not None:
+            self._growths = transform.scales_at(expected.means[:, :2])
+        return states, Steps(
+            predicted=self._expected.means, gains=gains, came_from=np.flatnonzero(is_known)
+        )
+
+    def _look_at(self, detections: Detections, confidence: float) -> _Found:
+        """Tell evidence from weak detections, and say what it is worth."""
         # Ties are broken by position, not by row, so that row order never matters.
         order = _canonical_order(detections)
-        scores = detections.scores[order]
-        strong = order[scores >= confidence]
-        is_weak = (scores < confidence) & (scores >= self._config.continue_share * confidence)
-        weak = order[is_weak]
-        measured_xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
+        scores = detections.scores[order].astype(np.float64)
+        xy = centres_xy(detections.boxes_xyxy).astype(np.float64)[order]
+        log_odds = _log_odds(scores) - (_log_odds(confidence) if confidence > 0 else 0.0)
+        log_odds = np.clip(log_odds, -LARGEST_LEVEL, LARGEST_LEVEL)
+        num = int(np.count_nonzero(scores >= WEAK_SHARE * confidence))  # They come first.
+        return _Found(
+            rows=order[:num],
+            xy=xy[:num],
+            log_odds=log_odds[:num],
+            worth=self._clutter.judge(xy[:num], log_odds[:num], detections.image_hw),
+            weak_xy=xy[num:],
+            weak_log_odds=log_odds[num:],
+        )
 
-        is_confirmed, is_shown = self._records.is_confirmed, self._is_shown()
-        shown = np.flatnonzero(is_shown)
-        hits = self._associate(shown, self._states, measured_xy, strong)
-        missed = _without(shown, hits.track_rows)
-        going_on = self._associate(missed, self._states, measured_xy, weak)
-        if transform is not None:
-            missed = _without(missed, going_on.track_rows)
-            left_over = _without(strong, hits.detection_rows)
-            found = self._associate(missed, stayed, measured_xy, left_over)
-            self._states.put(found.track_rows, stayed[found.track_rows])
-            self._records.sizes_wh[found.track_rows] = stayed_wh[found.track_rows]
-            hits = Assignment.concatenate(hits, found)
-        for rows in (np.flatnonzero(is_confirmed & ~is_shown), np.flatnonzero(~is_confirmed)):
-            left_over = _without(strong, hits.detection_rows)
-            found = self._associate(rows, self._states, measured_xy, left_over)
-            hits = Assignment.concatenate(hits, found)
-        births = _without(strong, hits.detection_rows)
+    def _existence(self) -> StateArray:
+        """Return the probability that each track is real, float64 (N,)."""
+        rate = max(self._clutter.per_frame, NEW_PER_FRAME)
+        log_odds = self._records.log_ratios + np.log(NEW_PER_FRAME / rate)
+        existence: StateArray = 1 / (1 + np.exp(-log_odds))
+        existence = np.where(self._records.is_confirmed, np.maximum(existence, 0.5), existence)
+        return existence
 
-        if not is_same_scene:
-            misses = self._records.num_misses
-            np.maximum(misses, self._config.max_coast, out=misses, where=is_shown)
-        self._correct(Assignment.concatenate(hits, going_on), detections, measured_xy)
-        self._start(births, detections, measured_xy)
-        self._confirm()
-        return self._rows_of(detections.frame_index)
+    def _evidence(
+        self, states: MotionStates, found: _Found, rows: IntArray, columns: IntArray
+    ) -> StateArray:
+        """Return the log of how much likelier detections are with a track than as false ones."""
+        likelihoods = self._motion.log_likelihoods(states, rows, found.xy[columns])
+        return likelihoods + (found.worth.score_log_ratios - found.worth.log_densities)[columns]
 
-    def _advance_to(self, frame_index: int) -> None:
-        """Predict every track, and drop those that a jump left without a known place."""
-        last = self._last_frame_index
-        if last is not None:
-            if frame_index <= last:
-                raise ValueError(
-                    f"Tracker.update got frame {frame_index} after frame {last}; expected a "
-                    "later one. Call reset() before a new sequence."
-                )
-            self._states = self._motion.predict(self._states, frame_index - last)
-            if frame_index - last > 1:
-                variances = self._states.covariances.diagonal(axis1=1, axis2=2)[:, :2]
-                is_known: BoolArray = np.all(variances <= self._config.gate_px**2, axis=1)
-                self._keep(is_known)
-        self._last_frame_index = frame_index
+    def _near(
+        self, states: MotionStates, xy: StateArray, found_xy: StateArray
+    ) -> tuple[IntArray, IntArray]:
+        """Return pairs of tracks expected at ``xy`` and detections in their reach."""
+        reaches = np.minimum(self._motion.reaches_px(states, NUM_STD), self._config.gate_px)
+        near = near_pairs(xy, found_xy, float(reaches.max(initial=0.0)))
+        apart = found_xy.take(near.columns, axis=0) - xy.take(near.rows, axis=0)
+        is_inside = np.square(apart).sum(axis=1) <= np.square(reaches)[near.rows]
+        return near.rows[is_inside], near.columns[is_inside]
 
-    def _carry(self, transform: Transform) -> None:
-        """Move every track with the scene, and let its box grow with it.
-
-        Boxes stay upright and keep their shape: around a small thing that turns they say nothing
-        else, and boxes around turned boxes would grow with every frame.
-        """
-        scales = transform.scales_at(self._states.centres_xy)
-        sizes_wh = self._records.sizes_wh
-        np.maximum(sizes_wh * scales[:, None], MIN_SIZE_PX, out=sizes_wh)
-        self._states = self._states.carried(transform)
-
-    def _is_shown(self) -> BoolArray:
-        """Return of each track whether it is confirmed and not lost."""
-        is_seen: BoolArray = self._records.num_misses <= self._config.max_coast
-        return self._records.is_confirmed & is_seen
-
-    def _associate(
-        self,
-        track_rows: IntArray,
-        states: MotionStates,
-        measured_xy: StateArray,
-        candidates: IntArray,
-    ) -> Assignment:
-        """Pair some tracks with some detections; rows count over all tracks and detections."""
-        if not len(track_rows) or not len(candidates):  # Most calls of most frames.
-            return Assignment.concatenate()
-        states = states[track_rows]
+    def _associate(self, found: _Found) -> _Hits:
+        """Pair tracks and detections."""
+        rows, columns = self._near(self._states, self._expected.means[:, :2], found.xy)
+        evidence = self._evidence(self._states, found, rows, columns)
+        shares = self._records.detection_shares
+        expected = shares * self._existence()
+        alone = evidence + np.log(shares / (1 - shares))[rows]
+        values = evidence + np.log(expected / (1 - expected))[rows]
+        is_possible = alone > 0
+        # A track that is hardly real may have what is left: it takes evidence to become real.
+        values = np.maximum(values, LEFT_OVER_SHARE * alone)
         pairs = assign(
-            possible_pairs(
-                states.centres_xy,
-                self._motion.innovation_covariances(states),
-                measured_xy[candidates],
-                gate_sigma=self._config.gate_sigma,
-                gate_px=self._config.gate_px,
-            )
+            ValuedPairs(track_rows=rows, detection_rows=columns, values=values)[is_possible]
         )
-        return Assignment(
-            track_rows=track_rows[pairs.track_rows],
-            detection_rows=candidates[pairs.detection_rows],
+        return _Hits(
+            pairs=pairs,
+            evidence=self._evidence(self._states, found, pairs.track_rows, pairs.detection_rows),
         )
 
-    def _correct(self, hits: Assignment, detections: Detections, measured_xy: StateArray) -> None:
-        """Give each paired track its detection, the others a miss, and drop the dead."""
-        rows = hits.track_rows
-        corrected = self._motion.update(self._states[rows], measured_xy[hits.detection_rows])
-        self._states.put(rows, corrected)
-        self._record(hits, detections)
-        config, records = self._config, self._records
-        is_missed = np.ones(len(records), np.bool_)
-        is_missed[rows] = False
-        records.detection_indices[is_missed] = -1
-        records.num_misses[is_missed] += 1
-        allowed_misses = np.where(
-            records.is_confirmed, config.max_lost, config.confirm_window - config.confirm_hits
+    def _look_where_they_stayed(self, hits: _Hits, stayed: MotionStates, found: _Found) -> _Hits:
+        """Find confirmed tracks that did not move with the scene."""
+        is_free = self._records.is_confirmed.copy()
+        is_free[hits.pairs.track_rows] = False
+        is_left = np.ones(len(found.xy), np.bool_)
+        is_left[hits.pairs.detection_rows] = False
+        xy = stayed.combined().means[:, :2]
+        rows, columns = self._near(stayed, xy, found.xy)
+        is_possible = is_free[rows] & is_left[columns]
+        rows, columns = rows[is_possible], columns[is_possible]
+        evidence = self._evidence(stayed, found, rows, columns) + STAY_LOG_ODDS
+        shares = self._records.detection_shares[rows]
+        values = evidence + np.log(shares / (1 - shares))
+        pairs = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)
+        chosen = assign(pairs[values > 0])
+        at = chosen.track_rows
+        if not len(at):
+            return hits
+        self._states.put(at, stayed[at])
+        self._growths[at] = 1.0
+        more = self._evidence(stayed, found, at, chosen.detection_rows) + STAY_LOG_ODDS
+        return _Hits(
+            pairs=Assignment.concatenate(hits.pairs, chosen),
+            evidence=np.concatenate([hits.evidence, more]),
         )
-        self._keep(records.num_misses <= allowed_misses)
 
-    def _record(self, hits: Assignment, detections: Detections) -> None:
-        """Store what detections say besides their centres."""
-        records, rows, found = self._records, hits.track_rows, hits.detection_rows
-        growth = _sizes_wh(detections)[found] - records.sizes_wh[rows]
-        records.sizes_wh[rows] += self._config.size_smoothing * growth
-        records.scores[rows] = detections.scores[found]
-        records.class_ids[rows] = detections.class_ids[found]
-        records.detection_indices[rows] = found
+    def _correct(self, hits: _Hits, found: _Found, detections: Detections) -> None:
+        """Give each paired track its detection, and the others a miss."""
+        records, rows, columns = self._records, hits.pairs.track_rows, hits.pairs.detection_rows
+        self._states.put(rows, self._motion.update(self._states[rows], found.xy[columns]))
+        is_hit = np.zeros(len(records), np.bool_)
+        is_hit[rows] = True
+        shares = records.detection_shares
+        change = np.log(1 - shares)
+        change[rows] = hits.evidence + np.log(shares[rows])
+        np.minimum(records.log_ratios + change, LARGEST_LOG_RATIO, out=records.log_ratios)
+        # A target that is hidden for long is not detected less often afterwards.
+        is_judged = is_hit | (records.num_misses < MAX_UNCONFIRMED_MISSES)
+        shares += SHARE_GAIN * (is_hit - shares) * is_judged
+        np.clip(shares, *SHARES, out=shares)
+        levels = self._missed_levels(np.flatnonzero(~is_hit), found)
+        levels[rows] = found.log_odds[columns]
+        records.score_levels[:] += LEVEL_GAIN * (levels - records.score_levels)
         records.num_hits[rows] += 1
-        records.num_misses[rows[records.is_confirmed[rows]]] = 0
+        records.num_misses[:] = np.where(is_hit, 0, records.num_misses + 1)
+        records.sizes_wh[:] = np.maximum(records.sizes_wh * self._growths[:, None], MIN_SIZE_PX)
+        records.detection_indices[:] = -1
+        taken = found.rows[columns]
+        records.detection_indices[rows] = taken
+        growth = _sizes_wh(detections.boxes_xyxy[taken]) - records.sizes_wh[rows]
+        records.sizes_wh[rows] += self._config.size_smoothing * growth
+        records.scores[rows] = detections.scores[taken]
+        records.class_ids[rows] = detections.class_ids[taken]
 
-    def _start(self, rows: IntArray, detections: Detections, measured_xy: StateArray) -> None:
+    def _missed_levels(self, missed: IntArray, found: _Found) -> StateArray:
+        """Return the log-odds that frames without a detection count as, (N,).
+
+        A weak detection where the track is expected says what the detector thinks of it.
+        """
+        levels: StateArray = np.full(len(self._records), MISSED_LEVEL)
+        if len(missed) and len(found.weak_xy):
+            states = self._states[missed]
+            rows, columns = self._near(states, self._expected.means[missed, :2], found.weak_xy)
+            weak = np.full(len(missed), -np.inf)
+            np.maximum.at(weak, rows, found.weak_log_odds[columns])
+            levels[missed] = np.where(np.isfinite(weak), weak, MISSED_LEVEL)
+        # No miss makes a track more credible.
+        levels = np.minimum(levels, self._records.score_levels)
+        return levels
+
+    def _learn(self, hits: Assignment, found: _Found) -> None:
+        """Learn from what the detections turned out to be."""
+        false_shares = np.ones(len(found.xy))
+        is_target = np.zeros(len(found.xy), np.bool_)
+        is_confirmed = self._records.is_confirmed[hits.track_rows]
+        existence = self._existence()[hits.track_rows]
+        false_shares[hits.detection_rows] = np.where(is_confirmed, 0.0, 1 - existence)
+        is_target[hits.detection_rows] = is_confirmed
+        self._clutter.learn(
+            found.xy, found.worth.bins, false_shares=false_shares, is_target=is_target
+        )
+
+    def _begin(self, columns: IntArray, found: _Found, detections: Detections) -> None:
         """Begin an unconfirmed track at each of the given detections."""
-        born = self._motion.start(measured_xy[rows])
+        rows = found.rows[columns]
+        born = self._motion.start(found.xy[columns])
         self._states = MotionStates.concatenate(self._states, born)
         begun = TrackRecords.begin(
-            _sizes_wh(detections)[rows], detections.scores[rows], detections.class_ids[rows], rows
+            first_uid=self._num_begun,
+            frame_index=detections.frame_index,
+            log_ratios=found.worth.score_log_ratios[columns],
+            score_levels=FIRST_LEVEL + LEVEL_GAIN * (found.log_odds[columns] - FIRST_LEVEL),
+            sizes_wh=_sizes_wh(detections.boxes_xyxy[rows]),
+            scores=detections.scores[rows],
+            class_ids=detections.class_ids[rows],
+            detection_indices=rows,
         )
+        self._num_begun += len(rows)
         self._records = TrackRecords.concatenate(self._records, begun)
 
     def _keep(self, is_kept: BoolArray) -> None:
         """Drop the other tracks."""
-        self._states = self._states[is_kept]
-        self._records = self._records[is_kept]
+        if not is_kept.all():
+            self._states = self._states[is_kept]
+            self._records = self._records[is_kept]
+            self._filtered = self._filtered[is_kept]
 
-    def _confirm(self) -> None:
-        """Give the next ids to the tracks that have earned one, oldest first."""
+    def _is_alive(self, image_hw: tuple[int, int]) -> BoolArray:
+        """Return which tracks go on, bool (N,)."""
+        records, centres = self._records, self._filtered.means[:, :2]
+        max_lost = max(self._config.max_lost, self._lookahead)
+        is_alive = np.where(
+            records.is_confirmed,
+            records.num_misses <= max_lost,
+            (records.num_misses <= MAX_UNCONFIRMED_MISSES)
+            & (records.log_ratios >= LOST_LOG_RATIO),
+        )
+        size_xy = np.array(image_hw[::-1])
+        is_far = np.any((centres < -OUTSIDE_PX) | (centres > size_xy + OUTSIDE_PX), axis=1)
+        is_alive &= ~is_far | (records.num_misses <= max(MAX_OUTSIDE_MISSES, self._lookahead))
+        return is_alive
+
+    def _confirm(self, image_hw: tuple[int, int], steps: Steps, confidence: float) -> IntArray:
+        """Give ids to the tracks that have earned one, oldest first.
+
+        Returns:
+            Rows of tracks that go on as others, which were lost.
+        """
         records = self._records
-        has_earned = ~records.is_confirmed & (records.num_hits >= self._config.confirm_hits)
+        begun_per_hour = max(self._clutter.per_frame, LEAST_RATE) * FRAMES_PER_HOUR
+        wanted = np.log(begun_per_hour / self._config.false_tracks_per_hour)
+        has_earned = ~records.is_confirmed & (records.log_ratios >= wanted)
+        has_earned &= (records.num_hits > 1) & ((records.score_levels >= 0) | (confidence == 0))
         rows = np.flatnonzero(has_earned)
+        if not len(rows):
+            return rows
+        joined = self._join(rows, image_hw, steps)
+        rows = rows[~np.isin(rows, joined)]
         records.track_ids[rows] = self._num_confirmed + 1 + np.arange(len(rows))
-        records.num_misses[rows] = 0
         self._num_confirmed += len(rows)
+        self._window.name(records.uids[rows], records.track_ids[rows])
+        return joined
 
-    def _rows_of(self, frame_index: int) -> Tracks:
-        """Return the confirmed tracks that are not lost as rows of this frame."""
-        rows = np.flatnonzero(self._is_shown())
-        rows = rows[np.argsort(self._records.track_ids[rows])]
-        records, centre_xy = self._records[rows], self._states.centres_xy[rows]
-        half_wh = records.sizes_wh / 2
-        return Tracks(
-            frame_indices=np.full(len(rows), frame_index, np.int64),
-            track_ids=records.track_ids,
-            boxes_xyxy=np.concatenate([centre_xy - half_wh, centre_xy + half_wh], axis=1).astype(
-                np.float32
-            ),
-            scores=records.scores,
-            probabilities=records.scores,
-            class_ids=records.class_ids,
-            detection_indices=records.detection_indices,
+    def _join(self, begun: IntArray, image_hw: tuple[int, int], steps: Steps) -> IntArray:
+        """Let lost tracks go on as new ones that they may have leapt to; return the new ones."""
+        records = self._records
+        lost = np.flatnonzero(records.is_confirmed & (records.num_misses > 0))
+        assert self._last_frame_index is not None
+        ages = self._last_frame_index - records.first_frames[begun]
+        pairs = assign(
+            continuations(
+                self._filtered[lost],
+                self._filtered[begun],
+                records.num_misses[lost][:, None] - ages,
+                new_per_pixel=NEW_PER_FRAME / (image_hw[0] * image_hw[1]),
+                speed_std_px=self._config.initial_speed_std_px,
+            )
+        )
+        rows, others = lost[pairs.track_rows], begun[pairs.detection_rows]
+        for row, other in zip(rows.tolist(), others.tolist(), strict=True):
+            self._window.join(
+                int(records.uids[row]),
+                int(records.uids[other]),
+                first_frame=int(records.first_frames[other]),
+            )
+            records.take_over(row, other)
+            at, from_ = np.array([row]), np.array([other])
+            steps.take_over(row, other)
+            self._states.put(at, self._states[from_])
+            self._filtered.put(at, self._filtered[from_])
+        return others
+
+    def _rows(self, steps: Steps, confidence: float) -> FrameRows:
+        """Return the tracks as rows of this frame."""
+        records, config = self._records, self._config
+        is_credible = np.ones(len(records), np.bool_)
+        if confidence > 0:
+            least = _log_odds(config.continue_share * confidence) - _log_odds(confidence)
+            is_credible = records.score_levels >= least
+        max_coast = max(config.max_coast - self._lookahead, 0)
+        return FrameRows(
+            uids=records.uids,
+            track_ids=records.track_ids.copy(),
+            means=self._filtered.means.copy(),
+            steps=steps,
+            sizes_wh=records.sizes_wh.copy(),
+            scores=records.scores.copy(),
+            probabilities=self._existence().astype(np.float32),
+            class_ids=records.class_ids.copy(),
+            detection_indices=records.detection_indices.copy(),
+            is_credible=is_credible,
+            is_coasting=records.num_misses <= max_coast,
         )
 
 
-def _without(rows: IntArray, others: IntArray) -> IntArray:
-    """Return the rows that are not among others."""
-    return rows[~np.isin(rows, others)]
+def _log_odds(scores: StateArray | float) -> StateArray:
+    """Return log(p / (1 - p)), finite."""
+    clipped = np.clip(scores, EDGE, 1 - EDGE)
+    log_odds: StateArray = np.log(clipped / (1 - clipped))
+    return log_odds
 
 
-def _sizes_wh(detections: Detections) -> NDArray[np.float64]:
+def _sizes_wh(boxes_xyxy: FloatArray) -> NDArray[np.float64]:
     """Return box widths and heights, float64 (N, 2), at least ``MIN_SIZE_PX``."""
-    sizes = xyxy_to_xywh(detections.boxes_xyxy)[:, 2:].astype(np.float64)
+    sizes = xyxy_to_xywh(boxes_xyxy)[:, 2:].astype(np.float64)
     return np.maximum(sizes, MIN_SIZE_PX)
 
 
 def _canonical_order(detections: Detections) -> IntArray:
     """Return the rows by descending score, equal scores by box and class."""
-    boxes = detections.boxes_xyxy
-    keys = (detections.class_ids, *boxes.T[::-1], -detections.scores)
+    scores, boxes = detections.scores, detections.boxes_xyxy
+    if not np.any(scores[1:] == scores[:-1]):
+        return np.arange(len(scores))  # They are sorted already.
+    keys = (detections.class_ids, *boxes.T[::-1], -scores)
     return np.lexsort(keys)
