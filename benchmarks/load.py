@@ -28,7 +28,7 @@ import numpy as np
 
 from stdet.config import TrackerConfig
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
-from stdet.inference.stages.rescore import Rescore
+from stdet.tracking.track_before_detect import TrackBeforeDetect
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections
 
@@ -92,13 +92,14 @@ def measure(checkout: Path, measured: str, value: int, num_frames: int) -> dict[
 
 def time_tracking(num: int, density: float, num_frames: int) -> dict[str, float]:
     """Return median CPU milliseconds per frame of scores and tracker."""
-    scores, tracker = Rescore(5), Tracker(TrackerConfig())
+    scores: TrackBeforeDetect[DetectedFrame] = TrackBeforeDetect(5)
+    tracker = Tracker(TrackerConfig(), lookahead=5)
     blank = np.zeros((1, 1), np.float32)
     milliseconds: dict[str, list[float]] = {"scores": [], "tracker": []}
     for found in frames_of(num, density, NUM_WARM_UP + num_frames):
         frame = StreamFrame.of_scaled(found.frame_index, blank)
         begin = time.process_time()
-        list(scores.push(DetectedFrame.of(frame, found)))
+        scores.push(DetectedFrame.of(frame, found))
         between = time.process_time()
         tracker.update(found, confidence=0.5)
         milliseconds["scores"].append(1e3 * (between - begin))

@@ -138,8 +138,8 @@ class Tracks(TrackRows):
         boxes_xyxy: float32 (M, 4) in original-frame pixels.
         scores: float32 (M,) in [0, 1]; that of a neighbouring detection where
             the track coasted.
-        probabilities: that the track is real, as known with this frame, float32 (M,) in [0, 1];
-            NaN where a file does not say.
+        probabilities: that the track is real, as known when the row came out, float32 (M,) in
+            [0, 1]; NaN where a file does not say.
         class_ids: int64 (M,).
         detection_indices: int64 (M,), the row in that frame's ``Detections``, -1 where the track
             coasted.

@@ -10,42 +10,27 @@ from unittest.mock import patch
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from stdet.tracking import track_before_detect, tracker
-from stdet.tracking.association import Assignment, PricedPairs
+from stdet.tracking import pairing, track_before_detect
+from stdet.tracking.association import Assignment
+from stdet.tracking.neighbours import NearPairs
 from stdet.tracking.track_before_detect import GATE, START_STD_PX, STEP_STD_PX
-
-
-def dense_cost(predicted_xy, innovation_covariances, measured_xy, *, gate_sigma, gate_px):
-    """Price all pairs, (N, M); inf outside the gates."""
-    innovation = measured_xy[None, :, :] - predicted_xy[:, None, :]  # (N, M, 2)
-    precision = np.linalg.inv(innovation_covariances)
-    distance_squared = np.einsum("nmi,nij,nmj->nm", innovation, precision, innovation)
-    log_determinant = np.linalg.slogdet(innovation_covariances).logabsdet
-    is_inside = (distance_squared <= gate_sigma**2) & (
-        np.hypot(innovation[..., 0], innovation[..., 1]) <= gate_px
-    )
-    return np.where(is_inside, distance_squared + log_determinant[:, None], np.inf)
-
-
-def dense_pairs(*args, **gates):
-    """Do as ``possible_pairs`` does."""
-    cost = dense_cost(*args, **gates)
-    rows, columns = np.nonzero(np.isfinite(cost))
-    return PricedPairs(track_rows=rows, detection_rows=columns, costs=cost[rows, columns])
 
 
 def dense_assign(pairs):
     """Do as ``assign`` does."""
     if not len(pairs):
         return Assignment.concatenate()
-    costs = pairs.costs - pairs.costs.min()
-    shape = (pairs.track_rows.max() + 1, pairs.detection_rows.max() + 1)
-    forbidden = (costs.max() + 1) * (min(shape) + 1)
-    matrix = np.full(shape, forbidden)
-    matrix[pairs.track_rows, pairs.detection_rows] = costs
-    rows, columns = linear_sum_assignment(matrix)
-    is_possible = matrix[rows, columns] < forbidden
+    matrix = np.zeros((pairs.track_rows.max() + 1, pairs.detection_rows.max() + 1))
+    matrix[pairs.track_rows, pairs.detection_rows] = pairs.values
+    rows, columns = linear_sum_assignment(matrix, maximize=True)
+    is_possible = matrix[rows, columns] > 0
     return Assignment(track_rows=rows[is_possible], detection_rows=columns[is_possible])
+
+
+def all_near(first_xy, second_xy, _radius_px):
+    """Return every pair of points, as ``near_pairs`` does those within a radius."""
+    rows, columns = np.indices((len(first_xy), len(second_xy))).reshape(2, -1)
+    return NearPairs(rows=rows, columns=columns)
 
 
 def dense_follow(paths, xy, log_odds):
@@ -71,7 +56,7 @@ def dense_follow(paths, xy, log_odds):
 def all_pairs():
     """Let the tracker and the track-before-detect scores look at all pairs for a while."""
     with (
-        patch.multiple(tracker, possible_pairs=dense_pairs, assign=dense_assign),
+        patch.multiple(pairing, near_pairs=all_near, assign=dense_assign),
         patch.object(track_before_detect, "_follow", dense_follow),
     ):
         yield

@@ -138,11 +138,11 @@ def test_every_error_of_a_file_is_listed_at_once(refusal):
     message = refusal(
         "train: {epochs: 0, learing_rate: 1, optimizer: adam}\n"
         "model: {temporal: {num_frames: 3, num_future_frames: 3}}\n"
-        "tracker: {confirm_hits: 9}\n"
+        "tracker: {max_lost: -1}\n"
     )
     for part in ("learing_rate", "train.epochs", "train.optimizer", "num_future_frames 3 must"):
         assert part in message
-    assert "confirm_hits 9 cannot exceed confirm_window 1" in message
+    assert "tracker.max_lost" in message
 
 
 @pytest.mark.parametrize(

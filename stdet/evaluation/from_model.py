@@ -162,38 +162,48 @@ def track_detections(
     """Track one sequence's detections at an operating point.
 
     Args:
-        detections: Of each frame.
+        detections: Of each frame, with the detector's own scores.
         config: Tracker settings.
         confidence: Operating point.
         motions: Of the background before each frame; none where nothing is known of it.
     """
-    tracker = Tracker(config)
+    tracker = Tracker(config, lookahead=config.lookahead or 0)
     known = motions or itertools.repeat(NOT_REGISTERED)
-    return Tracks.concatenate(
-        [
-            tracker.update(
-                found,
-                confidence=confidence,
-                transform=motion.transform,
-                is_same_scene=motion.is_same_scene,
-            )
-            for found, motion in zip(detections, known, strict=False)
-        ]
-    )
+    tracks = [
+        tracker.update(
+            found,
+            motion.transform,
+            confidence=confidence,
+            is_same_scene=motion.is_same_scene,
+        )
+        for found, motion in zip(detections, known, strict=False)
+    ]
+    return Tracks.concatenate(tracks + tracker.flush())
 
 
 def track_results(
-    results: Sequence[SequenceResult], config: TrackerConfig, *, confidence: float
+    results: Sequence[SequenceResult],
+    config: TrackerConfig,
+    *,
+    confidence: float,
+    as_detected: Sequence[SequenceResult],
 ) -> list[SequenceResult]:
-    """Return the results with the tracks that their detections give at an operating point."""
+    """Return the results with the tracks that detections give at an operating point.
+
+    Args:
+        results: With track-before-detect scores, where the configuration has them.
+        config: Tracker settings.
+        confidence: Operating point.
+        as_detected: The same with the detector's own scores, which the tracker sees.
+    """
     return [
         replace(
             result,
             tracks=track_detections(
-                result.detections, config, confidence=confidence, motions=result.motions
+                seen.detections, config, confidence=confidence, motions=seen.motions
             ),
         )
-        for result in results
+        for result, seen in zip(results, as_detected, strict=True)
     ]
 
 
@@ -222,7 +232,9 @@ def score_sequences(
     confidence = config.postprocess.confidence
     if confidence is None:
         confidence = best_confidence(results, config.evaluation)
-    tracked = track_results(results, config.tracker, confidence=confidence)
+    tracked = track_results(
+        results, config.tracker, confidence=confidence, as_detected=as_detected
+    )
     report = evaluate_sequences(
         tracked,
         config.evaluation,

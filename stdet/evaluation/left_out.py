@@ -114,10 +114,10 @@ def score_left_out(
     Returns:
         In the order in which ``parts`` has the sources first.
     """
-    scored = [
-        replace(part, results=tuple(rescore_results(part.results, tracker))) for part in parts
-    ]
-    thresholds = transferred_thresholds(scored)
+    results = [tuple(rescore_results(part.results, tracker)) for part in parts]
+    thresholds = transferred_thresholds(
+        [replace(part, results=found) for part, found in zip(parts, results, strict=True)]
+    )
     sources = dict.fromkeys(part.source for part in parts)
     scales = {
         source: so_scale_px_of(
@@ -126,8 +126,14 @@ def score_left_out(
         for source in sources
     }
     counted = [
-        _count(part, tracker, threshold, confidence, so_scale_px=scales[part.source])
-        for part, threshold in zip(scored, thresholds, strict=True)
+        _count(
+            replace(part, results=rescored),
+            part.results,
+            tracker,
+            points=(threshold, confidence),
+            so_scale_px=scales[part.source],
+        )
+        for part, rescored, threshold in zip(parts, results, thresholds, strict=True)
     ]
     return [
         _score_source([c for c in counted if c.part.source == source], excluded.get(source, ()))
@@ -155,16 +161,17 @@ def transferred_thresholds(parts: Sequence[LeftOutPart]) -> list[float]:
 
 def _count(
     part: LeftOutPart,
+    as_detected: Sequence[SequenceResult],
     tracker: TrackerConfig,
-    threshold: float,
-    confidence: float | None,
     *,
+    points: tuple[float, float | None],
     so_scale_px: float,
 ) -> _Counted:
-    """Track and count the sequences of one part; ``so_scale_px`` is of its source."""
+    """Track and count the sequences of one part at the transferred point and the stored one."""
+    threshold, confidence = points
 
     def count(at: float) -> list[SequenceSummary]:
-        tracked = track_results(part.results, tracker, confidence=at)
+        tracked = track_results(part.results, tracker, confidence=at, as_detected=as_detected)
         return [
             summarise(
                 replace(result, is_tracked=True),

@@ -26,11 +26,10 @@ from stdet.evaluation.from_model import (
 )
 from stdet.evaluation.report import require_unique_names, score_summaries
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS, find_weights, git_commit
-from stdet.inference.detector import DetectorStage
 from stdet.inference.engines.names import EngineName
-from stdet.inference.stages.frames import StreamFrame
-from stdet.inference.stages.rescore import Rescore
+from stdet.inference.stages.frames import StreamFrame, TrackedFrame
 from stdet.inference.stages.split import SplitAtGaps
+from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.track import Track
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.metrics.counts import without_nan
@@ -38,6 +37,7 @@ from stdet.metrics.sequence_result import SequenceResult
 from stdet.metrics.summary import SequenceSummary, so_scale_px_of, summarise
 from stdet.metrics.tracking.linking import identify_truth
 from stdet.processes.progress import ProgressBar
+from stdet.tracking.tracker import Tracker
 from stdet.types import FloatArray, SequenceAnnotation, Tracks
 
 
@@ -313,18 +313,17 @@ def _run(ready: DetectorAtPoint, footage: Footage, bar: ProgressBar) -> Sequence
     Missing frames are neither seen nor scored, so what is found is numbered as the truth is.
     """
     lookahead = ready.config.tracker.lookahead
+    tracker = Tracker(ready.config.tracker, lookahead=lookahead or 0)
 
-    def start() -> DetectorStage:
-        detect = ready.detector.start()
-        return detect if lookahead is None else detect.then(Rescore(lookahead))
+    def start() -> Stage[StreamFrame, TrackedFrame]:
+        track = Track(tracker, confidence=ready.confidence, rescores=lookahead is not None)
+        return ready.detector.start().then(track)
 
-    track = Track(ready.config.tracker, confidence=ready.confidence)
     detections, tracks = [], []
     for position, frame in enumerate(SplitAtGaps(start, gaps=frozenset()).run(_stream(footage))):
         detections.append(replace(frame.detections, frame_index=position))
-        for tracked in track.push(frame):
-            rows = tracked.tracks
-            tracks.append(replace(rows, frame_indices=np.full(len(rows), position)))
+        rows = frame.tracks
+        tracks.append(replace(rows, frame_indices=np.full(len(rows), position)))
         bar.advance()
     return SequenceResult(
         annotation=footage.truth,

@@ -12,7 +12,7 @@
      "num_missing": 0, "num_frames": ..., "is_complete": true}
 
 ``detections`` are those from ``confidence`` on, and weaker ones that continue a track.
-``probability`` is that of the track being real, as known with the frame; null or no key where
+``probability`` is that of the track being real, as known when it was written; null or no key where
 that is not known. ``detector`` is "network", the name of a classical detector, or "file", with
 the name of the given detections in ``detections_file``; the last two have no weights (null).
 Frames count from 0, boxes are continuous pixels of the original frame (``boxes.py``).

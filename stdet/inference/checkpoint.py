@@ -144,11 +144,11 @@ def load_weights(path: Path) -> Weights:
     settings = _read_metadata(metadata, "config", path)
     if isinstance(settings.get("data"), dict):  # Of an earlier version, perhaps.
         settings["data"] = convert_old_data(settings["data"])
-    # Weights of versions without track-before-detect scores have an operating point of single
-    # frames.
+    # Of the tracker, weights know the scores that their operating point is of: track-before-detect
+    # scores, or of versions without them those of single frames. The rest is no part of a network.
     tracker = settings.setdefault("tracker", {})
     if isinstance(tracker, dict):
-        tracker.setdefault("lookahead", None)
+        settings["tracker"] = {"lookahead": tracker.get("lookahead")}
     try:
         config = config_from_dict(settings, where=f"{path}: settings")
     except ConfigError as error:

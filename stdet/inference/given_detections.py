@@ -18,13 +18,13 @@ from stdet.inference.stages.frames import (
     TrackedFrame,
 )
 from stdet.inference.stages.register import Register
-from stdet.inference.stages.rescore import Rescore
 from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.times import StageTimes, timed
-from stdet.inference.stages.track import Track
+from stdet.inference.stages.track import LeaveOutWeak, Track
 from stdet.io.frame_source import FrameSource
 from stdet.io.memory_source import MemorySource
 from stdet.metrics.sequence_result import SparseDetections
+from stdet.tracking.tracker import Tracker
 from stdet.types import BoolArray, Detections
 
 GIVEN_CONFIDENCE = 0.5
@@ -90,13 +90,16 @@ class TrackerWithoutPictures:
             ignore: Pixels without detections.
             times: Times the stages; None for no times.
         """
-        stages = timed(TakeGiven(self._found), times)
-        if self._config.lookahead is not None:
-            stages = stages.then(timed(Rescore(self._config.lookahead), times))
-        track = timed(Track(self._config, confidence=self.confidence), times)
+        lookahead = self._config.lookahead
+        track = Track(
+            Tracker(self._config, lookahead=lookahead or 0),
+            confidence=self.confidence,
+            rescores=lookahead is not None,
+        )
+        stages = timed(TakeGiven(self._found), times).then(timed(track, times))
         nothing = np.broadcast_to(np.float32(0), source.hw)
         fps = source.fps
-        yield from stages.then(track).run(
+        yield from stages.then(LeaveOutWeak(self.confidence)).run(
             StreamFrame(
                 index=frame.index,
                 time=None if fps is None else frame.index / fps,

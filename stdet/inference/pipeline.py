@@ -20,16 +20,15 @@ from stdet.classical.methods import OPERATING_POINTS, Method
 from stdet.config import TrackerConfig
 from stdet.errors import IncompleteInputError
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS, load_detector, operating_point
-from stdet.inference.detector import Detector, DetectorStage
+from stdet.inference.detector import Detector
 from stdet.inference.engines.names import EngineName
 from stdet.inference.network import Network
-from stdet.inference.stages.frames import TrackedFrame
+from stdet.inference.stages.frames import StreamFrame, TrackedFrame
 from stdet.inference.stages.read import LeaveOutBlank, Scale
-from stdet.inference.stages.rescore import Rescore
 from stdet.inference.stages.split import MAX_BRIDGED, MAX_BRIDGED_LIVE_S, SplitAtGaps
 from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.times import StageTimes, timed
-from stdet.inference.stages.track import Track
+from stdet.inference.stages.track import LeaveOutWeak, Track
 from stdet.io.array_source import Array, open_frames
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import Frame, FrameSource, IntensityScale
@@ -37,6 +36,7 @@ from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.io.intensity.spoilt_pixels import SpoiltPixels
 from stdet.io.live.capture import Pause
 from stdet.io.live.source import LiveSource
+from stdet.tracking.tracker import Tracker
 from stdet.types import BoolArray
 
 
@@ -64,7 +64,7 @@ class StreamingTracker:
     @property
     def delay(self) -> int:
         """Frames that results come late, once a stream has gone on for a while."""
-        return self._begin_sequence(None).delay
+        return self._begin_sequence(self._new_tracker(), None).delay
 
     @classmethod
     def from_weights(
@@ -123,18 +123,22 @@ class StreamingTracker:
         ignored = _ignored(ignore)
         blank = timed(LeaveOutBlank(watch.leave_out, ignored), times)
         scaled = timed(Scale(scale, fps=fps, watch=watch, ignored=ignored), times)
-        detect = SplitAtGaps(
-            lambda: self._begin_sequence(times), gaps=gaps, max_bridged=max_bridged
+        tracker = self._new_tracker()
+        track = SplitAtGaps(
+            lambda: self._begin_sequence(tracker, times), gaps=gaps, max_bridged=max_bridged
         )
-        track = timed(Track(self.config, confidence=self.confidence), times)
-        return blank.then(scaled).then(detect).then(track)
+        return blank.then(scaled).then(track).then(LeaveOutWeak(self.confidence))
 
-    def _begin_sequence(self, times: StageTimes | None) -> DetectorStage:
-        """Return fresh stages that detect and score."""
-        detect = self.detector.start(times)
-        if self.config.lookahead is None:
-            return detect
-        return detect.then(timed(Rescore(self.config.lookahead), times))
+    def _new_tracker(self) -> Tracker:
+        return Tracker(self.config, lookahead=self.config.lookahead or 0)
+
+    def _begin_sequence(
+        self, tracker: Tracker, times: StageTimes | None
+    ) -> Stage[StreamFrame, TrackedFrame]:
+        """Return fresh stages that detect, score and track."""
+        rescores = self.config.lookahead is not None
+        track = Track(tracker, confidence=self.confidence, rescores=rescores)
+        return self.detector.start(times).then(timed(track, times))
 
     def run(
         self,

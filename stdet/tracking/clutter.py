@@ -32,8 +32,8 @@ _KEEP = 0.98
 """Share of a frame's weight that is left a frame later."""
 _LEAST_PER_FRAME = 1e-3
 """Least rate of false alarms in a bin."""
-_NEAR_PX, _NEAR_FRAMES = 25.0, 25
-"""Half side of the square, and number of frames, in which clutter near a detection is counted."""
+_NEAR_PX, _NEAR_FRAMES = 28.0, 25
+"""Radius, and number of frames, in which clutter about a detection is counted."""
 _MOST_NEAR = 2000
 """Places of clutter that are remembered at most; of more, evenly spread ones."""
 _MAX_DENSE_PAIRS = 10_000
@@ -96,7 +96,7 @@ class ClutterModel:
         bins = np.searchsorted(EDGES, log_odds, side="right")
         ratios = np.log(self._targets / self._targets.sum() / (rates / rate))
         density = rate / (image_hw[0] * image_hw[1])
-        nearby = self._num_near(centres_xy) / (2 * _NEAR_PX) ** 2
+        nearby = self._num_near(centres_xy) / (np.pi * _NEAR_PX**2)
         return Worth(
             bins=bins,
             score_log_ratios=ratios[bins],
@@ -108,7 +108,7 @@ class ClutterModel:
         return np.maximum(self._clutter / self._num_frames, _LEAST_PER_FRAME)
 
     def _num_near(self, centres_xy: Float64Array) -> Float64Array:
-        """Return how many false alarms per frame lie in the square about each place (N,).
+        """Return how many false alarms per frame lie near each place (N,).
 
         One is taken off, since one alone may be anywhere.
         """
@@ -118,13 +118,13 @@ class ClutterModel:
             share = len(places) / _MOST_NEAR
             places = places[np.linspace(0, len(places) - 1, _MOST_NEAR).astype(np.int64)]
         if len(places) * len(centres_xy) <= _MAX_DENSE_PAIRS:
-            apart = np.abs(centres_xy[:, None] - places).max(axis=2, initial=0.0)
-            counts = np.count_nonzero(apart < _NEAR_PX, axis=1)
+            apart = centres_xy[:, None] - places
+            squared = apart[:, :, 0] ** 2 + apart[:, :, 1] ** 2
+            counts = np.count_nonzero(squared <= _NEAR_PX**2, axis=1)
         else:
-            counts = cKDTree(places).query_ball_point(
-                centres_xy, _NEAR_PX, p=np.inf, return_length=True
-            )
-        return np.maximum(counts - 1.0, 0.0) * share / max(len(self._places), 1)
+            counts = cKDTree(places).query_ball_point(centres_xy, _NEAR_PX, return_length=True)
+        per_frame: Float64Array = np.maximum(counts - 1.0, 0.0) * share / max(len(self._places), 1)
+        return per_frame
 
     def learn(
         self,

@@ -22,6 +22,8 @@ LEAP_SHARE = 0.02
 """Probability that a lost target has leapt."""
 TURN_STD_PX = 0.3
 """Standard deviation of the change of velocity over a leap, pixels per frame."""
+MAX_OVERLAP = 1
+"""Frames that both may have: a false alarm near a target may begin its track too early."""
 
 
 def continuations(
@@ -38,7 +40,7 @@ def continuations(
         lost: Where N lost tracks are expected now.
         begun: Where M new tracks are now.
         frames_between: From the last detection of a lost track to the first one of a new track,
-            int64 (N, M); below 1 the two are different targets.
+            int64 (N, M). Where they overlap by more than ``MAX_OVERLAP`` frames they are two.
         new_per_pixel: New targets per frame and square pixel.
         speed_std_px: Standard deviation of a new target's velocity, pixels per frame.
 
@@ -56,7 +58,7 @@ def continuations(
         + _log_density(apart[..., 2:], velocity_variances)
         - _log_density(begun.means[:, 2:], np.array(speed_std_px**2))
     )
-    rows, columns = np.nonzero((values > 0) & (frames_between > 0))
+    rows, columns = np.nonzero((values > 0) & (frames_between >= -MAX_OVERLAP))
     return ValuedPairs(track_rows=rows, detection_rows=columns, values=values[rows, columns])
 
 

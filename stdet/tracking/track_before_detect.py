@@ -256,6 +256,24 @@ Frame = TypeVar("Frame", bound=HasDetections)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredFrame(Generic[Frame]):
+    """A frame whose detections have been scored.
+
+    Attributes:
+        frame: With its detections in the order of their new scores.
+        rows: Where each of them was among the detections that came in, int64 (N,).
+    """
+
+    frame: Frame
+    rows: IntArray
+
+    @classmethod
+    def unchanged(cls, frame: Frame) -> ScoredFrame[Frame]:
+        """Return a frame with the scores that it has."""
+        return cls(frame=frame, rows=np.arange(len(frame.detections)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Waiting(Generic[Frame]):
     """A frame whose future has not come yet."""
 
@@ -282,7 +300,7 @@ class TrackBeforeDetect(Generic[Frame]):
         self._past = PathEvidence()
         self._waiting: deque[_Waiting[Frame]] = deque()
 
-    def push(self, frame: Frame) -> list[Frame]:
+    def push(self, frame: Frame) -> list[ScoredFrame[Frame]]:
         """Take the next frame.
 
         Returns:
@@ -301,11 +319,11 @@ class TrackBeforeDetect(Generic[Frame]):
         )
         return [self._score_oldest()] if len(self._waiting) > self._lookahead else []
 
-    def flush(self) -> list[Frame]:
+    def flush(self) -> list[ScoredFrame[Frame]]:
         """Return the frames that still wait, scored with what came after them."""
         return [self._score_oldest() for _ in range(len(self._waiting))]
 
-    def _score_oldest(self) -> Frame:
+    def _score_oldest(self) -> ScoredFrame[Frame]:
         """Score the oldest frame that waits, and let it go."""
         future, back = PathEvidence(), None
         for later in reversed(self._waiting):
@@ -314,14 +332,16 @@ class TrackBeforeDetect(Generic[Frame]):
         oldest = self._waiting.popleft()
         odds = np.exp(-(oldest.past + evidence) / 2)
         detections = oldest.frame.detections
-        scored = Detections.from_unsorted(
-            detections.boxes_xyxy,
-            (1 / (1 + odds)).astype(np.float32),
+        scores = (1 / (1 + odds)).astype(np.float32)
+        rows = np.argsort(-scores, kind="stable")
+        scored = Detections(
+            boxes_xyxy=detections.boxes_xyxy[rows],
+            scores=scores[rows],
+            class_ids=detections.class_ids[rows],
             frame_index=detections.frame_index,
             image_hw=detections.image_hw,
-            class_ids=detections.class_ids,
         )
-        return replace(oldest.frame, detections=scored)
+        return ScoredFrame(frame=replace(oldest.frame, detections=scored), rows=rows)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -348,6 +368,6 @@ def track_before_detect(
     known = motions or itertools.repeat(NOT_REGISTERED)
     for found, motion in zip(detections, known, strict=False):
         for scored in scores.push(_FrameDetections(detections=found, from_previous=motion)):
-            yield scored.detections
+            yield scored.frame.detections
     for scored in scores.flush():
-        yield scored.detections
+        yield scored.frame.detections

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.boxes import centres_xy, xyxy_to_xywh
+from stdet.boxes import xyxy_to_xywh
 from stdet.config import TrackerConfig
 from stdet.registration.transform import Transform
-from stdet.tracking.association import Assignment, ValuedPairs, assign
-from stdet.tracking.clutter import ClutterModel, Worth
+from stdet.tracking.association import Assignment, assign
+from stdet.tracking.clutter import ClutterModel
+from stdet.tracking.found import Found, log_odds
 from stdet.tracking.leaps import continuations
 from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
-from stdet.tracking.neighbours import near_pairs
+from stdet.tracking.pairing import Hits, Pairing
 from stdet.tracking.track_records import TrackRecords
 from stdet.tracking.window import MIN_SIZE_PX, FrameRows, Steps, Window, smoothing_gains
 from stdet.types import BoolArray, Detections, FloatArray, IntArray, Tracks
@@ -23,70 +22,25 @@ FRAMES_PER_HOUR = 25 * 3600
 """Of the video for which ``false_tracks_per_hour`` is meant."""
 NEW_PER_FRAME = 1 / 500
 """Targets that appear, per frame."""
-WEAK_SHARE = 0.2
-"""Detections below this share of the operating point are no evidence for a track."""
-NUM_STD = 6.0
-"""Largest distance of a detection from the place expected of a track, standard deviations."""
+LEAST_RATE = 0.05
+"""False alarms per frame that are reckoned with at least."""
 SHARE_GAIN = 0.08
 """Weight of the newest frame in a track's share of frames with a detection."""
 SHARES = (0.3, 0.95)
 """Least and largest share."""
 LEVEL_GAIN = 0.15
 """Weight of the newest score in a track's level of scores."""
-FIRST_LEVEL, MISSED_LEVEL, LARGEST_LEVEL = -1.0, -0.5, 4.0
-"""Log-odds relative to the operating point: of a track before its first score, of a frame in which
-nothing is found, and the largest of a score."""
+FIRST_LEVEL, MISSED_LEVEL = -1.0, -0.5
+"""Log-odds relative to the operating point: of a track before its first score, and of a frame in
+which nothing is found."""
 LARGEST_LOG_RATIO = 40.0
 """Evidence beyond it does not count: no track is certain for ever."""
 LOST_LOG_RATIO = -4.0
 """An unconfirmed track is dropped when its log ratio falls below."""
 MAX_UNCONFIRMED_MISSES = 4
 """Frames in a row without a detection after which an unconfirmed track is dropped."""
-LEFT_OVER_SHARE = 1e-3
-"""Of the value of a pair whose track is hardly real: it gets a detection that no other needs."""
-LEAST_RATE = 0.05
-"""False alarms per frame that are reckoned with at least."""
-EDGE = 1e-6
-"""Scores are kept this far from 0 and 1, where log-odds end."""
-STAY_LOG_ODDS = float(np.log(0.02))
-"""That a target did not move with the scene."""
 OUTSIDE_PX, MAX_OUTSIDE_MISSES = 8.0, 5
 """A track so far outside of the image ends after so many frames without a detection."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Found:
-    """The detections of a frame that are evidence, and those too weak for it.
-
-    Attributes:
-        rows: Rows among all detections, int64 (D,).
-        xy: Centres (D, 2), pixels.
-        log_odds: Of the scores relative to the operating point (D,).
-        worth: What they are worth.
-        weak_xy: Centres of the weak ones (W, 2).
-        weak_log_odds: (W,).
-    """
-
-    rows: IntArray
-    xy: StateArray
-    log_odds: StateArray
-    worth: Worth
-    weak_xy: StateArray
-    weak_log_odds: StateArray
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Hits:
-    """Tracks and their detections in a frame.
-
-    Attributes:
-        pairs: The detections count over those of ``_Found``.
-        evidence: Log of how much likelier each detection is with its track than as a false alarm,
-            float64 (K,).
-    """
-
-    pairs: Assignment
-    evidence: StateArray
 
 
 class Tracker:
@@ -127,6 +81,9 @@ class Tracker:
             their first detections, without gaps, and smoothed. With 0 each frame comes out at
             once.
 
+    Attributes:
+        lookahead: As given.
+
     Source:
         Evidence for tracks: Sittler 1964; Blackman and Popoli 1999, Design and Analysis of Modern
         Tracking Systems, section 6.2. Scores and the clutter density are learnt here.
@@ -148,19 +105,20 @@ class Tracker:
     def __init__(self, config: TrackerConfig | None = None, *, lookahead: int = 0) -> None:
         """Start without tracks."""
         self._config = config = TrackerConfig() if config is None else config
-        self._lookahead = lookahead
+        self.lookahead = lookahead
         self._motion = SwitchingMotion(
             measurement_std_px=config.measurement_std_px,
             acceleration_stds_px=config.acceleration_stds_px,
             initial_speed_std_px=config.initial_speed_std_px,
         )
+        self._pairing = Pairing(self._motion, gate_px=config.gate_px)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything, for a new sequence; ids begin at 1 again."""
         self.end_tracks()
         self._clutter = ClutterModel()
-        self._window = Window(self._lookahead)
+        self._window = Window(self.lookahead)
         self._num_confirmed = self._num_begun = 0
         self._last_frame_index: int | None = None
 
@@ -199,13 +157,11 @@ class Tracker:
             ValueError: If the frame index does not increase.
         """
         predicted, steps = self._advance_to(detections.frame_index, transform)
-        found = self._look_at(detections, confidence)
-        hits = self._associate(found)
-        if transform is not None:
-            hits = self._look_where_they_stayed(hits, predicted, found)
+        found = Found.of(detections, confidence, self._clutter)
+        hits = self._pair(found, None if transform is None else predicted)
         self._correct(hits, found, detections)
         self._learn(hits.pairs, found)
-        is_left = np.ones(len(found.xy), np.bool_)
+        is_left = np.ones(len(found), np.bool_)
         is_left[hits.pairs.detection_rows] = False
         self._begin(np.flatnonzero(is_left), found, detections)
         self._filtered = self._states.combined()
@@ -259,95 +215,44 @@ class Tracker:
             predicted=self._expected.means, gains=gains, came_from=np.flatnonzero(is_known)
         )
 
-    def _look_at(self, detections: Detections, confidence: float) -> _Found:
-        """Tell evidence from weak detections, and say what it is worth."""
-        # Ties are broken by position, not by row, so that row order never matters.
-        order = _canonical_order(detections)
-        scores = detections.scores[order].astype(np.float64)
-        xy = centres_xy(detections.boxes_xyxy).astype(np.float64)[order]
-        log_odds = _log_odds(scores) - (_log_odds(confidence) if confidence > 0 else 0.0)
-        log_odds = np.clip(log_odds, -LARGEST_LEVEL, LARGEST_LEVEL)
-        num = int(np.count_nonzero(scores >= WEAK_SHARE * confidence))  # They come first.
-        return _Found(
-            rows=order[:num],
-            xy=xy[:num],
-            log_odds=log_odds[:num],
-            worth=self._clutter.judge(xy[:num], log_odds[:num], detections.image_hw),
-            weak_xy=xy[num:],
-            weak_log_odds=log_odds[num:],
-        )
-
     def _existence(self) -> StateArray:
         """Return the probability that each track is real, float64 (N,)."""
         rate = max(self._clutter.per_frame, NEW_PER_FRAME)
         log_odds = self._records.log_ratios + np.log(NEW_PER_FRAME / rate)
         existence: StateArray = 1 / (1 + np.exp(-log_odds))
-        existence = np.where(self._records.is_confirmed, np.maximum(existence, 0.5), existence)
+        existence[self._records.is_confirmed & (existence < 0.5)] = 0.5
         return existence
 
-    def _evidence(
-        self, states: MotionStates, found: _Found, rows: IntArray, columns: IntArray
-    ) -> StateArray:
-        """Return the log of how much likelier detections are with a track than as false ones."""
-        likelihoods = self._motion.log_likelihoods(states, rows, found.xy[columns])
-        return likelihoods + (found.worth.score_log_ratios - found.worth.log_densities)[columns]
+    def _pair(self, found: Found, unmoved: MotionStates | None) -> Hits:
+        """Pair tracks and detections.
 
-    def _near(
-        self, states: MotionStates, xy: StateArray, found_xy: StateArray
-    ) -> tuple[IntArray, IntArray]:
-        """Return pairs of tracks expected at ``xy`` and detections in their reach."""
-        reaches = np.minimum(self._motion.reaches_px(states, NUM_STD), self._config.gate_px)
-        near = near_pairs(xy, found_xy, float(reaches.max(initial=0.0)))
-        apart = found_xy.take(near.columns, axis=0) - xy.take(near.rows, axis=0)
-        is_inside = np.square(apart).sum(axis=1) <= np.square(reaches)[near.rows]
-        return near.rows[is_inside], near.columns[is_inside]
-
-    def _associate(self, found: _Found) -> _Hits:
-        """Pair tracks and detections."""
-        rows, columns = self._near(self._states, self._expected.means[:, :2], found.xy)
-        evidence = self._evidence(self._states, found, rows, columns)
+        Args:
+            found: The detections.
+            unmoved: The states before they were carried with the scene, if they were.
+        """
         shares = self._records.detection_shares
-        expected = shares * self._existence()
-        alone = evidence + np.log(shares / (1 - shares))[rows]
-        values = evidence + np.log(expected / (1 - expected))[rows]
-        is_possible = alone > 0
-        # A track that is hardly real may have what is left: it takes evidence to become real.
-        values = np.maximum(values, LEFT_OVER_SHARE * alone)
-        pairs = assign(
-            ValuedPairs(track_rows=rows, detection_rows=columns, values=values)[is_possible]
+        expected_xy = self._expected.means[:, :2]
+        hits = self._pairing.pair(
+            self._states, expected_xy, found, shares=shares, existence=self._existence()
         )
-        return _Hits(
-            pairs=pairs,
-            evidence=self._evidence(self._states, found, pairs.track_rows, pairs.detection_rows),
-        )
-
-    def _look_where_they_stayed(self, hits: _Hits, stayed: MotionStates, found: _Found) -> _Hits:
-        """Find confirmed tracks that did not move with the scene."""
         is_free = self._records.is_confirmed.copy()
         is_free[hits.pairs.track_rows] = False
-        is_left = np.ones(len(found.xy), np.bool_)
-        is_left[hits.pairs.detection_rows] = False
-        xy = stayed.combined().means[:, :2]
-        rows, columns = self._near(stayed, xy, found.xy)
-        is_possible = is_free[rows] & is_left[columns]
-        rows, columns = rows[is_possible], columns[is_possible]
-        evidence = self._evidence(stayed, found, rows, columns) + STAY_LOG_ODDS
-        shares = self._records.detection_shares[rows]
-        values = evidence + np.log(shares / (1 - shares))
-        pairs = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)
-        chosen = assign(pairs[values > 0])
-        at = chosen.track_rows
-        if not len(at):
+        if unmoved is None or not is_free.any():
             return hits
-        self._states.put(at, stayed[at])
-        self._growths[at] = 1.0
-        more = self._evidence(stayed, found, at, chosen.detection_rows) + STAY_LOG_ODDS
-        return _Hits(
-            pairs=Assignment.concatenate(hits.pairs, chosen),
-            evidence=np.concatenate([hits.evidence, more]),
+        is_left = np.ones(len(found), np.bool_)
+        is_left[hits.pairs.detection_rows] = False
+        more = self._pairing.pair_unmoved(
+            unmoved, found, shares=shares, is_free=is_free, is_left=is_left
+        )
+        rows = more.pairs.track_rows
+        self._states.put(rows, unmoved[rows])
+        self._growths[rows] = 1.0
+        return Hits(
+            pairs=Assignment.concatenate(hits.pairs, more.pairs),
+            evidence=np.concatenate([hits.evidence, more.evidence]),
         )
 
-    def _correct(self, hits: _Hits, found: _Found, detections: Detections) -> None:
+    def _correct(self, hits: Hits, found: Found, detections: Detections) -> None:
         """Give each paired track its detection, and the others a miss."""
         records, rows, columns = self._records, hits.pairs.track_rows, hits.pairs.detection_rows
         self._states.put(rows, self._motion.update(self._states[rows], found.xy[columns]))
@@ -375,7 +280,7 @@ class Tracker:
         records.scores[rows] = detections.scores[taken]
         records.class_ids[rows] = detections.class_ids[taken]
 
-    def _missed_levels(self, missed: IntArray, found: _Found) -> StateArray:
+    def _missed_levels(self, missed: IntArray, found: Found) -> StateArray:
         """Return the log-odds that frames without a detection count as, (N,).
 
         A weak detection where the track is expected says what the detector thinks of it.
@@ -383,18 +288,20 @@ class Tracker:
         levels: StateArray = np.full(len(self._records), MISSED_LEVEL)
         if len(missed) and len(found.weak_xy):
             states = self._states[missed]
-            rows, columns = self._near(states, self._expected.means[missed, :2], found.weak_xy)
+            rows, columns = self._pairing.in_reach(
+                states, self._expected.means[missed, :2], found.weak_xy
+            )
             weak = np.full(len(missed), -np.inf)
             np.maximum.at(weak, rows, found.weak_log_odds[columns])
             levels[missed] = np.where(np.isfinite(weak), weak, MISSED_LEVEL)
         # No miss makes a track more credible.
-        levels = np.minimum(levels, self._records.score_levels)
+        np.minimum(levels, self._records.score_levels, out=levels)
         return levels
 
-    def _learn(self, hits: Assignment, found: _Found) -> None:
+    def _learn(self, hits: Assignment, found: Found) -> None:
         """Learn from what the detections turned out to be."""
-        false_shares = np.ones(len(found.xy))
-        is_target = np.zeros(len(found.xy), np.bool_)
+        false_shares = np.ones(len(found))
+        is_target = np.zeros(len(found), np.bool_)
         is_confirmed = self._records.is_confirmed[hits.track_rows]
         existence = self._existence()[hits.track_rows]
         false_shares[hits.detection_rows] = np.where(is_confirmed, 0.0, 1 - existence)
@@ -403,7 +310,7 @@ class Tracker:
             found.xy, found.worth.bins, false_shares=false_shares, is_target=is_target
         )
 
-    def _begin(self, columns: IntArray, found: _Found, detections: Detections) -> None:
+    def _begin(self, columns: IntArray, found: Found, detections: Detections) -> None:
         """Begin an unconfirmed track at each of the given detections."""
         rows = found.rows[columns]
         born = self._motion.start(found.xy[columns])
@@ -431,7 +338,7 @@ class Tracker:
     def _is_alive(self, image_hw: tuple[int, int]) -> BoolArray:
         """Return which tracks go on, bool (N,)."""
         records, centres = self._records, self._filtered.means[:, :2]
-        max_lost = max(self._config.max_lost, self._lookahead)
+        max_lost = max(self._config.max_lost, self.lookahead)
         is_alive = np.where(
             records.is_confirmed,
             records.num_misses <= max_lost,
@@ -440,7 +347,7 @@ class Tracker:
         )
         size_xy = np.array(image_hw[::-1])
         is_far = np.any((centres < -OUTSIDE_PX) | (centres > size_xy + OUTSIDE_PX), axis=1)
-        is_alive &= ~is_far | (records.num_misses <= max(MAX_OUTSIDE_MISSES, self._lookahead))
+        is_alive &= ~is_far | (records.num_misses <= max(MAX_OUTSIDE_MISSES, self.lookahead))
         return is_alive
 
     def _confirm(self, image_hw: tuple[int, int], steps: Steps, confidence: float) -> IntArray:
@@ -481,11 +388,10 @@ class Tracker:
         )
         rows, others = lost[pairs.track_rows], begun[pairs.detection_rows]
         for row, other in zip(rows.tolist(), others.tolist(), strict=True):
-            self._window.join(
-                int(records.uids[row]),
-                int(records.uids[other]),
-                first_frame=int(records.first_frames[other]),
-            )
+            uid, other_uid = int(records.uids[row]), int(records.uids[other])
+            num_before = int(records.num_misses[row]) - 1  # This frame is not in the window yet.
+            if not self._window.join(uid, other_uid, num_before):
+                steps.came_from[row] = -1
             records.take_over(row, other)
             at, from_ = np.array([row]), np.array([other])
             steps.take_over(row, other)
@@ -498,9 +404,9 @@ class Tracker:
         records, config = self._records, self._config
         is_credible = np.ones(len(records), np.bool_)
         if confidence > 0:
-            least = _log_odds(config.continue_share * confidence) - _log_odds(confidence)
+            least = log_odds(config.continue_share * confidence) - log_odds(confidence)
             is_credible = records.score_levels >= least
-        max_coast = max(config.max_coast - self._lookahead, 0)
+        max_coast = max(config.max_coast - self.lookahead, 0)
         return FrameRows(
             uids=records.uids,
             track_ids=records.track_ids.copy(),
@@ -516,23 +422,7 @@ class Tracker:
         )
 
 
-def _log_odds(scores: StateArray | float) -> StateArray:
-    """Return log(p / (1 - p)), finite."""
-    clipped = np.clip(scores, EDGE, 1 - EDGE)
-    log_odds: StateArray = np.log(clipped / (1 - clipped))
-    return log_odds
-
-
 def _sizes_wh(boxes_xyxy: FloatArray) -> NDArray[np.float64]:
     """Return box widths and heights, float64 (N, 2), at least ``MIN_SIZE_PX``."""
     sizes = xyxy_to_xywh(boxes_xyxy)[:, 2:].astype(np.float64)
     return np.maximum(sizes, MIN_SIZE_PX)
-
-
-def _canonical_order(detections: Detections) -> IntArray:
-    """Return the rows by descending score, equal scores by box and class."""
-    scores, boxes = detections.scores, detections.boxes_xyxy
-    if not np.any(scores[1:] == scores[:-1]):
-        return np.arange(len(scores))  # They are sorted already.
-    keys = (detections.class_ids, *boxes.T[::-1], -scores)
-    return np.lexsort(keys)

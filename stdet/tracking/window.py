@@ -2,9 +2,9 @@
 
 A track is confirmed some frames after its first detection, and a target that is missed is seen
 again. Rows wait for ``lookahead`` frames, so that they begin with the first detection, a gap is
-bridged where the track was found again and not shown where it was not, and places are smoothed by
-what came later (Rauch, Tung and Striebel): with G = P F' P_1^-1 for the covariance P of a frame
-and P_1 that predicted from it,
+bridged where the track was found again and not shown where it was not, it is known better whether
+the track is real, and places are smoothed by what came later (Rauch, Tung and Striebel): with
+G = P F' P_1^-1 for the covariance P of a frame and P_1 that predicted from it,
 
     smoothed = filtered + G (smoothed one frame later - predicted for then)
 
@@ -17,7 +17,7 @@ Source:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -160,39 +160,52 @@ class Window:
             is_there[is_there] = rows.uids[at[is_there]] == uids[is_there]
             rows.track_ids[at[is_there]] = track_ids[is_there]
 
-    def join(self, uid: int, other: int, first_frame: int) -> None:
-        """Let a track go on as another one in all frames that wait.
+    def join(self, uid: int, other: int, num_frames: int) -> bool:
+        """Let a track go on as another one in the newest frames that wait.
+
+        Nothing is smoothed across the first of them.
 
         Args:
             uid: Of the track that goes on, confirmed before.
             other: Of the track that it goes on as.
-            first_frame: In which the other one began: nothing is smoothed across.
+            num_frames: Since the last detection of the first track.
+
+        Returns:
+            Whether any of them waits, so that the first one is among them.
         """
-        for frame_index, _, rows in self._frames:
+        newest = list(self._frames)[max(len(self._frames) - num_frames, 0) :]
+        is_first = True
+        for _, _, rows in newest:
             row, at = rows.row_of(uid), rows.row_of(other)
             if row >= 0 and at >= 0:
                 rows.take_over(row, at)
-                if frame_index == first_frame:
+                if is_first:
                     rows.steps.came_from[row] = -1
+                is_first = False
+        return not is_first
 
     def _pop(self) -> Tracks:
         """Smooth the oldest frame, and let it go."""
         *earlier, (_, _, later) = self._frames
         means, is_found = later.means, later.detection_indices >= 0
+        probabilities = later.probabilities
         for _, _, rows in reversed(earlier):
             goes_on = np.flatnonzero(later.steps.came_from >= 0)
             source = later.steps.came_from[goes_on]
             change = (means - later.steps.predicted)[goes_on]
-            is_found_later = is_found[goes_on]
+            is_found_later, probabilities_later = is_found[goes_on], probabilities[goes_on]
             means, is_found = rows.means.copy(), rows.detection_indices >= 0
             means[source] += _gained(later.steps.gains[goes_on], change)
             is_found[source] |= is_found_later
+            probabilities = rows.probabilities.copy()
+            probabilities[source] = probabilities_later
             later = rows
         frame_index, image_hw, rows = self._frames.popleft()
         is_inside = np.all((means[:, :2] > 0) & (means[:, :2] < image_hw[::-1]), axis=1)
         is_shown = (rows.detection_indices >= 0) | ((is_found | rows.is_coasting) & is_inside)
         is_shown &= rows.is_credible & (rows.track_ids != UNCONFIRMED)
-        return _tracks_of(frame_index, rows, means, np.flatnonzero(is_shown))
+        rows = replace(rows, means=means, probabilities=probabilities)
+        return _tracks_of(frame_index, rows, np.flatnonzero(is_shown))
 
 
 def _gained(gains: Float64Array, change: Float64Array) -> Float64Array:
@@ -204,10 +217,10 @@ def _gained(gains: Float64Array, change: Float64Array) -> Float64Array:
     return gained
 
 
-def _tracks_of(frame_index: int, rows: FrameRows, means: Float64Array, shown: IntArray) -> Tracks:
+def _tracks_of(frame_index: int, rows: FrameRows, shown: IntArray) -> Tracks:
     """Return some rows of a frame as tracks, in the order of their ids."""
     shown = shown[np.argsort(rows.track_ids[shown])]
-    centre_xy, half_wh = means[shown, :2], np.maximum(rows.sizes_wh[shown], MIN_SIZE_PX) / 2
+    centre_xy, half_wh = rows.means[shown, :2], np.maximum(rows.sizes_wh[shown], MIN_SIZE_PX) / 2
     return Tracks(
         frame_indices=np.full(len(shown), frame_index, np.int64),
         track_ids=rows.track_ids[shown],

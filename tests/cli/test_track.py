@@ -207,7 +207,7 @@ def test_profile_names_every_stage_on_stderr_and_in_the_json(track, clip, tmp_pa
     title, *lines, camera = outcome.err
     assert camera.split(maxsplit=1) == ["camera", "frames are not registered"]
     assert title.split() == ["stage", "frames", "median", "ms", "95", "%", "ms", "frames", "late"]
-    names = ["read", "blank", "scale", "detect", "rescore", "track", "write"]
+    names = ["read", "blank", "scale", "detect", "track", "write"]
     assert [line.split()[0] for line in lines] == [*names, "all"]
     assert [int(line.split()[1]) for line in lines[:-1]] == [NUM_FRAMES] * len(names)
     assert lines[-1].split() == ["all", str(TrackerConfig().lookahead)]

@@ -16,8 +16,9 @@ from stdet.evaluation.report import SequenceResult, evaluate_sequences
 from stdet.inference.detector import Detector
 from stdet.inference.network import Network
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
-from stdet.inference.stages.rescore import Rescore
+from stdet.inference.stages.track import Track
 from stdet.models.build import build_detector
+from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
 
@@ -99,7 +100,8 @@ def test_paths_of_a_stream_and_of_results_are_scored_alike():
             DetectedFrame.of(StreamFrame.of_scaled(index, image), found)
             for index, found in enumerate(result.detections)
         ]
-        outputs = [frame.detections for frame in Rescore(3).run(given)]
+        track = Track(Tracker(lookahead=3), confidence=0.5, rescores=True)
+        outputs = [frame.detections for frame in track.run(given)]
         assert len(outputs) == len(result.detections)
         for one, other in zip(outputs, scored.detections, strict=True):
             np.testing.assert_array_equal(one.scores, other.scores)

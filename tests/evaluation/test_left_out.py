@@ -93,7 +93,9 @@ def test_pool_at_one_operating_point_is_the_evaluation_of_all_sequences():
     (scores,) = score(PARTS)
     results = [r for p in PARTS for r in p.results]
     whole = evaluate_sequences(
-        track_results(results, FRAMES, confidence=0.55), EvaluationConfig(), confidence=0.55
+        track_results(results, FRAMES, confidence=0.55, as_detected=results),
+        EvaluationConfig(),
+        confidence=0.55,
     )
     assert plain(scores.pooled.stored) == plain(whole.overall)
     assert plain(scores.reports["b"].overall) == plain(scores.folds["b"].transferred)

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 import stdet
 from stdet.classical.methods import OPERATING_POINTS
 from stdet.config import TrackerConfig
-from stdet.evaluation.from_model import rescore_results, track_detections, track_results, untracked
+from stdet.evaluation.from_model import track_detections, track_results, untracked
 from stdet.formats.track_json import read_track_json
 from stdet.inference.detector import Detector
 from stdet.inference.stages.frames import StreamFrame
@@ -76,15 +76,13 @@ def test_target_keeps_its_id_through_every_jerk(tracked):
 
 
 def test_split_is_scored_with_the_motions_of_the_stream(tracked, result):
-    (one,) = track_results(
-        rescore_results([result], TrackerConfig()), TrackerConfig(), confidence=CONFIDENCE
-    )
+    (one,) = track_results([result], TrackerConfig(), confidence=CONFIDENCE, as_detected=[result])
     expected = stdet.Tracks.concatenate([frame.tracks for frame in tracked])
     np.testing.assert_array_equal(one.tracks.track_ids, expected.track_ids)
     np.testing.assert_array_equal(one.tracks.boxes_xyxy, expected.boxes_xyxy)
     # Without them the target is lost at every jerk.
-    resting = rescore_results([replace(result, motions=())], TrackerConfig())
-    (other,) = track_results(resting, TrackerConfig(), confidence=CONFIDENCE)
+    resting = [replace(result, motions=())]
+    (other,) = track_results(resting, TrackerConfig(), confidence=CONFIDENCE, as_detected=resting)
     num_seen, num_expected = (
         np.count_nonzero(tracks.detection_indices >= 0) for tracks in (other.tracks, expected)
     )

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from stdet.config import TrackerConfig
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.registration.transform import Transform
-from stdet.tracking.association import possible_pairs
 from stdet.tracking.neighbours import near_pairs
 from stdet.tracking.track_before_detect import (
     FORGET,
@@ -34,7 +33,7 @@ class Frame:
     from_previous: FrameMotion = NOT_REGISTERED
 
 
-SLOW = TrackerConfig(confirm_hits=3, confirm_window=5)
+EAGER = TrackerConfig(false_tracks_per_hour=1e6)
 
 
 def detections_at(centres, scores, frame_index):
@@ -62,8 +61,9 @@ def moving(num, num_frames, *, seed, side, clutter_share=0.2):
 
 def tracked(frames, config):
     """Return the bytes of the tracks of each frame."""
-    tracker = Tracker(config)
+    tracker = Tracker(config, lookahead=2)
     tracks = [tracker.update(found, confidence=CONFIDENCE) for found in frames]
+    tracks += tracker.flush()
     return [
         [
             column.tobytes()
@@ -90,7 +90,7 @@ def scored(frames, lookahead, motions):
     num=st.integers(0, 200),
     side=st.sampled_from([100.0, 400.0, 2000.0]),
 )
-@pytest.mark.parametrize("config", [TrackerConfig(), SLOW])
+@pytest.mark.parametrize("config", [TrackerConfig(), EAGER])
 @settings(max_examples=12, deadline=None)
 def test_tracks_equal_to_the_byte_those_over_all_pairs(config, seed, num, side):
     frames = list(moving(num, 12, seed=seed, side=side))
@@ -125,13 +125,15 @@ def test_scores_equal_to_the_byte_those_over_all_pairs(
 
 
 def test_stronger_of_equal_detections_continues_the_track():
-    tracker = Tracker(TrackerConfig())
+    tracker = Tracker(EAGER)
     places = np.array([[50.0, 50.0], [90.0, 90.0]])
-    tracker.update(detections_at(places, np.full(2, 0.9), 0), confidence=CONFIDENCE)
+    for index in range(8):
+        found = detections_at(places, np.full(2, 0.9), index)
+        tracker.update(found, confidence=CONFIDENCE)
     twice, scores = np.repeat(places, 2, axis=0), np.array([0.6, 0.8, 0.85, 0.65])
-    tracks = tracker.update(detections_at(twice, scores, 1), confidence=CONFIDENCE)
-    assert sorted(tracks.scores[:2].tolist()) == pytest.approx([0.8, 0.85])
-    assert sorted(tracks.scores[2:].tolist()) == pytest.approx([0.6, 0.65])
+    tracks = tracker.update(detections_at(twice, scores, 8), confidence=CONFIDENCE)
+    assert tracks.track_ids.tolist() == [1, 2]
+    assert sorted(tracks.scores.tolist()) == pytest.approx([0.8, 0.85])
 
 
 def test_pairs_looked_at_grow_as_detections_do_at_one_density():
@@ -140,12 +142,9 @@ def test_pairs_looked_at_grow_as_detections_do_at_one_density():
         side = np.sqrt(num / 0.003)
         one, other = np.random.default_rng(0).uniform(0, side, (2, num, 2))
         near = near_pairs(one, other, 15.0)
-        priced = possible_pairs(
-            one, np.tile(4 * np.eye(2), (num, 1, 1)), other, gate_sigma=4.0, gate_px=30.0
-        )
-        num_pairs[num] = np.array([len(near.rows), len(priced)])
-    assert (num_pairs[4000] < 4.6 * num_pairs[1000]).all()
-    assert (num_pairs[4000] < 4 * 4000).all()
+        num_pairs[num] = len(near.rows)
+    assert num_pairs[4000] < 4.6 * num_pairs[1000]
+    assert num_pairs[4000] < 4 * 4000
 
 
 @pytest.mark.parametrize(
@@ -165,22 +164,22 @@ def test_near_pairs_equal_all_pairs_where_a_tree_has_a_hard_time(points):
 
 
 def test_ten_thousand_detections_give_ten_thousand_tracks():
-    tracker, scores = Tracker(TrackerConfig()), TrackBeforeDetect(1)
+    tracker, scores = Tracker(EAGER, lookahead=1), TrackBeforeDetect(1)
     rng = np.random.default_rng(0)
     # 40 px apart: farther than any gate.
     place = np.stack(np.meshgrid(np.arange(100.0), np.arange(100.0)), axis=-1).reshape(-1, 2) * 40
-    for index in range(3):
+    for index in range(6):
         found = detections_at(place + rng.normal(0, 0.3, place.shape), np.full(10_000, 0.9), index)
         scores.push(Frame(detections=found))
         tracks = tracker.update(found, confidence=CONFIDENCE)
     assert tracks.track_ids.tolist() == list(range(1, 10_001))
     assert (tracks.detection_indices >= 0).all()
-    assert [len(frame.detections) for frame in scores.flush()] == [10_000]
+    assert [len(one.frame.detections) for one in scores.flush()] == [10_000]
 
 
 def test_clutter_for_ever_leaves_bounded_memory():
     config = TrackerConfig()
-    tracker, scores = Tracker(config), TrackBeforeDetect(2)
+    tracker, scores = Tracker(config, lookahead=2), TrackBeforeDetect(2)
     num, sizes = 60, []
     rng = np.random.default_rng(0)
     for index in range(200):
@@ -193,5 +192,7 @@ def test_clutter_for_ever_leaves_bounded_memory():
     start = np.log(0.9 / 0.1) - NEW
     num_frames = np.ceil(np.log(FORGET / start) / np.log(1 - KEEP))
     assert max(tracks for tracks, _ in sizes) <= num * (config.max_lost + 1)
+    assert len(tracker._window._frames) == 2
+    assert len(tracker._clutter._places) <= 25
     assert max(paths for _, paths in sizes) <= num * (num_frames + 1)
     assert len(scores._waiting) == 2

@@ -126,7 +126,7 @@ def test_scores_wait_for_the_lookahead_and_no_longer():
     counts = [len(scores.push(Timed(t, frame(t, (10, 10, 0.7))))) for t in range(6)]
     assert counts == [0, 0, 0, 1, 1, 1]
     # What a frame holds besides its detections goes along.
-    assert [f.seconds for f in scores.flush()] == [3, 4, 5]
+    assert [scored.frame.seconds for scored in scores.flush()] == [3, 4, 5]
     assert scores.flush() == []
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Generic
 
-from stdet.inference.stages.frames import DetectedFrame, StreamFrame
-from stdet.inference.stages.stage import Stage
+from stdet.inference.stages.frames import StreamFrame
+from stdet.inference.stages.stage import Out, Stage
 
 MAX_BRIDGED = 4
 """Frames that may be missing without a new start of the detector (``docs/decisions/0019``)."""
@@ -15,7 +16,7 @@ MAX_BRIDGED_LIVE_S = 2.0
 """The same for live streams, seconds: a new start costs all outputs of about a second."""
 
 
-class SplitAtGaps(Stage[StreamFrame, DetectedFrame]):
+class SplitAtGaps(Stage[StreamFrame, Out], Generic[Out]):
     """Run the stages of one sequence, and new ones from each gap on.
 
     A gap is a hole of unknown length in the numbering of the frames; its first frame is marked
@@ -33,7 +34,7 @@ class SplitAtGaps(Stage[StreamFrame, DetectedFrame]):
 
     def __init__(
         self,
-        start: Callable[[], Stage[StreamFrame, DetectedFrame]],
+        start: Callable[[], Stage[StreamFrame, Out]],
         *,
         gaps: frozenset[int],
         max_bridged: int = MAX_BRIDGED,
@@ -46,7 +47,7 @@ class SplitAtGaps(Stage[StreamFrame, DetectedFrame]):
         self._previous: int | None = None
         self.delay = self._stages.delay
 
-    def push(self, frame: StreamFrame, /) -> Iterator[DetectedFrame]:
+    def push(self, frame: StreamFrame, /) -> Iterator[Out]:
         """Take the next frame; at a gap all that waits comes out before it."""
         if self._previous is not None:
             passed = range(self._previous + 1, frame.index + 1)
@@ -58,7 +59,7 @@ class SplitAtGaps(Stage[StreamFrame, DetectedFrame]):
         self._previous = frame.index
         yield from self._stages.push(frame)
 
-    def flush(self) -> Iterator[DetectedFrame]:
+    def flush(self) -> Iterator[Out]:
         """End the sequence."""
         stages, self._stages = self._stages, self._start()
         yield from stages.flush()

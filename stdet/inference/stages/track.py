@@ -7,51 +7,101 @@ from dataclasses import replace
 
 import numpy as np
 
-from stdet.config import TrackerConfig
 from stdet.inference.stages.frames import DetectedFrame, TrackedFrame
 from stdet.inference.stages.stage import Stage
+from stdet.tracking.track_before_detect import ScoredFrame, TrackBeforeDetect
 from stdet.tracking.tracker import Tracker
+from stdet.types import Tracks
 
 
 class Track(Stage[DetectedFrame, TrackedFrame]):
-    """Track the detections of a whole stream; at a gap all tracks end.
+    """Track the detections of one sequence, and give them track-before-detect scores.
+
+    The tracker sees the detector's own scores, and a frame comes out with its tracks when its
+    detections have been scored by the same later frames.
 
     Args:
-        config: Tracker settings.
-        confidence: Operating point in [0, 1]. Weaker detections come out only with a track.
+        tracker: Goes on from sequence to sequence; at a gap all of its tracks end.
+        confidence: Operating point in [0, 1].
+        rescores: Whether detections get track-before-detect scores; see
+            ``track_before_detect.py``.
     """
 
     name = "track"
 
-    def __init__(self, config: TrackerConfig, *, confidence: float) -> None:
-        """Start without tracks."""
-        self._tracker = Tracker(config)
+    def __init__(self, tracker: Tracker, *, confidence: float, rescores: bool) -> None:
+        """Start before the first frame."""
+        self._tracker = tracker
         self._confidence = confidence
+        self._scores: TrackBeforeDetect[DetectedFrame] | None = None
+        if rescores:
+            self._scores = TrackBeforeDetect(tracker.lookahead)
+        self.delay = tracker.lookahead
 
     def push(self, frame: DetectedFrame, /) -> Iterator[TrackedFrame]:
         """Track a frame."""
         if frame.follows_gap:
             self._tracker.end_tracks()
-        found = frame.detections
         tracks = self._tracker.update(
-            found,
+            frame.detections,
+            frame.from_previous.transform,
             confidence=self._confidence,
-            transform=frame.from_previous.transform,
             is_same_scene=frame.from_previous.is_same_scene,
         )
+        if self._scores is None:
+            yield _tracked(ScoredFrame.unchanged(frame), tracks)
+            return
+        for scored in self._scores.push(frame):
+            yield _tracked(scored, tracks)
+
+    def flush(self) -> Iterator[TrackedFrame]:
+        """Return the frames that wait, with what came after them."""
+        if self._scores is not None:
+            for scored, tracks in zip(self._scores.flush(), self._tracker.flush(), strict=True):
+                yield _tracked(scored, tracks)
+
+
+class LeaveOutWeak(Stage[TrackedFrame, TrackedFrame]):
+    """Leave out detections below the operating point that no track has.
+
+    Args:
+        confidence: Operating point in [0, 1].
+    """
+
+    name = "leave out weak"
+
+    def __init__(self, confidence: float) -> None:
+        """Store the operating point."""
+        self._confidence = confidence
+
+    def push(self, frame: TrackedFrame, /) -> Iterator[TrackedFrame]:
+        """Filter a frame."""
+        found, tracks = frame.detections, frame.tracks
         is_kept = found.scores >= self._confidence
         is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
         # Rows among all become rows among the kept; a coasted track's -1 stays.
         kept_row = np.append(np.cumsum(is_kept) - 1, -1)
-        yield TrackedFrame(
-            index=frame.index,
-            time=frame.time,
-            image=frame.image,
-            is_ignored=frame.is_ignored,
-            follows_gap=frame.follows_gap,
-            from_previous=frame.from_previous,
-            pose=frame.pose,
-            capture=frame.capture,
+        yield replace(
+            frame,
             detections=found[is_kept],
             tracks=replace(tracks, detection_indices=kept_row[tracks.detection_indices]),
         )
+
+
+def _tracked(scored: ScoredFrame[DetectedFrame], tracks: Tracks) -> TrackedFrame:
+    """Return a frame with its tracks, whose detections are those that have been scored."""
+    frame = scored.frame
+    new_row = np.full(len(scored.rows) + 1, -1)  # The last one is that of a coasted track.
+    new_row[scored.rows] = np.arange(len(scored.rows))
+    return TrackedFrame(
+        index=frame.index,
+        time=frame.time,
+        image=frame.image,
+        is_ignored=frame.is_ignored,
+        follows_gap=frame.follows_gap,
+        from_previous=frame.from_previous,
+        pose=frame.pose,
+        capture=frame.capture,
+        detections=frame.detections,
+        tracks=replace(tracks, detection_indices=new_row[tracks.detection_indices]),
+    )

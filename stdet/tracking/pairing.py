@@ -1,0 +1,143 @@
+"""Which tracks a frame's detections belong to, by how much likelier that makes the frame.
+
+With p the density of a track's centre, s the ratio of a detection's score between targets and
+clutter, c the density of clutter, and d the probability that the track is there and detected, a
+pair is worth
+
+    log (p s / c) + log (d / (1 - d))
+
+beyond a track that is missed and a detection that is a false alarm. How far a track reaches
+follows from it: far where false alarms are rare, little where they are many.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stdet.tracking.association import Assignment, ValuedPairs, assign
+from stdet.tracking.found import Found
+from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
+from stdet.tracking.neighbours import near_pairs
+from stdet.types import BoolArray, IntArray
+
+NUM_STD = 6.0
+"""Largest distance of a detection from the place expected of a track, standard deviations."""
+STAY_LOG_ODDS = float(np.log(0.02))
+"""That a target did not move with the scene."""
+LEFT_OVER_SHARE = 1e-3
+"""Of the value of a pair whose track is hardly real: it gets a detection that no other needs."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hits:
+    """Tracks and their detections in a frame.
+
+    Attributes:
+        pairs: The detections count over those of ``Found``.
+        evidence: Log of how much likelier each detection is with its track than as a false alarm,
+            float64 (K,).
+    """
+
+    pairs: Assignment
+    evidence: StateArray
+
+
+class Pairing:
+    """Pairs tracks and detections.
+
+    Args:
+        motion: Says where detections of a track may lie.
+        gate_px: Largest distance from where it is expected, pixels.
+    """
+
+    def __init__(self, motion: SwitchingMotion, *, gate_px: float) -> None:
+        """Store the limits."""
+        self._motion = motion
+        self._gate_px = gate_px
+
+    def in_reach(
+        self, states: MotionStates, expected_xy: StateArray, found_xy: StateArray
+    ) -> tuple[IntArray, IntArray]:
+        """Return pairs of tracks and detections in their reach: rows, and rows.
+
+        Args:
+            states: N predicted states.
+            expected_xy: Where they are over all modes (N, 2), pixels.
+            found_xy: Centres of detections (D, 2), pixels.
+        """
+        reaches = np.minimum(self._motion.reaches_px(states, NUM_STD), self._gate_px)
+        near = near_pairs(expected_xy, found_xy, float(reaches.max(initial=0.0)))
+        apart = found_xy.take(near.columns, axis=0) - expected_xy.take(near.rows, axis=0)
+        is_inside = np.square(apart).sum(axis=1) <= np.square(reaches)[near.rows]
+        return near.rows[is_inside], near.columns[is_inside]
+
+    def pair(
+        self,
+        states: MotionStates,
+        expected_xy: StateArray,
+        found: Found,
+        *,
+        shares: StateArray,
+        existence: StateArray,
+    ) -> Hits:
+        """Choose the pairs that explain a frame best.
+
+        Args:
+            states: N predicted states.
+            expected_xy: Where they are over all modes (N, 2), pixels.
+            found: The detections.
+            shares: Share of frames in which each track is detected (N,).
+            existence: Probability that each track is real (N,).
+        """
+        rows, columns = self.in_reach(states, expected_xy, found.xy)
+        evidence = self._evidence(states, found, rows, columns)
+        expected = shares * existence
+        alone = evidence + np.log(shares / (1 - shares))[rows]
+        values = evidence + np.log(expected / (1 - expected))[rows]
+        # A track that is hardly real may have what is left: it takes evidence to become real.
+        values = np.maximum(values, LEFT_OVER_SHARE * alone)
+        possible = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)[alone > 0]
+        return self._hits(assign(possible), states, found)
+
+    def pair_unmoved(
+        self,
+        unmoved: MotionStates,
+        found: Found,
+        *,
+        shares: StateArray,
+        is_free: BoolArray,
+        is_left: BoolArray,
+    ) -> Hits:
+        """Find tracks that did not move with the scene.
+
+        Args:
+            unmoved: N predicted states, before they were carried with the scene.
+            found: The detections.
+            shares: Share of frames in which each track is detected (N,).
+            is_free: Whether a track is looked for, bool (N,).
+            is_left: Whether a detection may be its, bool (D,).
+        """
+        expected_xy = unmoved.combined().means[:, :2]
+        rows, columns = self.in_reach(unmoved, expected_xy, found.xy)
+        is_possible = is_free[rows] & is_left[columns]
+        rows, columns = rows[is_possible], columns[is_possible]
+        evidence = self._evidence(unmoved, found, rows, columns) + STAY_LOG_ODDS
+        values = evidence + np.log(shares / (1 - shares))[rows]
+        pairs = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)[values > 0]
+        hits = self._hits(assign(pairs), unmoved, found)
+        return Hits(pairs=hits.pairs, evidence=hits.evidence + STAY_LOG_ODDS)
+
+    def _hits(self, pairs: Assignment, states: MotionStates, found: Found) -> Hits:
+        evidence = self._evidence(states, found, pairs.track_rows, pairs.detection_rows)
+        return Hits(pairs=pairs, evidence=evidence)
+
+    def _evidence(
+        self, states: MotionStates, found: Found, rows: IntArray, columns: IntArray
+    ) -> StateArray:
+        """Return the log of how much likelier detections are with a track than as false ones."""
+        likelihoods = self._motion.log_likelihoods(states, rows, found.xy[columns])
+        worth = found.worth.score_log_ratios - found.worth.log_densities
+        evidence: StateArray = likelihoods + worth[columns]
+        return evidence
