@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stdet.config import TrackerConfig
-from stdet.evaluation.from_model import rescore_results, track_results
+from stdet.evaluation.from_model import track_detections
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.tracking.offline import smooth_tracks
@@ -29,7 +29,7 @@ class _Frame:
 
 
 def track_with_stdet(settings: Mapping[str, Any], sequence: SequenceResult) -> Tracks:
-    """Score by paths and track, with default settings.
+    """Track with default settings.
 
     Args:
         settings: ``confidence``, the operating point.
@@ -57,7 +57,10 @@ def smooth_with_stdet(settings: Mapping[str, Any], sequence: SequenceResult) -> 
 
 
 def _track(settings: Mapping[str, Any], sequence: SequenceResult) -> SequenceResult:
-    config = TrackerConfig()
-    rescored = rescore_results([sequence], config)
-    (tracked,) = track_results(rescored, config, confidence=settings["confidence"])
-    return tracked
+    tracks = track_detections(
+        sequence.detections,
+        TrackerConfig(),
+        confidence=settings["confidence"],
+        motions=sequence.motions,
+    )
+    return replace(sequence, tracks=tracks)

@@ -256,7 +256,7 @@ class SwitchingMotion:
         """
         variances = states.covariances[:, :, 0] + self._measurement_variance
         innovation = centres_xy[:, None] - states.means[:, :, :2].take(rows, axis=0)
-        squared = np.square(innovation).sum(axis=2) / variances.take(rows, axis=0)
+        squared = _lengths_squared(innovation) / variances.take(rows, axis=0)
         peaks = states.weights / (2 * np.pi * variances)
         density = (peaks.take(rows, axis=0) * np.exp(-squared / 2)).sum(axis=1)
         logs: StateArray = np.log(np.maximum(density, np.finfo(np.float64).tiny))
@@ -280,7 +280,7 @@ class SwitchingMotion:
         shrunk = covariances.copy()
         shrunk[:, :, :2] -= gains[:, :, :1] * covariances[:, :, :2]
         shrunk[:, :, 2] -= gains[:, :, 1] * covariances[:, :, 1]
-        squared = np.square(innovation).sum(axis=2) / variances
+        squared = _lengths_squared(innovation) / variances
         # Relative to the likeliest mode: a far measurement leaves no likelihood at all.
         likelihood = np.exp((squared.min(axis=1, keepdims=True) - squared) / 2) / variances
         weights = states.weights * likelihood
@@ -291,9 +291,19 @@ class SwitchingMotion:
         )
 
 
+def _lengths_squared(offsets: StateArray) -> StateArray:
+    """Return |xy|^2 of (..., 2)."""
+    x, y = offsets[..., 0], offsets[..., 1]
+    squared: StateArray = x * x + y * y
+    return squared
+
+
 def _squares(means: StateArray) -> StateArray:
     """Return |place|^2, place * velocity, |velocity|^2 of (..., 4), each per axis: (..., 3)."""
-    place, velocity = means[..., :2], means[..., 2:]
-    products = (place * place, place * velocity, velocity * velocity)
-    squares: StateArray = np.stack([product.sum(axis=-1) for product in products], axis=-1) / 2
+    x, y, vx, vy = means[..., 0], means[..., 1], means[..., 2], means[..., 3]
+    squares = np.empty((*means.shape[:-1], 3))
+    squares[..., 0] = x * x + y * y
+    squares[..., 1] = x * vx + y * vy
+    squares[..., 2] = vx * vx + vy * vy
+    squares /= 2
     return squares

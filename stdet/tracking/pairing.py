@@ -70,7 +70,8 @@ class Pairing:
         reaches = np.minimum(self._motion.reaches_px(states, NUM_STD), self._gate_px)
         near = near_pairs(expected_xy, found_xy, float(reaches.max(initial=0.0)))
         apart = found_xy.take(near.columns, axis=0) - expected_xy.take(near.rows, axis=0)
-        is_inside = np.square(apart).sum(axis=1) <= np.square(reaches)[near.rows]
+        squared = apart[:, 0] ** 2 + apart[:, 1] ** 2
+        is_inside = squared <= np.square(reaches)[near.rows]
         return near.rows[is_inside], near.columns[is_inside]
 
     def pair(

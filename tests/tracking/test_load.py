@@ -124,16 +124,16 @@ def test_scores_equal_to_the_byte_those_over_all_pairs(
         assert scored(frames, lookahead, motions) == sparse
 
 
-def test_stronger_of_equal_detections_continues_the_track():
+def test_stronger_of_alike_detections_continues_the_track():
     tracker = Tracker(EAGER)
     places = np.array([[50.0, 50.0], [90.0, 90.0]])
     for index in range(8):
         found = detections_at(places, np.full(2, 0.9), index)
         tracker.update(found, confidence=CONFIDENCE)
-    twice, scores = np.repeat(places, 2, axis=0), np.array([0.6, 0.8, 0.85, 0.65])
+    twice, scores = np.repeat(places, 2, axis=0), np.array([0.66, 0.8, 0.79, 0.67])
     tracks = tracker.update(detections_at(twice, scores, 8), confidence=CONFIDENCE)
     assert tracks.track_ids.tolist() == [1, 2]
-    assert sorted(tracks.scores.tolist()) == pytest.approx([0.8, 0.85])
+    assert sorted(tracks.scores.tolist()) == pytest.approx([0.79, 0.8])
 
 
 def test_pairs_looked_at_grow_as_detections_do_at_one_density():
