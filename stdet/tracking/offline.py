@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from stdet.boxes import centres_xy
 from stdet.registration.frame_motion import FrameMotion
-from stdet.tracking.association import PricedPairs, assign
+from stdet.tracking.association import ValuedPairs, assign
 from stdet.tracking.smoothing import (
     ACCELERATION_STDS_PX,
     START_SPEED_STD_PX,
@@ -182,17 +182,9 @@ def _join(
     before, after, gains = _possible_joins(
         tracks, _Beginnings.of(tracks, area_px2), steps, part_of_frame
     )
-    # Each track has a partner of its own that means none, so that the cheapest sum has most gain.
-    own = np.arange(len(tracks))
-    joins = assign(
-        PricedPairs(
-            track_rows=np.concatenate([before, own]),
-            detection_rows=np.concatenate([after, len(tracks) + own]),
-            costs=np.concatenate([-gains, np.zeros(len(tracks))]),
-        )
-    )
-    pairs = zip(joins.track_rows.tolist(), joins.detection_rows.tolist(), strict=True)
-    next_of = {one: other for one, other in pairs if other < len(tracks)}
+    possible = ValuedPairs(track_rows=before, detection_rows=after, values=gains)
+    joins = assign(possible[gains > 0])
+    next_of = dict(zip(joins.track_rows.tolist(), joins.detection_rows.tolist(), strict=True))
     joined = []
     for number in sorted(set(range(len(tracks))) - set(next_of.values())):
         chain = [tracks[number]]
