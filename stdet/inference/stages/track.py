@@ -89,10 +89,14 @@ class LeaveOutWeak(Stage[TrackedFrame, TrackedFrame]):
 
 
 def _tracked(scored: ScoredFrame[DetectedFrame], tracks: Tracks) -> TrackedFrame:
-    """Return a frame with its tracks, whose detections are those that have been scored."""
+    """Return a frame with its tracks; detections and rows of tracks have the new scores."""
     frame = scored.frame
     new_row = np.full(len(scored.rows) + 1, -1)  # The last one is that of a coasted track.
     new_row[scored.rows] = np.arange(len(scored.rows))
+    rows = new_row[tracks.detection_indices]
+    is_hit = rows >= 0
+    scores = tracks.scores.copy()
+    scores[is_hit] = frame.detections.scores[rows[is_hit]]
     return TrackedFrame(
         index=frame.index,
         time=frame.time,
@@ -103,5 +107,5 @@ def _tracked(scored: ScoredFrame[DetectedFrame], tracks: Tracks) -> TrackedFrame
         pose=frame.pose,
         capture=frame.capture,
         detections=frame.detections,
-        tracks=replace(tracks, detection_indices=new_row[tracks.detection_indices]),
+        tracks=replace(tracks, scores=scores, detection_indices=rows),
     )
