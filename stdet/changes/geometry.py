@@ -1,4 +1,7 @@
-"""Cameras that roll, zoom, shake, jerk and tilt; frames that are turned or of another size."""
+"""Cameras that roll, zoom, shake, jerk and tilt; frames that are turned or of another size.
+
+All but whole quarters of a turn resample the frames, without the bad pixels of the camera.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.signal import lfilter
 
+from stdet.changes.bad_pixels import without_bad_pixels
 from stdet.changes.footage import Footage
 from stdet.changes.homography import Float, moved
 from stdet.types import FloatArray
@@ -119,7 +123,8 @@ def resize(footage: Footage, rng: np.random.Generator, *, factor: float) -> Foot
         return np.asarray(resized)
 
     matrices = np.tile(matrix, (len(footage), 1, 1))
-    return moved(footage, matrices, (height, width), shrink if factor < 1 else None)
+    render = shrink if factor < 1 else None
+    return moved(without_bad_pixels(footage), matrices, (height, width), render)
 
 
 def _phases(footage: Footage, period: float, rng: np.random.Generator) -> Float:
@@ -145,4 +150,5 @@ def _moved_by(footage: Footage, matrices: Float) -> Footage:
     hw = footage.truth.image_hw
     to_corner = np.eye(3)
     to_corner[:2, 2] = hw[1] / 2, hw[0] / 2
-    return moved(footage, to_corner @ matrices @ np.linalg.inv(to_corner), hw)
+    around_middle = to_corner @ matrices @ np.linalg.inv(to_corner)
+    return moved(without_bad_pixels(footage), around_middle, hw)

@@ -1,12 +1,17 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from footage_of_spots import Spots, footage_of
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from stdet.boxes import centres_xy
 from stdet.changes import geometry
+from stdet.changes.footage import Footage
 from stdet.changes.homography import carry_boxes, moved, warp
+from stdet.types import SequenceAnnotation
 
 RNG = np.random.default_rng
 SPOTS = Spots(num_frames=8, hw=(48, 64))
@@ -173,3 +178,33 @@ def test_half_the_size_has_no_aliases():
     striped = footage.with_pixels(lambda old, position: image)
     found = geometry.resize(striped, RNG(0), factor=0.5).read(0)
     np.testing.assert_allclose(found[:, 2:-2], 0.5, atol=0.06)
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+def test_bad_pixel_is_replaced_before_frames_are_resampled(is_moved):
+    hw, num_frames = (64, 80), 12
+    rng = RNG(0)
+    scene = gaussian_filter(rng.random((200, 240)), 2.0)
+    scene = (0.2 + 0.5 * (scene - scene.min()) / np.ptp(scene)).astype(np.float32)
+
+    def pan(position: int) -> np.ndarray:
+        return scene[20 : 20 + hw[0], 20 + 2 * position :][:, : hw[1]].copy()
+
+    def spoilt(position: int) -> np.ndarray:
+        frame = pan(position)
+        frame[30, 40] = 1.0
+        return frame
+
+    truth = SequenceAnnotation.empty(name="pan", num_frames=num_frames, image_hw=hw)
+    clean, bad = (Footage.of(truth, read, bit_depth=8) for read in (pan, spoilt))
+    change = (
+        partial(geometry.resize, factor=2.0) if is_moved else partial(geometry.turn, quarters=2)
+    )
+    differences = [
+        np.abs(change(bad, RNG(0)).read(at) - change(clean, RNG(0)).read(at)).max()
+        for at in (0, num_frames - 1)
+    ]
+    if is_moved:  # In the first frame, too, in which no stream can know the pixel.
+        assert max(differences) < 0.05
+    else:
+        assert min(differences) > 0.3
