@@ -4,9 +4,10 @@
 
 Rows: the detector as it was trained (`plain`: BatchNorm on its own, every pair of frames anew),
 and every engine that is installed. All see the same frames. Columns: milliseconds a frame for the
-frame part and for the clip part (fusion and head), median, 95 % and 99 %; the sum as a multiple of
-`eager`; and the arithmetic per second as a share of what a product of two matrices reaches in the
-same run on as many threads. Only the ratios carry over to another machine.
+frame part and for the clip part (fusion and head), median, 95 % and 99 % of the wall time; median
+CPU time of both; that as a multiple of `eager`; and the arithmetic per second of CPU time as a
+share of what a product of two matrices reaches in the same run. Only the ratios carry over to
+another machine.
 """
 
 from __future__ import annotations
@@ -48,14 +49,17 @@ class Row:
         size: HEIGHTxWIDTH, pixels.
         frame_ms: Median, 95 % and 99 % of the frame part.
         clip_ms: Of fusion and head.
-        to_eager: Median of both parts, as a multiple of the engine eager's.
-        share_of_ceiling: Arithmetic of the detector as trained, per second, over the ceiling.
+        cpu_ms: Median CPU time of both parts.
+        to_eager: The same, as a multiple of the engine eager's.
+        share_of_ceiling: Arithmetic of the detector as trained, per second of CPU time, over the
+            ceiling.
     """
 
     engine: str
     size: str
     frame_ms: tuple[float, float, float]
     clip_ms: tuple[float, float, float]
+    cpu_ms: float
     to_eager: float
     share_of_ceiling: float
 
@@ -96,20 +100,22 @@ def main() -> None:
         for row in time_engines(args.weights, hw, num_frames=args.frames, threads=args.threads)
     ]
     print(f"{args.weights}, {args.threads} threads, load {os.getloadavg()[0]:.1f}")
-    print(f"{'size':<10}{'engine':<13}{'frame ms':>24}{'clip ms':>24}{'x eager':>9}{'ceiling':>9}")
+    print(
+        f"{'size':<10}{'engine':<13}{'frame ms':>24}{'clip ms':>24}{'CPU ms':>9}"
+        f"{'x eager':>9}{'ceiling':>9}"
+    )
     for row in rows:
         frame, clip = (
             "".join(f"{value:>8.1f}" for value in part) for part in (row.frame_ms, row.clip_ms)
         )
         print(
-            f"{row.size:<10}{row.engine:<13}{frame}{clip}{row.to_eager:>9.2f}"
+            f"{row.size:<10}{row.engine:<13}{frame}{clip}{row.cpu_ms:>9.1f}{row.to_eager:>9.2f}"
             f"{row.share_of_ceiling:>9.1%}"
         )
     if args.json is not None:
         args.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
-@torch.inference_mode()
 def time_engines(weights: str, hw: tuple[int, int], *, num_frames: int, threads: int) -> list[Row]:
     """Time all engines at a size, in turns."""
     detector, loaded = load_detector(weights)
@@ -121,49 +127,56 @@ def time_engines(weights: str, hw: tuple[int, int], *, num_frames: int, threads:
     ]
     num_channels = detector.pixel_mean.shape[1]
     num_context = model.temporal.num_frames - 1
-    milliseconds: dict[str, tuple[list[float], list[float]]] = {e.name: ([], []) for e in engines}
+    wall: dict[str, tuple[list[float], list[float]]] = {e.name: ([], []) for e in engines}
+    cpu: dict[str, list[float]] = {engine.name: [] for engine in engines}
     ceilings = []
     generator = torch.Generator().manual_seed(0)
-    for index in range(NUM_WARM_UP + num_frames):
-        frame = torch.rand(1, num_channels, *hw, generator=generator)
-        for engine in engines:
-            maps, in_frame = _timed(lambda e=engine, f=frame: e.frame_maps(f))
-            clip = [maps] * num_context
-            _, in_clip = _timed(lambda e=engine, m=maps, c=clip: e.fuse(c, m, ()))
-            if index >= NUM_WARM_UP:
-                milliseconds[engine.name][0].append(in_frame)
-                milliseconds[engine.name][1].append(in_clip)
-        ceilings.append(_ceiling())
+    with torch.inference_mode():
+        for index in range(NUM_WARM_UP + num_frames):
+            frame = torch.rand(1, num_channels, *hw, generator=generator)
+            for engine in engines:
+                maps, in_frame = _timed(lambda e=engine, f=frame: e.frame_maps(f))
+                clip = [maps] * num_context
+                _, in_clip = _timed(lambda e=engine, m=maps, c=clip: e.fuse(c, m, ()))
+                if index >= NUM_WARM_UP:
+                    wall[engine.name][0].append(in_frame.wall_ms)
+                    wall[engine.name][1].append(in_clip.wall_ms)
+                    cpu[engine.name].append(in_frame.cpu_ms + in_clip.cpu_ms)
+            matrix = torch.ones(_CEILING_SIDE, _CEILING_SIDE)
+            ceilings.append(_timed(lambda m=matrix: m @ m)[1].cpu_ms)
     gflop = profile_detector(model, native_hw=hw).gflop_per_frame
-    medians = {
-        name: float(np.median(frame) + np.median(clip))
-        for name, (frame, clip) in milliseconds.items()
-    }
+    gflop_per_ms = 2 * _CEILING_SIDE**3 / 1e9 / float(np.median(ceilings))
+    medians = {name: float(np.median(values)) for name, values in cpu.items()}
     return [
         Row(
             engine=name,
             size=f"{hw[0]}x{hw[1]}",
             frame_ms=_quantiles(frame),
             clip_ms=_quantiles(clip),
-            to_eager=medians[name] / medians["eager"],
-            share_of_ceiling=gflop / (medians[name] / 1e3) / float(np.median(ceilings)),
+            cpu_ms=round(medians[name], 2),
+            to_eager=round(medians[name] / medians["eager"], 3),
+            share_of_ceiling=round(gflop / medians[name] / gflop_per_ms, 3),
         )
-        for name, (frame, clip) in milliseconds.items()
+        for name, (frame, clip) in wall.items()
     ]
 
 
-def _timed(run: Callable[[], _Result]) -> tuple[_Result, float]:
-    """Return a result and the milliseconds that it took."""
-    started = time.perf_counter()
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a call took, milliseconds; CPU time is that of all threads."""
+
+    wall_ms: float
+    cpu_ms: float
+
+
+def _timed(run: Callable[[], _Result]) -> tuple[_Result, Spent]:
+    """Return a result and what it took."""
+    wall, cpu = time.perf_counter(), time.process_time()
     result = run()
-    return result, (time.perf_counter() - started) * 1e3
-
-
-def _ceiling() -> float:
-    """Return the GFLOP per second of a product of two matrices."""
-    matrix = torch.ones(_CEILING_SIDE, _CEILING_SIDE)
-    _, milliseconds = _timed(lambda: matrix @ matrix)
-    return 2 * _CEILING_SIDE**3 / 1e6 / milliseconds
+    spent = Spent(
+        wall_ms=(time.perf_counter() - wall) * 1e3, cpu_ms=(time.process_time() - cpu) * 1e3
+    )
+    return result, spent
 
 
 def _quantiles(values: list[float]) -> tuple[float, float, float]:

@@ -14,7 +14,7 @@ EngineName = Literal["auto", "eager", "openvino", "onnxruntime"]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
-FASTEST_FIRST: tuple[EngineName, ...] = ("openvino", "onnxruntime")
+FASTEST_FIRST: tuple[EngineName, ...] = ("onnxruntime", "openvino")
 """On a CPU, one thread; `docs/engines.md` has the times."""
 
 _EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx", "onnx": "onnx"}

@@ -1,0 +1,219 @@
+"""Write a weights file as ONNX or OpenVINO: frame part, clip part, and what else a program needs.
+
+What the parts take and give is said in ``stdet.json``; `docs/engines.md` explains its keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+
+from stdet import registration
+from stdet.datasets.clip_sampler import ClipShape
+from stdet.errors import CheckpointError, DataError
+from stdet.files.atomic_file import explain_os_errors, write_whole
+from stdet.files.locks import lock_folder
+from stdet.inference.checkpoint import Weights, git_commit, load_detector
+from stdet.inference.engines.engine import Engine
+from stdet.inference.engines.names import import_library
+from stdet.inference.engines.onnx_export import FRAME_NAME, OnnxParts, export_parts
+from stdet.inference.engines.onnxruntime import onnxruntime_engine
+from stdet.inference.engines.openvino import openvino_engine
+from stdet.inference.exported.verify import (
+    DEFAULT_TOLERANCE,
+    Agreement,
+    Tolerance,
+    verify_on_noise,
+    verify_on_video,
+)
+from stdet.models.detector import ClipDetector
+from stdet.models.inference_parts import OUTPUT_NAMES
+from stdet.registration.background_features import LAGS
+
+ExportFormat = Literal["onnx", "openvino"]
+FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+
+METADATA_NAME = "stdet.json"
+FORMAT_VERSION = 1
+"""Of the keys of ``METADATA_NAME``."""
+
+_ENDINGS: dict[ExportFormat, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """What an export has left.
+
+    Attributes:
+        paths: Files, the metadata last.
+        agreement: How far they agree with the weights.
+    """
+
+    paths: tuple[Path, ...]
+    agreement: Agreement
+
+
+def export_weights(
+    weights: str,
+    out_dir: Path,
+    *,
+    format: ExportFormat,
+    video: Path | None = None,
+    num_frames: int | None = None,
+    overwrite: bool = False,
+    tolerance: Tolerance = DEFAULT_TOLERANCE,
+) -> Exported:
+    """Write both parts and their metadata, once they are known to say what the weights say.
+
+    Args:
+        weights: Name of shipped weights, or a file.
+        out_dir: Folder; created.
+        format: Of the parts.
+        video: Is tracked with the parts and with the weights, and everything compared; None
+            compares random frames alone.
+        num_frames: First frames of it, None for all.
+        overwrite: Replace files of an earlier export.
+        tolerance: Beyond which they disagree.
+
+    Raises:
+        CheckpointError: If the weights cannot be used, were never validated, or the parts say
+            something else; nothing is written then.
+        ConfigError: If the network cannot be exported, or a package is missing.
+        DataError: If a file is there already or cannot be written, or the video cannot be read.
+    """
+    detector, loaded = load_detector(weights)
+    if loaded.config.postprocess.confidence is None:
+        raise CheckpointError(
+            f"{loaded.path}: was never validated, so that it has no operating point; export "
+            "weights of a finished training."
+        )
+    names = [f"{part}{ending}" for part in ("frame", "clip") for ending in _ENDINGS[format]]
+    names.append(METADATA_NAME)
+    with explain_os_errors(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
+    with lock_folder(out_dir):
+        there = [name for name in names if (out_dir / name).exists()]
+        if there and not overwrite:
+            raise DataError(
+                f"{out_dir / there[0]}: already there; pass --overwrite to replace it."
+            )
+        with tempfile.TemporaryDirectory() as work:
+            parts = _write_parts(export_parts(detector), Path(work), format)
+            agreement = _checked(parts, detector, loaded, format, video, num_frames, tolerance)
+            agreement.require(out_dir)
+            content = {name: (Path(work) / name).read_bytes() for name in names[:-1]}
+        metadata = _metadata(parts, loaded, content)
+        content[METADATA_NAME] = (json.dumps(metadata, indent=2) + "\n").encode()
+        for name, data in content.items():
+            write_whole(out_dir / name, data)
+    return Exported(paths=tuple(out_dir / name for name in names), agreement=agreement)
+
+
+def engine_of_files(parts: OnnxParts, format: ExportFormat) -> Engine:
+    """Return the engine that runs files of a format, on one thread of the CPU."""
+    make = onnxruntime_engine if format == "onnx" else openvino_engine
+    return make(parts, device=_CPU, num_threads=1)
+
+
+def _write_parts(parts: OnnxParts, folder: Path, format: ExportFormat) -> OnnxParts:
+    """Write both parts to a folder; returns them as files."""
+    ending = _ENDINGS[format][0]
+    paths = {"frame": folder / f"frame{ending}", "clip": folder / f"clip{ending}"}
+    models = {"frame": parts.frame, "clip": parts.clip}
+    with explain_os_errors(folder):
+        for name, path in paths.items():
+            model = models[name]
+            assert isinstance(model, bytes)
+            if format == "onnx":
+                path.write_bytes(model)
+                continue
+            library: Any = import_library("openvino", wanted_by="format openvino")
+            # Half precision is its default, and loses three digits.
+            library.save_model(library.Core().read_model(model), path, compress_to_fp16=False)
+    return replace(parts, frame=paths["frame"], clip=paths["clip"])
+
+
+def _checked(
+    parts: OnnxParts,
+    detector: ClipDetector,
+    weights: Weights,
+    format: ExportFormat,
+    video: Path | None,
+    num_frames: int | None,
+    tolerance: Tolerance,
+) -> Agreement:
+    """Compare the files with the weights."""
+    engine = engine_of_files(parts, format)
+    clip_frames = weights.config.model.temporal.num_frames
+    agreement = verify_on_noise(engine, detector, num_frames=clip_frames, tolerance=tolerance)
+    if video is None or agreement.problems:
+        return agreement
+    return verify_on_video(
+        engine, detector, weights, video, num_frames=num_frames, tolerance=tolerance
+    )
+
+
+def _metadata(parts: OnnxParts, weights: Weights, content: dict[str, bytes]) -> dict[str, Any]:
+    """Return what a program needs beside the parts."""
+    model, config = weights.config.model, weights.config
+    channels = ["grey"] * model.in_channels
+    if model.background:
+        channels += ["residual", "contrast", "still_contrast"]
+    temporal = model.temporal
+    shape = ClipShape(
+        num_frames=temporal.num_frames,
+        frame_stride=temporal.frame_stride,
+        num_future_frames=temporal.num_future_frames,
+    )
+    # Frames before or after the key frame that the clip part is given, the key frame last.
+    steps = [*(shape.context_steps * shape.frame_stride).tolist(), 0]
+    return {
+        "stdet_export": FORMAT_VERSION,
+        "commit": git_commit(),
+        "weights": {"name": weights.path.name, "sha256": _digest(weights.path.read_bytes())},
+        "files": {name: {"sha256": _digest(data)} for name, data in content.items()},
+        "frame": {
+            "input": {
+                "name": FRAME_NAME,
+                "channels": channels,
+                "size_divisor": parts.size_divisor,
+                "input_hw": None if model.input_hw is None else list(model.input_hw),
+            },
+            "outputs": list(parts.map_names),
+            # Done inside the frame part; the grey level that goes in is in [0, 1].
+            "normalisation": {"mean": list(model.pixel_mean), "std": list(model.pixel_std)},
+        },
+        "clip": {
+            "inputs": [
+                {"name": name, "map": parts.map_names[i.map_index], "frame": steps[i.position]}
+                for name, i in zip(parts.clip_input_names, parts.clip_inputs, strict=True)
+            ],
+            "outputs": list(OUTPUT_NAMES),
+            "feature_stride": parts.feature_stride,
+        },
+        "scales": list(model.scales),
+        "registration": {
+            "lags": list(LAGS) if model.background else [],
+            "sources_sha256": _registration_digest(),
+        },
+        "postprocess": asdict(config.postprocess),
+        "tracker": asdict(config.tracker),
+    }
+
+
+def _registration_digest() -> str:
+    """Return one digest of all that registers frames and computes background features."""
+    folder = Path(registration.__path__[0])
+    sources = sorted(folder.rglob("*.py"))
+    return _digest(b"".join(path.read_bytes() for path in sources))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
