@@ -60,9 +60,11 @@ class Ages:
     def __init__(self) -> None:
         """Start with none."""
         self._ages: deque[float] = deque(maxlen=_MAX_AGES)
+        self._num_dropped = 0
 
     def add(self, capture: Capture) -> float:
         """Note the age of a frame whose tracks are known now, and return it, seconds."""
+        self._num_dropped += capture.num_dropped
         self._ages.append(capture.age_s)
         return self._ages[-1]
 
@@ -72,7 +74,7 @@ class Ages:
             return None
         median, most, nearly_all = np.quantile(self._ages, (0.5, 0.95, 0.99)).tolist()
         return LiveSummary(
-            num_dropped=source.num_dropped,
+            num_dropped=self._num_dropped,
             median_age_s=median,
             percentile_95_age_s=most,
             percentile_99_age_s=nearly_all,

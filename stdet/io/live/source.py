@@ -46,7 +46,6 @@ class LiveSource(ClosesOnExit):
 
     Attributes:
         on_event: Called when the source is lost or found again, in a thread of its own.
-        num_dropped: Frames that were left out because a newer one was there.
 
     Raises:
         DataError: If it cannot be opened or gives no frame.
@@ -63,7 +62,6 @@ class LiveSource(ClosesOnExit):
         self.name = address.name
         self.path = Path(address.name)
         self.on_event: Callable[[LiveEvent], None] = lambda _: None
-        self.num_dropped = 0
         self._events: list[LiveEvent] = []
         self._events_lock = threading.Lock()
         self._reader = NewestFrame(feed, address.label, num_first=_NUM_FIRST)
@@ -126,7 +124,6 @@ class LiveSource(ClosesOnExit):
                 continue
             if stop is not None and taken.index >= stop:
                 return
-            self.num_dropped += taken.capture.num_dropped
             if taken.index >= start:
                 yield _frame(taken)
             last, is_paused = time.monotonic(), False
