@@ -10,8 +10,9 @@
 
    where p is normal, or that of a leap. Pairs are chosen together, by the largest sum, and never
    across a cut.
-3. Joined tracks are smoothed again, with a row in every frame from their first detection to
-   their last one.
+3. Joined tracks are smoothed again. A gap is filled if the target was detected at least as often
+   before it as the gap is long, and after it, too. Things that appear for a moment, now and then,
+   are not made to be there all the time.
 4. Tracks with fewer than ``MIN_DETECTIONS`` detections are left out.
 """
 
@@ -47,6 +48,8 @@ MAX_GAP = 60
 GAP_COST = 0.03
 """Log-likelihood of each frame in which a target is not found. It is small, since what hides a
 target hides it for a while."""
+ALWAYS_FILLED = 10
+"""Longest gap that is filled whatever was seen before and after it, frames."""
 MIN_DETECTIONS = 4
 
 
@@ -279,8 +282,14 @@ def _one_of(chain: Sequence[_Track], steps: Sequence[Step]) -> _Track:
 
 
 def _rows_of(track: _Track, frame_indices: IntArray) -> Tracks:
-    """Return a row for every frame of a track."""
+    """Return the rows of a track, its gaps filled."""
     every = np.arange(track.first, track.last + 1)
+    hits = track.positions[~np.isnan(track.centres_xy[:, 0])]
+    num_before = np.searchsorted(hits, every)
+    num_around = np.minimum(num_before, len(hits) - num_before)
+    gaps = np.diff(hits, prepend=hits[0] - 1)[num_before] - 1
+    is_filled = gaps <= np.maximum(num_around, ALWAYS_FILLED)
+    every = every[(hits[num_before] == every) | is_filled]
     before = np.searchsorted(track.positions, every, side="right") - 1
     is_own = track.positions[before] == every
     boxes = track.rows.boxes_xyxy.astype(np.float64)
@@ -291,7 +300,7 @@ def _rows_of(track: _Track, frame_indices: IntArray) -> Tracks:
         ],
         axis=1,
     )
-    centres = track.path.means[:, :2]
+    centres = track.path.means[every - track.first, :2]
     smoothed: FloatArray = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
     return Tracks(
         frame_indices=frame_indices[every],

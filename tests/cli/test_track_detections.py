@@ -77,13 +77,17 @@ def test_with_the_video_tracks_follow_the_scene(cli, write_csv, tmp_path):
         Image.fromarray(scene[:, shift : shift + 112]).save(video / f"{frame:03}.png")
     rows = [(frame, 70 - shift, 40, 0.95) for frame, shift in enumerate(shifts)]
     given = write_csv(rows)
-    ids = {}
-    for name, source in (("det", []), ("clip", [video])):
-        outcome = cli("track", *source, "--detections", given, "--out", tmp_path / "o")
-        assert outcome.code == 0
-        tracks = read_track_json(tmp_path / "o" / f"{name}.json").tracks
-        ids[name] = len(set(tracks.track_ids.tolist()))
-    assert ids == {"det": 2, "clip": 1}
+    outcome = cli("track", video, "--detections", given, "--out", tmp_path / "o")
+    assert outcome.code == 0
+    content = json.loads((tmp_path / "o" / "clip.json").read_text())
+    motion = content["frames"][NUM_FRAMES // 2]["camera_motion"]
+    np.testing.assert_allclose(motion["matrix"], [[1, 0, -30], [0, 1, 0], [0, 0, 1]], atol=0.1)
+    tracks = read_track_json(tmp_path / "o" / "clip.json").tracks
+    assert set(tracks.track_ids.tolist()) == {1}
+    centres = tracks.boxes_xyxy[:, [0, 2]].mean(axis=1)
+    np.testing.assert_allclose(centres, 71.5 - np.array(shifts)[tracks.frame_indices], atol=0.5)
+    (summary,) = content["track_summaries"]
+    assert summary["motion"] == "hovering"  # In the scene.
     assert (tmp_path / "o" / "clip.mp4").exists()
 
 

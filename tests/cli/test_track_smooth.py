@@ -13,7 +13,7 @@ from stdet.formats.track_json import read_track_json
 @pytest.fixture
 def hidden(tmp_path):
     """Detections of a target that is hidden for a while, and of a short false track."""
-    rows = [f"{t},{10 + 2 * t},20,3,3,0.95" for t in range(50) if not 20 <= t < 32]
+    rows = [f"{t},{10 + 2 * t},20,3,3,0.95" for t in range(50) if not 20 <= t < 30]
     path = tmp_path / "det.csv"
     path.write_text("\n".join(["frame,x,y,w,h,score", *rows]))
     return path
@@ -30,8 +30,8 @@ def test_gap_is_filled_and_the_json_says_how(cli, hidden, tmp_path):
         assert (content["num_frames"], content["is_complete"]) == (50, True)
     assert set(found["smooth"].track_ids.tolist()) == {1}
     assert len(found["online"]) < len(found["smooth"]) <= 50
-    is_hidden = (found["smooth"].frame_indices >= 20) & (found["smooth"].frame_indices < 32)
-    assert is_hidden.sum() == 12
+    is_hidden = (found["smooth"].frame_indices >= 20) & (found["smooth"].frame_indices < 30)
+    assert is_hidden.sum() == 10
     centres = found["smooth"].boxes_xyxy[:, [0, 2]].mean(axis=1)
     np.testing.assert_allclose(centres, 11.5 + 2 * found["smooth"].frame_indices, atol=0.3)
 
@@ -54,6 +54,6 @@ def test_video_shows_every_frame_and_python_finds_the_same_tracks(cli, clip, wei
 def test_source_that_breaks_off_keeps_what_was_tracked(cli, clip, hidden, tmp_path):
     outcome = cli("track", clip, "--detections", hidden, "--smooth", "--out", tmp_path / "o")
     assert outcome.code == 3
-    assert "28 of 38 detections are of frames up to 49" in outcome.err[-1]
+    assert "30 of 40 detections are of frames up to 49" in outcome.err[-1]
     content = json.loads((tmp_path / "o" / "clip.json").read_text())
     assert (content["num_frames"], content["is_complete"]) == (10, False)

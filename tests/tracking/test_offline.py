@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stdet.registration.frame_motion import NOT_REGISTERED, OTHER_SCENE, FrameMotion
 from stdet.registration.transform import Transform
-from stdet.tracking.offline import MIN_DETECTIONS, smooth_tracks
+from stdet.tracking.offline import ALWAYS_FILLED, MIN_DETECTIONS, smooth_tracks
 from stdet.types import Detections, Tracks
 
 HW = (200, 300)
@@ -70,9 +70,27 @@ def test_gap_of_a_track_is_filled():
 
 
 def test_tracks_of_one_target_are_joined_under_the_first_id():
-    found = smooth_tracks(flight([2] * 12 + [None] * 15 + [5] * 12))
-    assert found.frame_indices.tolist() == list(range(39))
+    found = smooth_tracks(flight([2] * 12 + [None] * 12 + [5] * 12))
+    assert found.frame_indices.tolist() == list(range(36))
     assert set(found.track_ids.tolist()) == {2}
+
+
+def test_gap_longer_than_what_was_seen_around_it_is_joined_but_not_filled():
+    for before, after in ((12, 20), (20, 12)):
+        found = smooth_tracks(flight([2] * before + [None] * 13 + [5] * after))
+        resumed = before + 13
+        assert found.frame_indices.tolist() == [
+            *range(before),
+            *range(resumed, resumed + after),
+        ]
+        assert set(found.track_ids.tolist()) == {2}
+
+
+def test_short_gap_is_filled_wherever_it_is():
+    found = smooth_tracks(flight([1] + [None] * ALWAYS_FILLED + [1] * 5))
+    assert found.frame_indices.tolist() == list(range(6 + ALWAYS_FILLED))
+    found = smooth_tracks(flight([1] + [None] * (ALWAYS_FILLED + 1) + [1] * 5))
+    assert len(found) == 6
 
 
 def test_three_tracks_of_one_target_are_joined():
