@@ -20,6 +20,8 @@ from stdet.types import BoolArray, IntArray
 
 _GROUP_PAIRS = 128
 """Small groups are solved together up to about so many pairs, to save calls."""
+_MAX_CELLS = 2500
+"""A matrix of so many cells is solved as it is: to leave out empty rows would take longer."""
 _MAX_DENSE_PAIRS = 512
 """A group of more pairs is solved as a sparse problem. A dense one has the better constant and
 breaks ties by the order of rows, but its matrix grows with the square."""
@@ -120,6 +122,9 @@ def _groups(pairs: ValuedPairs) -> Iterator[ValuedPairs]:
 
 def _assign_group(pairs: ValuedPairs) -> Assignment:
     """Assign at least one pair."""
+    if (pairs.track_rows.max() + 1) * (pairs.detection_rows.max() + 1) <= _MAX_CELLS:
+        rows, columns = _solve_dense(pairs.track_rows, pairs.detection_rows, pairs.values)
+        return Assignment(track_rows=rows, detection_rows=columns)
     tracks, track_of = np.unique(pairs.track_rows, return_inverse=True)
     detections, detection_of = np.unique(pairs.detection_rows, return_inverse=True)
     solve = _solve_dense if len(pairs) <= _MAX_DENSE_PAIRS else _solve_sparse
@@ -130,7 +135,7 @@ def _assign_group(pairs: ValuedPairs) -> Assignment:
 def _solve_dense(
     track_of: IntArray, detection_of: IntArray, values: StateArray
 ) -> tuple[IntArray, IntArray]:
-    """Return the rows and columns of the best pairs; both are counted without gaps."""
+    """Return the rows and columns of the best pairs."""
     matrix = np.zeros((track_of.max() + 1, detection_of.max() + 1))
     matrix[track_of, detection_of] = values
     rows, columns = linear_sum_assignment(matrix, maximize=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,9 +51,12 @@ class Found:
         order = _canonical_order(detections)
         scores = detections.scores[order].astype(np.float64)
         xy = centres_xy(detections.boxes_xyxy).astype(np.float64)[order]
-        relative = log_odds(scores) - (log_odds(confidence) if confidence > 0 else 0.0)
-        relative = np.clip(relative, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
         num = int(np.count_nonzero(scores >= WEAK_SHARE * confidence))  # They come first.
+        scores = np.clip(scores, EDGE, 1 - EDGE)
+        relative = np.log(scores / (1 - scores))
+        if confidence > 0:
+            relative -= log_odds(confidence)
+        relative = np.clip(relative, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
         return cls(
             rows=order[:num],
             xy=xy[:num],
@@ -63,11 +67,10 @@ class Found:
         )
 
 
-def log_odds(scores: StateArray | float) -> StateArray:
+def log_odds(probability: float) -> float:
     """Return log(p / (1 - p)), finite."""
-    clipped = np.clip(scores, EDGE, 1 - EDGE)
-    odds: StateArray = np.log(clipped / (1 - clipped))
-    return odds
+    clipped = min(max(probability, EDGE), 1 - EDGE)
+    return math.log(clipped / (1 - clipped))
 
 
 def _canonical_order(detections: Detections) -> IntArray:

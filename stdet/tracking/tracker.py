@@ -33,6 +33,9 @@ LEVEL_GAIN = 0.15
 FIRST_LEVEL, MISSED_LEVEL = -1.0, -0.5
 """Log-odds relative to the operating point: of a track before its first score, and of a frame in
 which nothing is found."""
+_IDENTITY = np.eye(3)
+MOVED_PX = 1.0
+"""Where the scene moved by less, a track that did not move with it is where it is expected."""
 LARGEST_LOG_RATIO = 40.0
 """Evidence beyond it does not count: no track is certain for ever."""
 LOST_LOG_RATIO = -4.0
@@ -156,6 +159,8 @@ class Tracker:
         Raises:
             ValueError: If the frame index does not increase.
         """
+        if transform is not None and np.array_equal(transform.matrix, _IDENTITY):
+            transform = None
         predicted, steps = self._advance_to(detections.frame_index, transform)
         found = Found.of(detections, confidence, self._clutter)
         hits = self._pair(found, None if transform is None else predicted)
@@ -235,9 +240,13 @@ class Tracker:
         hits = self._pairing.pair(
             self._states, expected_xy, found, shares=shares, existence=self._existence()
         )
+        if unmoved is None:
+            return hits
         is_free = self._records.is_confirmed.copy()
         is_free[hits.pairs.track_rows] = False
-        if unmoved is None or not is_free.any():
+        moved = np.abs(self._states.means[:, 0, :2] - unmoved.means[:, 0, :2]).max(axis=1)
+        is_free &= moved > MOVED_PX
+        if not is_free.any():
             return hits
         is_left = np.ones(len(found), np.bool_)
         is_left[hits.pairs.detection_rows] = False
