@@ -38,8 +38,9 @@ class AugmentConfig:
     scale_range: tuple[float, float] = (1.0, 1.0)
     """Zoom factor, drawn log-uniformly."""
     target_px_range: tuple[float, float] | None = None
-    """Zoom to a size of targets drawn log-uniformly from these, pixels; half of the clips whose
-    targets have such a size keep it. For networks that look at several scales. None: no zoom."""
+    """Zoom to a size of targets drawn log-uniformly from these, pixels; half of the clips keep
+    their size, and larger targets have no label there: networks that look at several scales find
+    them at a coarser one. None: no zoom."""
     gain_range: tuple[float, float] = (1.0, 1.0)
     """Contrast factor about the clip's mean, drawn log-uniformly."""
     offset_range: tuple[float, float] = (0.0, 0.0)

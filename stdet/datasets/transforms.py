@@ -23,7 +23,7 @@ MIN_VISIBLE_PX = 1.0
 _POINT_PX = 3.0
 """Size of targets whose boxes say only where they are."""
 _OWN_SIZE_SHARE = 0.5
-"""Of clips whose targets have a size in ``target_px_range``, and of those without a target."""
+"""Of clips whose targets are not smaller than ``target_px_range``, or that have none."""
 _SIZE_FACTORS = (0.1, 2.0)
 _EMPTY_FACTORS = (0.25, 1.0)
 """Of clips without a target: scales that the network looks at."""
@@ -112,7 +112,12 @@ class ClipAugmentation:
 
     def geometric(self, sample: ClipSample) -> ClipSample:
         """Crop, zoom, mirror, and size the boxes."""
-        factor = _log_uniform(self.config.scale_range) * self._towards_size(sample)
+        towards = self._towards_size(sample)
+        if towards is None:
+            # Left at its own size it is what a coarser scale looks for, and nothing for this one.
+            sample = sample.select(torch.zeros(0, dtype=torch.int64), sample.boxes_xyxy)
+            towards = 1.0
+        factor = _log_uniform(self.config.scale_range) * towards
         sample = self._flip(_zoom(self._crop(sample, factor), factor, self.config.crop_hw))
         sample = sample.settled()
         boxes = sample.boxes_xyxy
@@ -120,8 +125,11 @@ class ClipAugmentation:
             boxes = torch.cat([_centres(boxes), _centres(boxes)], dim=1)
         return replace(sample, boxes_xyxy=grow_boxes(boxes, self.config.min_box_px))
 
-    def _towards_size(self, sample: ClipSample) -> float:
-        """Return a factor that brings the targets to a size drawn from ``target_px_range``."""
+    def _towards_size(self, sample: ClipSample) -> float | None:
+        """Return a factor that brings the targets to a size drawn from ``target_px_range``.
+
+        None to leave targets that are too large at their size, without labels.
+        """
         bounds = self.config.target_px_range
         if bounds is None:
             return 1.0
@@ -132,8 +140,8 @@ class ClipAugmentation:
         if not self.fixed_box_size:
             sides = sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]
             size = max(float(sides.prod(dim=1).sqrt().median()) - self._margin_px, 1.0)
-        if is_left and bounds[0] <= size <= bounds[1]:
-            return 1.0
+        if is_left and size >= bounds[0]:
+            return 1.0 if size <= bounds[1] else None
         smallest, largest = _SIZE_FACTORS
         return min(max(_log_uniform(bounds) / size, smallest), largest)
 

@@ -109,13 +109,13 @@ def _draw_style(rng: np.random.Generator) -> _Style:
         level=level,
         has_outline=rng.random() < _OUTLINE_PROBABILITY,
         switches=rng.random() < _SWITCHING_PROBABILITY,
-        opacity=1.0 if rng.random() < 0.7 else rng.uniform(0.5, 1.0),
+        opacity=1.0 if rng.random() < 0.7 else rng.uniform(0.2, 1.0),
     )
 
 
 def _draw_mark(hw: tuple[int, int], rng: np.random.Generator) -> Draw:
     """Draw what a mark is, and where."""
-    kinds = (_text, _text, _cross, _bracket, _ticks)
+    kinds = (_text, _text, _cross, _bracket, _ticks, _dots, _dots)
     return kinds[int(rng.integers(len(kinds)))](hw, rng)
 
 
@@ -129,13 +129,14 @@ def _text(hw: tuple[int, int], rng: np.random.Generator) -> Draw:
     x, y = _place(hw, rng)
     place = (round(x - 20), round(y - 5))
     letters = [str(rng.choice(list(_CHARACTERS))) for _ in range(int(rng.integers(2, 16)))]
-    changes = rng.random() < _DIGITS_CHANGE_PROBABILITY
+    changes, digits_first = rng.random(2) < (_DIGITS_CHANGE_PROBABILITY, 0.5)
     start, step = int(rng.integers(10**6)), int(rng.integers(1, 40))
     font = _font(int(rng.integers(*_FONT_PX, endpoint=True)))
 
     def draw(pen: ImageDraw.ImageDraw, time: int) -> None:
         counted = f"{start + step * time:06d}" if changes else ""
-        pen.text(place, "".join(letters) + counted, fill=255, font=font)
+        parts = [counted, *letters] if digits_first else [*letters, counted]
+        pen.text(place, "".join(parts), fill=255, font=font)
 
     return draw
 
@@ -192,6 +193,20 @@ def _ticks(hw: tuple[int, int], rng: np.random.Generator) -> Draw:
             else:
                 at = x + number * step
                 pen.line([(at, y), (at, y + length)], fill=255)
+
+    return draw
+
+
+def _dots(hw: tuple[int, int], rng: np.random.Generator) -> Draw:
+    """Draw a few dots, such as bad pixels that compression has spread."""
+    places = [_place(hw, rng) for _ in range(int(rng.integers(1, 6)))]
+    sides = rng.integers(0, 3, size=(len(places), 2))
+
+    def draw(pen: ImageDraw.ImageDraw, time: int) -> None:
+        del time
+        for (x, y), (width, height) in zip(places, sides, strict=True):
+            left, top = round(x), round(y)
+            pen.rectangle([left, top, left + int(width), top + int(height)], fill=255)
 
     return draw
 

@@ -276,28 +276,43 @@ def test_transforms_are_held_in_single_precision():
     np.testing.assert_allclose(found.offset_xy, 0.8 * motion.offset_xy, rtol=1e-6)
 
 
+def _sized(side: float, margin: float = 0.0, bounds: tuple = (5, 5)) -> list[ClipSample]:
+    """Clips of 256 px with one target, augmented by 60 seeds."""
+    config = AugmentConfig(**STILL, target_px_range=bounds)
+    sample = _sample(torch.rand(1, 1, 256, 256), [[20, 20, 20 + side, 20 + side]])
+    found = []
+    for seed in range(60):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            found.append(ClipAugmentation(config, margin_px=margin).geometric(sample))
+    return found
+
+
 @pytest.mark.parametrize(
     ("side", "margin", "size"), [(30.0, 0.0, 30.0), (30.0, 4.0, 26.0), (2.0, 0.0, 2.0)]
 )
 def test_zooms_to_the_wanted_size_of_the_target(side, margin, size):
-    config = AugmentConfig(**STILL, target_px_range=(5, 5))
-    sample = _sample(torch.rand(2, 1, 256, 256), [[20, 20, 20 + side, 20 + side]])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        found = ClipAugmentation(config, margin_px=margin).geometric(sample)
     factor = min(5 / size, 2)
-    width = float(found.boxes_xyxy[0, 2] - found.boxes_xyxy[0, 0])
-    assert width == pytest.approx(side * factor, rel=0.03)
-    assert found.frames.shape[-1] == pytest.approx(256 * factor, abs=1)
+    labelled = [one for one in _sized(side, margin) if len(one.boxes_xyxy)]
+    assert len(labelled) > 15
+    for one in labelled:
+        width = float(one.boxes_xyxy[0, 2] - one.boxes_xyxy[0, 0])
+        assert width == pytest.approx(side * factor, rel=0.03)
+        assert one.frames.shape[-1] == pytest.approx(256 * factor, abs=1)
 
 
 def test_half_of_the_targets_of_a_wanted_size_keep_it():
-    config = AugmentConfig(**STILL, target_px_range=(2, 8))
-    sample = _sample(torch.rand(2, 1, 32, 32), [[10, 10, 14, 14]])
-    sizes = [_augment(config, sample, seed).frames.shape[-1] for seed in range(200)]
-    assert 0.4 < np.mean(np.array(sizes) == 32) < 0.65
-    assert min(sizes) < 20
-    assert max(sizes) > 60
+    sizes = np.array([one.frames.shape[-1] for one in _sized(4.0, bounds=(2, 8))])
+    assert 0.3 < np.mean(sizes == 256) < 0.7
+    assert sizes.min() < 160
+    assert sizes.max() > 400
+
+
+def test_too_large_targets_at_their_own_size_have_no_label():
+    found = _sized(40.0, bounds=(2, 8))
+    unlabelled = [one for one in found if not len(one.boxes_xyxy)]
+    assert 15 < len(unlabelled) < 45
+    assert {one.frames.shape[-1] for one in unlabelled} == {256}
 
 
 def test_refuses_sizes_of_targets_that_are_no_range():

@@ -19,13 +19,14 @@ def test_marks_stand_still_and_repeat_where_the_time_does(seed):
 
 
 def test_some_digits_change_and_most_of_an_overlay_does_not():
-    num_changing = 0
-    for seed in range(40):
+    num_changing, num_marked, num_changed = 0, 0, 0
+    for seed in range(60):
         first, second, _ = burn_in_overlays(GROUND, [0, 5, 9], np.random.default_rng(seed))
-        is_mark = (first != GROUND[0]) | (second != GROUND[0])
         num_changing += bool((first != second).any())
-        assert (first != second).sum() <= is_mark.sum()
-    assert 10 < num_changing < 40
+        num_marked += ((first != GROUND[0]) | (second != GROUND[0])).sum()
+        num_changed += (first != second).sum()
+    assert 8 < num_changing < 50
+    assert 0 < num_changed < num_marked / 3
 
 
 def test_the_frames_given_are_not_changed_and_most_overlays_are_seen():
