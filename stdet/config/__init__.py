@@ -19,6 +19,7 @@ from stdet.config.inference import (
     EvaluationConfig,
     HitRuleName,
     PostprocessConfig,
+    RegionPath,
     TrackerConfig,
 )
 from stdet.config.model import (
@@ -55,6 +56,7 @@ __all__ = [
     "ModelConfig",
     "PostprocessConfig",
     "PyramidConfig",
+    "RegionPath",
     "SourceConfig",
     "StdetConfig",
     "TemporalConfig",

@@ -9,6 +9,10 @@ from pydantic.dataclasses import dataclass
 
 from stdet.config.checks import STRICT
 
+RegionPath = tuple[tuple[int, float, float, float], ...]
+"""A region that moves: frame, centre x, centre y and side of its square box, pixels, at some
+frames, in order."""
+
 HitRuleName = Literal["centre_distance", "box_share", "iou"]
 """Rules by which a detection hits a target; see ``stdet.metrics.detection.hit_rule``."""
 
@@ -92,8 +96,23 @@ class EvaluationConfig:
     roc_max_false_alarms_per_frame: float = Field(default=1.0, gt=0)
     """The partial area under the ROC ends here, false alarms per frame."""
 
+    ignored_regions: dict[str, tuple[RegionPath, ...]] = Field(default_factory=dict)
+    """What moves and has no label, by sequence or group: regions as lists of
+    `[frame, x, y, side]` (centre and side, pixels), linear in between. A detection or track that
+    would hit a target there counts neither as hit nor as false alarm. Frames have the number at
+    the end of an image's name; those of a video count from 0. Sequences that are not scored may
+    be named."""
+
     def __post_init__(self) -> None:
-        """Check that no two rates have one name in the report."""
+        """Check that no two rates have one name in the report, and the regions."""
+        for name, paths in self.ignored_regions.items():
+            for path in paths:
+                frames = [frame for frame, *_ in path]
+                if not frames or frames != sorted(set(frames)) or min(s for *_, s in path) <= 0:
+                    raise ValueError(
+                        f"ignored_regions of {name} needs [frame, x, y, side] with frames that "
+                        "increase and sides above 0"
+                    )
         names = [f"{rate:g}" for rate in self.pd_at_false_alarms]
         if len(set(names)) < len(names):
             raise ValueError(

@@ -39,6 +39,7 @@ class LabelledSequence:
         files: the images, one per frame, or the video.
         boxes: what the boxes say of the targets, for training; see ``SourceConfig.boxes``.
         ignored: pixels that do not belong to the scene, None for none; see ``without_zones``.
+        first_frame: of a video: which of its frames is the first one here.
     """
 
     group: str
@@ -47,6 +48,7 @@ class LabelledSequence:
     files: tuple[Path, ...]
     boxes: BoxKind = "box"
     ignored: SpoiltPixels | None = None
+    first_frame: int = 0
 
     def __post_init__(self) -> None:
         """Check that frames and truth have one size."""
@@ -169,6 +171,7 @@ def middle_of(sequence: LabelledSequence, num_frames: int) -> LabelledSequence:
         sequence,
         annotation=sequence.annotation.cut(start, stop),
         files=sequence.files if is_video else sequence.files[start:stop],
+        first_frame=start if is_video else 0,
         source=MemorySource(
             sequence.name,
             images,

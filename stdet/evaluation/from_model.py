@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from stdet.classical.methods import OPERATING_POINTS, Method
 from stdet.config import StdetConfig, TrackerConfig
+from stdet.datasets.ignored_regions import without_regions
 from stdet.datasets.sequences import LabelledSequence, without_zones
 from stdet.datasets.splits import Split, load_sequences
 from stdet.errors import ConfigError
@@ -276,7 +277,7 @@ def evaluate(
         DataError: If the data set cannot be used, or the zones do not fit its frames.
     """
     ready = network_at_point(config, weights=weights, device=device, engine=engine)
-    sequences = without_zones(load_sequences(config.data, split), ignored)
+    sequences = scored_sequences(config, split, ignored)
     _warn_of_unknown_classes(sequences, config.model.head.num_classes)
     return score_sequences(ready.detector, ready.config, sequences, title=f"evaluating {split}")
 
@@ -349,9 +350,23 @@ def evaluate_classical(
     return score_sequences(
         ready.detector,
         ready.config,
-        without_zones(load_sequences(config.data, split), ignored),
+        scored_sequences(config, split, ignored),
         title=f"evaluating {split}",
     )
+
+
+def scored_sequences(
+    config: StdetConfig, split: Split, ignored: IgnoredZones
+) -> list[LabelledSequence]:
+    """Return the sequences of a split, without what the configuration and the user ignore.
+
+    Raises:
+        DataError: If the data set cannot be used, or zones or regions do not fit its frames.
+    """
+    sequences = without_regions(
+        load_sequences(config.data, split), config.evaluation.ignored_regions
+    )
+    return without_zones(sequences, ignored)
 
 
 def _warn_of_unknown_classes(sequences: Sequence[LabelledSequence], num_classes: int) -> None:

@@ -16,13 +16,14 @@ from stdet.changes.footage import Footage
 from stdet.changes.table import CHANGES, UNCHANGED
 from stdet.classical.methods import Method
 from stdet.config import EvaluationConfig, StdetConfig
-from stdet.datasets.sequences import LabelledSequence, without_zones
-from stdet.datasets.splits import Split, load_sequences
+from stdet.datasets.sequences import LabelledSequence
+from stdet.datasets.splits import Split
 from stdet.errors import ConfigError
 from stdet.evaluation.from_model import (
     DetectorAtPoint,
     classical_at_point,
     network_at_point,
+    scored_sequences,
 )
 from stdet.evaluation.report import require_unique_names, score_summaries
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS, find_weights, git_commit
@@ -210,7 +211,7 @@ def robustness(
         detector = {"weights": weights, "weights_sha256": digest}
     return score_changes(
         ready,
-        without_zones(load_sequences(config.data, split), ignored),
+        scored_sequences(config, split, ignored),
         changes=names,
         max_frames=max_frames,
         seed=seed,

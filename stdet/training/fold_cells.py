@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stdet.config import DataConfig, SourceConfig
+from stdet.datasets.ignored_regions import ignore_regions
 from stdet.datasets.sequences import LabelledSequence
 from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import detect_sequence, untracked
@@ -138,7 +139,11 @@ def score_fold_cells(
     """
     config = cells[0].config
     sources = score_left_out(
-        [_read_part(cell, source, grid) for cell in cells for source in cell.config.data.test],
+        [
+            _read_part(cell, source, grid, found)
+            for cell in cells
+            for source in cell.config.data.test
+        ],
         config.tracker,
         confidence=config.postprocess.confidence,
         excluded=_excluded(grid.variants[cells[0].variant].data.train, found),
@@ -153,15 +158,28 @@ def score_fold_cells(
     return FoldScores(run=join_folds(runs), sources=sources)
 
 
-def _read_part(cell: Cell, source: SourceConfig, grid: Grid) -> LeftOutPart:
-    """Read the detections of one fold on one source."""
+def _read_part(
+    cell: Cell,
+    source: SourceConfig,
+    grid: Grid,
+    found: Mapping[str, Sequence[LabelledSequence]],
+) -> LeftOutPart:
+    """Read the detections of one fold on one source, and ignore regions of its truth."""
     assert cell.fold is not None
     name = source_name(source)
+    rules = grid.rules_of(source, cell.config)
+    sequences = {sequence.name: sequence for sequence in found.get(name, ())}
+    results = []
+    for result in read_left_out(cell.run_dir / LEFT_OUT_NAME, name):
+        truth = result.annotation
+        if truth.name in sequences:
+            truth = ignore_regions(truth, sequences[truth.name], rules.ignored_regions)
+        results.append(replace(result, annotation=truth))
     return LeftOutPart(
         fold=cell.fold.name,
         source=name,
-        results=tuple(read_left_out(cell.run_dir / LEFT_OUT_NAME, name)),
-        rules=grid.rules_of(source, cell.config),
+        results=tuple(results),
+        rules=rules,
         has_extents=has_extents(source),
     )
 

@@ -13,7 +13,7 @@ from stdet.boxes import centres_xy
 from stdet.changes import recording
 from stdet.changes.footage import Footage
 from stdet.changes.table import CHANGES
-from stdet.config import EvaluationConfig, StdetConfig
+from stdet.config import EvaluationConfig, PostprocessConfig, StdetConfig
 from stdet.datasets.sequences import LabelledSequence
 from stdet.errors import ConfigError, DataError
 from stdet.evaluation.from_model import evaluate_classical
@@ -37,6 +37,37 @@ def config(tmp_path_factory, write_coco_split) -> StdetConfig:
 
 def run(config, *changes, **options):
     return robustness(config, method="tophat", split="train", changes=changes, **options)
+
+
+def test_false_alarms_in_ignored_regions_are_none_and_regions_move(config):
+    config = replace(config, postprocess=PostprocessConfig(confidence=0.0))
+    before = evaluate_classical(config, method="tophat", split="train")
+    pairs = [
+        (result.annotation, frame)
+        for result in before.results
+        for frame in result.detections
+        if len(frame)
+    ]
+    truth, frame, centre = next(
+        (truth, frame.frame_index, centre)
+        for truth, frame in pairs
+        for centre in centres_xy(frame.boxes_xyxy)
+        if np.hypot(
+            *(centres_xy(truth.boxes_xyxy[truth.rows_at(frame.frame_index)]) - centre).T
+        ).min()
+        > 8
+    )
+    path = ((frame, float(centre[0]), float(centre[1]), 4.0),)
+    rules = replace(config.evaluation, ignored_regions={truth.name: (path,)})
+    ignoring = replace(config, evaluation=rules)
+    after = evaluate_classical(ignoring, method="tophat", split="train")
+    num_frames = sum(result.annotation.num_frames for result in before.results)
+    rates = [s.report.overall.pd_fa.false_alarms_per_frame * num_frames for s in (before, after)]
+    assert rates[0] - rates[1] == pytest.approx(1)
+    assert after.report.overall.pd_fa.pd == before.report.overall.pd_fa.pd
+    changed = [run(one, "turned-180").changes["turned-180"].overall for one in (config, ignoring)]
+    rates = [scores.false_alarms_per_frame * num_frames for scores in changed]
+    assert rates[0] - rates[1] == pytest.approx(1)
 
 
 def assert_same(found: ChangeScores, expected: Scores) -> None:

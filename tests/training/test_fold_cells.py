@@ -157,6 +157,17 @@ def test_other_tracker_and_rules_score_anew_without_training_or_detection(
     assert _run(grid_path, run_dir) == table
 
 
+def test_regions_are_ignored_without_training_or_detection(grid_path, finished, refuse_work):
+    run_dir, before = finished
+    places = [(8, 8), (8, 24), (16, 16), (24, 8), (24, 24)]  # Wherever something was found.
+    regions = [[[0, *place, 8], [5, *place, 8]] for place in places]
+    after = _run(grid_path, run_dir, f"evaluation.ignored_regions={{three: {regions}}}")
+    (old, new) = (
+        table["left_out"]["fpn"]["0"]["transferred"]["data, second"] for table in (before, after)
+    )
+    assert new["pd_fa.false_alarms_per_frame"] < old["pd_fa.false_alarms_per_frame"]
+
+
 def test_other_values_of_training_or_detection_are_refused(grid_path, finished, capsys):
     for override in ("train.epochs=2", "postprocess.nms_iou=0.3"):
         arguments = ["ablate", str(grid_path), "--run-dir", str(finished[0]), "--set", override]

@@ -1,8 +1,9 @@
 """Identities for truth that has none.
 
 No infrared data set of the field labels identities, and no tracking metric exists without them.
-Where a sequence never has two targets in one frame, the identity is given. Elsewhere the truth is
-linked by one rule, and reports name the sequences where that happened, because links are a guess.
+Where a sequence never has two targets that count in one frame, the identity is given. Elsewhere
+the truth is linked by one rule, and reports name the sequences where that happened, because links
+are a guess.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ class IdentifiedTruth:
 def identify_truth(annotation: SequenceAnnotation, *, link_gate_px: float) -> IdentifiedTruth:
     """Give each target an identity.
 
-    Identities in the file are kept. With one target per frame at most, all rows are identity 1,
-    gaps included. Otherwise targets of consecutive frames are linked by the one-to-one assignment
-    of smallest total centre distance among those with most links; a target without a predecessor
-    within the gate is new, so one that is absent for a frame comes back under a new id.
+    Identities in the file are kept. With one target per frame at most, it is identity 1, gaps
+    included, and those to ignore beside it have others. Otherwise targets of consecutive frames
+    are linked by the one-to-one assignment of smallest total centre distance among those with most
+    links; a target without a predecessor within the gate is new, so one that is absent for a frame
+    comes back under a new id.
 
     Args:
         annotation: The truth.
@@ -47,22 +49,29 @@ def identify_truth(annotation: SequenceAnnotation, *, link_gate_px: float) -> Id
     """
     if annotation.has_identities:
         return IdentifiedTruth(annotation=annotation, is_linked=False)
-    if (np.diff(annotation.frame_indices) > 0).all():
-        given = np.ones(len(annotation), np.int64)
-        return IdentifiedTruth(
-            annotation=dataclasses.replace(annotation, track_ids=given), is_linked=False
-        )
+    if (np.diff(annotation.frame_indices[~annotation.is_ignored]) > 0).all():
+        order = np.lexsort((annotation.is_ignored, annotation.frame_indices))
+        frames = annotation.frame_indices[order]
+        given = 1 + np.arange(len(frames)) - np.searchsorted(frames, frames)
+        return IdentifiedTruth(annotation=_in_order(annotation, order, given), is_linked=False)
     track_ids = _link(annotation, link_gate_px)
     order = np.lexsort((track_ids, annotation.frame_indices))
-    linked = dataclasses.replace(
+    linked = _in_order(annotation, order, track_ids[order])
+    return IdentifiedTruth(annotation=linked, is_linked=True)
+
+
+def _in_order(
+    annotation: SequenceAnnotation, order: IntArray, track_ids: IntArray
+) -> SequenceAnnotation:
+    """Return the truth with its rows in another order, which ids are given in."""
+    return dataclasses.replace(
         annotation,
         frame_indices=annotation.frame_indices[order],
-        track_ids=track_ids[order],
+        track_ids=track_ids,
         boxes_xyxy=annotation.boxes_xyxy[order],
         class_ids=annotation.class_ids[order],
         is_ignored=annotation.is_ignored[order],
     )
-    return IdentifiedTruth(annotation=linked, is_linked=True)
 
 
 def _link(annotation: SequenceAnnotation, link_gate_px: float) -> IntArray:

@@ -63,6 +63,17 @@ def test_ignored_rows_and_classes_travel_with_their_box(build):
     assert linked.class_ids.tolist() == [0, 1, 0, 1]
 
 
+def test_what_is_ignored_beside_one_target_asks_for_no_links(build):
+    # It comes first in the file, and the target jumps farther than the gate.
+    truth = build.annotation(
+        [[at(40, 40), at(5, 5)], [at(41, 40), at(60, 5)]], ignored=[[True, False], [True, False]]
+    )
+    found = identify_truth(truth, link_gate_px=9)
+    assert not found.is_linked
+    assert found.annotation.track_ids.tolist() == [1, 2, 1, 2]
+    assert found.annotation.boxes_xyxy[:, 0].tolist() == [4, 39, 59, 40]
+
+
 def test_no_truth_needs_no_linking(build):
     identified = identify_truth(build.annotation([[], []]), link_gate_px=9)
     assert len(identified.annotation) == 0
