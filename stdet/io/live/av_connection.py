@@ -59,12 +59,14 @@ class AvFeed:
         self._address = address
         self._stream = stream
         self._max_megapixels = max_megapixels
+        self._open_s = OPEN_S
 
     @contextlib.contextmanager
     def connect(self, is_stopped: Callable[[], bool]) -> Iterator[Connection]:
         """Open it; see ``Feed.connect``."""
         label = self._address.label
-        with _opened(self._address) as container:
+        with _opened(self._address, self._open_s) as container:
+            self._open_s = STALL_S  # A try to open it again holds up the end of a run no longer.
             try:
                 choice = choose_stream(container, label, self._stream)
                 stream = video_stream(
@@ -78,9 +80,9 @@ class AvFeed:
             yield _AvConnection(container, stream, label)
 
 
-def _opened(address: LiveAddress) -> InputContainer:
-    """Open a camera or a URL."""
-    timeout = (OPEN_S, STALL_S)
+def _opened(address: LiveAddress, open_s: float) -> InputContainer:
+    """Open a camera or a URL, which must answer within so many seconds."""
+    timeout = (open_s, STALL_S)
     if address.kind == "network":
         attempts = [partial(av.open, address.target, options=_OPTIONS, timeout=timeout)]
     else:

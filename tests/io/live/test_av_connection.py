@@ -143,7 +143,7 @@ def test_camera_is_asked_for_16_bits_first(monkeypatch, has_y16):
         return "container"
 
     monkeypatch.setattr(av_connection.av, "open", opened)
-    assert av_connection._opened(live_address("/dev/video3")) == "container"
+    assert av_connection._opened(live_address("/dev/video3"), 1.0) == "container"
     y16, any_format = (
         ("/dev/video3", "v4l2", options) for options in ({"input_format": "gray16le"}, {})
     )
