@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
     "docs/classical.md",
+    "docs/engines.md",
     "docs/pyramids.md",
     "docs/results.md",
     "docs/robustness.md",

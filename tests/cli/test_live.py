@@ -170,7 +170,10 @@ def at_frame(monkeypatch):
 
         monkeypatch.setattr(ProgressBar, "advance", act)
 
-    return install
+    # A shell that runs the tests in its background has them ignore SIGINT.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield install
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
