@@ -101,7 +101,7 @@ class Tracker:
         ...     print(frame_index, tracks.track_ids)
         0 []
         1 []
-        2 [1]
+        2 []
         3 [1]
     """
 

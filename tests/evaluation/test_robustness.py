@@ -229,7 +229,7 @@ def test_scores_that_are_undefined_are_left_out_of_the_mean():
 
 @pytest.mark.parametrize(
     ("change", "owner", "reader", "most"),
-    [("roll", LabelledSequence, "read", 3), ("h264", recording, "compress", 1)],
+    [("roll", LabelledSequence, "read", 5), ("h264", recording, "compress", 1)],
     ids=["frames", "groups of compressed frames"],
 )
 def test_memory_does_not_grow_with_the_footage(config, monkeypatch, change, owner, reader, most):
@@ -244,5 +244,6 @@ def test_memory_does_not_grow_with_the_footage(config, monkeypatch, change, owne
 
     monkeypatch.setattr(owner, reader, read)
     run(config, change)
-    assert len(made) == (28 if change == "roll" else 2)
+    # Frames that are resampled are read once before, for the bad pixels in them.
+    assert len(made) == (2 * 28 if change == "roll" else 2)
     assert max(num_alive) <= most

@@ -83,6 +83,7 @@ def test_grid_leaves_what_is_in_a_box_as_it_is() -> None:
         track_ids=np.ones(1, np.int64),
         boxes_xyxy=np.array([[254, 254, 258, 258]], np.float32),
         scores=np.ones(1, np.float32),
+        probabilities=np.ones(1, np.float32),
         class_ids=np.zeros(1, np.int64),
         detection_indices=np.zeros(1, np.int64),
     )

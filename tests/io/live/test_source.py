@@ -197,9 +197,17 @@ def _write_frames(path, num_frames, *, rest=b"", pause_s=0.01):
 def test_named_pipe_is_read_again_when_another_writer_comes(tmp_path):
     path = tmp_path / "camera"
     os.mkfifo(path)
-    writer = threading.Thread(target=lambda: [_write_frames(path, 30, rest=b"123") for _ in "ab"])
-    writer.start()
     found = []
+
+    def write() -> None:
+        _write_frames(path, 30, rest=b"123")
+        # A writer that comes before the end of the first was seen continues its bytes.
+        while not found:
+            time.sleep(0.02)
+        _write_frames(path, 30)
+
+    writer = threading.Thread(target=write)
+    writer.start()
     with open_live(live_address(str(path), RAW)) as source:
         source.on_event = found.append
         for frame in source.frames():
