@@ -168,7 +168,7 @@ def track_detections(
         confidence: Operating point.
         motions: Of the background before each frame; none where nothing is known of it.
     """
-    tracker = Tracker(config, lookahead=config.lookahead or 0)
+    tracker = Tracker.for_stream(config)
     known = motions or itertools.repeat(NOT_REGISTERED)
     tracks = [
         tracker.update(

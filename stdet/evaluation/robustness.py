@@ -313,12 +313,10 @@ def _run(ready: DetectorAtPoint, footage: Footage, bar: ProgressBar) -> Sequence
 
     Missing frames are neither seen nor scored, so what is found is numbered as the truth is.
     """
-    lookahead = ready.config.tracker.lookahead
-    tracker = Tracker(ready.config.tracker, lookahead=lookahead or 0)
+    tracker = Tracker.for_stream(ready.config.tracker)
 
     def start() -> Stage[StreamFrame, TrackedFrame]:
-        track = Track(tracker, confidence=ready.confidence, rescores=lookahead is not None)
-        return ready.detector.start().then(track)
+        return ready.detector.start().then(Track(tracker, confidence=ready.confidence))
 
     detections, tracks = [], []
     for position, frame in enumerate(SplitAtGaps(start, gaps=frozenset()).run(_stream(footage))):

@@ -24,7 +24,7 @@ from stdet.errors import DataError, foreign_errors, shown
 from stdet.files.text_file import read_text_lines
 from stdet.formats.coco_results import check_box_and_score, read_result_entries
 from stdet.formats.mot import read_predictions
-from stdet.formats.mot_rows import LARGEST_NUMBER, MAX_FRAMES
+from stdet.formats.mot_rows import LARGEST_NUMBER, MAX_FRAMES, parse_number
 from stdet.types import FloatArray, IntArray
 
 CSV_COLUMNS = ("frame", "x", "y", "w", "h", "score")
@@ -147,7 +147,7 @@ def _parse_csv(
     """Return frame, x, y, w, h, score and class of a row."""
     if len(row) != len(header):
         raise DataError(f"{where}: {len(row)} columns; expected {len(header)}, as in the header.")
-    found = {name: _parse_number(where, name, row[column]) for name, column in column_of.items()}
+    found = {name: parse_number(where, name, row[column]) for name, column in column_of.items()}
     frame, score, class_id = found["frame"], found["score"], found.setdefault("class", 0.0)
     if not 0 <= frame < MAX_FRAMES:
         raise DataError(
@@ -163,16 +163,3 @@ def _parse_csv(
     if class_id < 0:
         raise DataError(f"{where}: class {class_id:.0f}; classes count from 0.")
     return [*(found[name] for name in CSV_COLUMNS), class_id]
-
-
-def _parse_number(where: str, name: str, text: str) -> float:
-    """Return a finite number, a whole one where ``name`` asks for it."""
-    is_whole = name in ("frame", "class")
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not abs(value) <= LARGEST_NUMBER or (is_whole and not value.is_integer()):
-        kind = "a whole number" if is_whole else "a finite number"
-        raise DataError(f"{where}: {name} is {shown(text.strip())}; expected {kind}.")
-    return value

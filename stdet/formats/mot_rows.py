@@ -145,7 +145,7 @@ def _parse_row(where: str, text: str) -> tuple[float, ...]:
     names = ["frame", "id", "left", "top", "width", "height", "score", "class"]
     if len(columns) == _XYZ_COLUMNS:
         names.pop()
-    row = tuple(_parse_number(where, *pair) for pair in zip(names, columns, strict=False))
+    row = tuple(parse_number(where, *pair) for pair in zip(names, columns, strict=False))
     frame, width, height = row[0], row[4], row[5]
     if frame == 0:
         raise DataError(f"{where}: frame 0, so the file counts from 0; MOT counts from 1.")
@@ -159,8 +159,17 @@ def _parse_row(where: str, text: str) -> tuple[float, ...]:
     return row if len(row) == 8 else (*row, -1.0)
 
 
-def _parse_number(where: str, name: str, text: str) -> float:
-    """Return a finite number, a whole one where ``name`` asks for it."""
+def parse_number(where: str, name: str, text: str) -> float:
+    """Return a finite number, a whole one of a frame, an id or a class.
+
+    Args:
+        where: File and line, for messages.
+        name: Of the column.
+        text: What it holds.
+
+    Raises:
+        DataError: If it holds something else.
+    """
     is_whole = name in ("frame", "id", "class")
     try:
         value = float(text)

@@ -70,7 +70,6 @@ class TrackerWithoutPictures:
         self.confidence = confidence
         self.warnings: list[str] = []
         self._found = found
-        self._config = TrackerConfig()
 
     def run(
         self,
@@ -90,12 +89,7 @@ class TrackerWithoutPictures:
             ignore: Pixels without detections.
             times: Times the stages; None for no times.
         """
-        lookahead = self._config.lookahead
-        track = Track(
-            Tracker(self._config, lookahead=lookahead or 0),
-            confidence=self.confidence,
-            rescores=lookahead is not None,
-        )
+        track = Track(Tracker.for_stream(TrackerConfig()), confidence=self.confidence)
         stages = timed(TakeGiven(self._found), times).then(timed(track, times))
         nothing = np.broadcast_to(np.float32(0), source.hw)
         fps = source.fps

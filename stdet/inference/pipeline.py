@@ -64,7 +64,7 @@ class StreamingTracker:
     @property
     def delay(self) -> int:
         """Frames that results come late, once a stream has gone on for a while."""
-        return self._begin_sequence(self._new_tracker(), None).delay
+        return self._begin_sequence(Tracker.for_stream(self.config), None).delay
 
     @classmethod
     def from_weights(
@@ -123,21 +123,17 @@ class StreamingTracker:
         ignored = _ignored(ignore)
         blank = timed(LeaveOutBlank(watch.leave_out, ignored), times)
         scaled = timed(Scale(scale, fps=fps, watch=watch, ignored=ignored), times)
-        tracker = self._new_tracker()
+        tracker = Tracker.for_stream(self.config)
         track = SplitAtGaps(
             lambda: self._begin_sequence(tracker, times), gaps=gaps, max_bridged=max_bridged
         )
         return blank.then(scaled).then(track).then(LeaveOutWeak(self.confidence))
 
-    def _new_tracker(self) -> Tracker:
-        return Tracker(self.config, lookahead=self.config.lookahead or 0)
-
     def _begin_sequence(
         self, tracker: Tracker, times: StageTimes | None
     ) -> Stage[StreamFrame, TrackedFrame]:
         """Return fresh stages that detect, score and track."""
-        rescores = self.config.lookahead is not None
-        track = Track(tracker, confidence=self.confidence, rescores=rescores)
+        track = Track(tracker, confidence=self.confidence)
         return self.detector.start(times).then(timed(track, times))
 
     def run(

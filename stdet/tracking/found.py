@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from stdet.boxes import centres_xy
 from stdet.tracking.clutter import ClutterModel, Worth
+from stdet.tracking.log_odds import log_odds, log_odds_of
 from stdet.tracking.motion import StateArray
 from stdet.types import Detections, IntArray
 
@@ -16,8 +16,6 @@ WEAK_SHARE = 0.2
 """Detections below this share of the operating point are no evidence for a track."""
 LARGEST_LOG_ODDS = 4.0
 """Of a score relative to the operating point, either way."""
-EDGE = 1e-6
-"""Scores are kept this far from 0 and 1, where log-odds end."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,8 +50,7 @@ class Found:
         scores = detections.scores[order].astype(np.float64)
         xy = centres_xy(detections.boxes_xyxy).astype(np.float64)[order]
         num = int(np.count_nonzero(scores >= WEAK_SHARE * confidence))  # They come first.
-        scores = np.clip(scores, EDGE, 1 - EDGE)
-        relative = np.log(scores / (1 - scores))
+        relative = log_odds_of(detections.scores[order])
         if confidence > 0:
             relative -= log_odds(confidence)
         relative = np.clip(relative, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
@@ -65,12 +62,6 @@ class Found:
             weak_xy=xy[num:],
             weak_log_odds=relative[num:],
         )
-
-
-def log_odds(probability: float) -> float:
-    """Return log(p / (1 - p)), finite."""
-    clipped = min(max(probability, EDGE), 1 - EDGE)
-    return math.log(clipped / (1 - clipped))
 
 
 def _canonical_order(detections: Detections) -> IntArray:

@@ -71,14 +71,6 @@ class PointStates:
         self.means[rows] = states.means
         self.covariances[rows] = states.covariances
 
-    @classmethod
-    def concatenate(cls, first: PointStates, second: PointStates) -> PointStates:
-        """Return the targets of both, in order."""
-        return cls(
-            means=np.concatenate([first.means, second.means]),
-            covariances=np.concatenate([first.covariances, second.covariances]),
-        )
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MotionStates:

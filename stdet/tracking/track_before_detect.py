@@ -42,6 +42,7 @@ from numpy.typing import NDArray
 from stdet.boxes import centres_xy
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.registration.transform import Transform
+from stdet.tracking.log_odds import log_odds_of
 from stdet.tracking.neighbours import near_pairs
 from stdet.types import BoolArray, Detections, IntArray
 
@@ -61,8 +62,6 @@ VELOCITY_GAIN = 0.5
 """Share of the newest step in a path's velocity; the first step is all of it."""
 FORGET = 0.5
 """A path that nothing follows is forgotten when its evidence exceeds ``NEW`` by less."""
-EDGE = 1e-6
-"""Scores are kept this far from 0 and 1, where log-odds end."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -309,8 +308,7 @@ class TrackBeforeDetect(Generic[Frame]):
         """
         detections = frame.detections
         xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
-        scores = np.clip(detections.scores.astype(np.float64), EDGE, 1 - EDGE)
-        log_odds = np.log(scores / (1 - scores))
+        log_odds = log_odds_of(detections.scores)
         transform = frame.from_previous.transform
         past = self._past.push(xy, log_odds, transform)
         to_previous = None if transform is None else transform.inverse()

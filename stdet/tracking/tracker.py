@@ -10,8 +10,9 @@ from stdet.config import TrackerConfig
 from stdet.registration.transform import Transform
 from stdet.tracking.association import Assignment, assign
 from stdet.tracking.clutter import ClutterModel
-from stdet.tracking.found import Found, log_odds
+from stdet.tracking.found import Found
 from stdet.tracking.leaps import continuations
+from stdet.tracking.log_odds import log_odds
 from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
 from stdet.tracking.pairing import Hits, Pairing
 from stdet.tracking.track_records import TrackRecords
@@ -107,7 +108,7 @@ class Tracker:
 
     def __init__(self, config: TrackerConfig | None = None, *, lookahead: int = 0) -> None:
         """Start without tracks."""
-        self._config = config = TrackerConfig() if config is None else config
+        self.config = config = TrackerConfig() if config is None else config
         self.lookahead = lookahead
         self._motion = SwitchingMotion(
             measurement_std_px=config.measurement_std_px,
@@ -116,6 +117,11 @@ class Tracker:
         )
         self._pairing = Pairing(self._motion, gate_px=config.gate_px)
         self.reset()
+
+    @classmethod
+    def for_stream(cls, config: TrackerConfig) -> Tracker:
+        """Return a tracker that waits as long as the scores of a stream's detections do."""
+        return cls(config, lookahead=config.lookahead or 0)
 
     def reset(self) -> None:
         """Forget everything, for a new sequence; ids begin at 1 again."""
@@ -205,7 +211,7 @@ class Tracker:
         gains = smoothing_gains(self._filtered, expected, num_frames)
         is_known: BoolArray = np.ones(len(states), np.bool_)
         if num_frames > 1:
-            is_known = expected.covariances[:, 0] <= self._config.gate_px**2
+            is_known = expected.covariances[:, 0] <= self.config.gate_px**2
             self._keep(is_known)
             states, expected, gains = states[is_known], expected[is_known], gains[is_known]
         self._states, self._expected = states, expected
@@ -285,7 +291,7 @@ class Tracker:
         taken = found.rows[columns]
         records.detection_indices[rows] = taken
         growth = _sizes_wh(detections.boxes_xyxy[taken]) - records.sizes_wh[rows]
-        records.sizes_wh[rows] += self._config.size_smoothing * growth
+        records.sizes_wh[rows] += self.config.size_smoothing * growth
         records.scores[rows] = detections.scores[taken]
         records.class_ids[rows] = detections.class_ids[taken]
 
@@ -347,7 +353,7 @@ class Tracker:
     def _is_alive(self, image_hw: tuple[int, int]) -> BoolArray:
         """Return which tracks go on, bool (N,)."""
         records, centres = self._records, self._filtered.means[:, :2]
-        max_lost = max(self._config.max_lost, self.lookahead)
+        max_lost = max(self.config.max_lost, self.lookahead)
         is_alive = np.where(
             records.is_confirmed,
             records.num_misses <= max_lost,
@@ -367,7 +373,7 @@ class Tracker:
         """
         records = self._records
         begun_per_hour = max(self._clutter.per_frame, LEAST_RATE) * FRAMES_PER_HOUR
-        wanted = np.log(begun_per_hour / self._config.false_tracks_per_hour)
+        wanted = np.log(begun_per_hour / self.config.false_tracks_per_hour)
         has_earned = ~records.is_confirmed & (records.log_ratios >= wanted)
         has_earned &= (records.num_hits > 1) & ((records.score_levels >= 0) | (confidence == 0))
         rows = np.flatnonzero(has_earned)
@@ -392,7 +398,7 @@ class Tracker:
                 self._filtered[begun],
                 records.num_misses[lost][:, None] - ages,
                 new_per_pixel=NEW_PER_FRAME / (image_hw[0] * image_hw[1]),
-                speed_std_px=self._config.initial_speed_std_px,
+                speed_std_px=self.config.initial_speed_std_px,
             )
         )
         rows, others = lost[pairs.track_rows], begun[pairs.detection_rows]
@@ -410,7 +416,7 @@ class Tracker:
 
     def _rows(self, steps: Steps, confidence: float) -> FrameRows:
         """Return the tracks as rows of this frame."""
-        records, config = self._records, self._config
+        records, config = self._records, self.config
         is_credible = np.ones(len(records), np.bool_)
         if confidence > 0:
             least = log_odds(config.continue_share * confidence) - log_odds(confidence)

@@ -100,7 +100,7 @@ def test_paths_of_a_stream_and_of_results_are_scored_alike():
             DetectedFrame.of(StreamFrame.of_scaled(index, image), found)
             for index, found in enumerate(result.detections)
         ]
-        track = Track(Tracker(lookahead=3), confidence=0.5, rescores=True)
+        track = Track(Tracker(lookahead=3), confidence=0.5)
         outputs = [frame.detections for frame in track.run(given)]
         assert len(outputs) == len(result.detections)
         for one, other in zip(outputs, scored.detections, strict=True):

@@ -21,20 +21,19 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
     detections have been scored by the same later frames.
 
     Args:
-        tracker: Goes on from sequence to sequence; at a gap all of its tracks end.
+        tracker: Goes on from sequence to sequence; at a gap all of its tracks end. Its
+            configuration says whether detections get track-before-detect scores.
         confidence: Operating point in [0, 1].
-        rescores: Whether detections get track-before-detect scores; see
-            ``track_before_detect.py``.
     """
 
     name = "track"
 
-    def __init__(self, tracker: Tracker, *, confidence: float, rescores: bool) -> None:
+    def __init__(self, tracker: Tracker, *, confidence: float) -> None:
         """Start before the first frame."""
         self._tracker = tracker
         self._confidence = confidence
         self._scores: TrackBeforeDetect[DetectedFrame] | None = None
-        if rescores:
+        if tracker.config.lookahead is not None:
             self._scores = TrackBeforeDetect(tracker.lookahead)
         self.delay = tracker.lookahead
 
