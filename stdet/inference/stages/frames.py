@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from stdet.boxes import centres_lie_in
 from stdet.io.frame_source import RawImage
@@ -14,14 +15,13 @@ from stdet.types import BoolArray, Detections, FloatArray, Tracks
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class StreamFrame:
-    """A frame of a stream.
+class KnownOfFrame:
+    """What every stage knows of a frame.
 
     Attributes:
         index: Counted from 0; jumps where frames are missing.
         time: Seconds from frame 0, None where the frame rate is not known.
         image: Grey levels as stored (H, W).
-        scaled: The same in [0, 1], float32 (H, W).
         is_ignored: Pixels that do not belong to the scene, bool (H, W); None where all do.
         follows_gap: Whether an unknown number of frames is missing before it.
         from_previous: Of the background since the frame before it in the stream.
@@ -32,6 +32,25 @@ class StreamFrame:
     index: int
     time: float | None
     image: RawImage
+    is_ignored: BoolArray | None
+    follows_gap: bool
+    from_previous: FrameMotion
+    pose: CameraPose | None
+    capture: Capture | None
+
+    def known(self) -> dict[str, Any]:
+        """Return these attributes, for a frame that goes on with them."""
+        return {field.name: getattr(self, field.name) for field in fields(KnownOfFrame)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StreamFrame(KnownOfFrame):
+    """A frame of a stream.
+
+    Attributes:
+        scaled: Grey levels in [0, 1], float32 (H, W).
+    """
+
     scaled: FloatArray
     is_ignored: BoolArray | None = None
     follows_gap: bool = False
@@ -59,44 +78,22 @@ class FrameWithReferences(StreamFrame):
     def of(cls, registered: Registered[StreamFrame]) -> FrameWithReferences:
         """Return a frame with its reference frames."""
         frame = registered.carried
-        return cls(
-            index=frame.index,
-            time=frame.time,
-            image=frame.image,
-            scaled=frame.scaled,
-            is_ignored=registered.frame.is_ignored,
-            follows_gap=frame.follows_gap,
-            from_previous=registered.from_previous,
-            pose=registered.pose,
-            capture=frame.capture,
-            registered=registered.frame,
-        )
+        known = frame.known() | {
+            "is_ignored": registered.frame.is_ignored,
+            "from_previous": registered.from_previous,
+            "pose": registered.pose,
+        }
+        return cls(**known, scaled=frame.scaled, registered=registered.frame)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DetectedFrame:
+class DetectedFrame(KnownOfFrame):
     """A frame and its detections.
 
     Attributes:
-        index: Counted from 0; jumps where frames are missing.
-        time: Seconds from frame 0, None where the frame rate is not known.
-        image: Grey levels as stored (H, W).
-        is_ignored: Pixels that do not belong to the scene, bool (H, W); None where all do.
-        follows_gap: Whether an unknown number of frames is missing before it.
-        from_previous: Of the background since the frame before it in the stream.
-        pose: Where it lies in the scene; None where frames are not registered.
-        capture: When it was taken; None where the source is not live.
         detections: Of the frame.
     """
 
-    index: int
-    time: float | None
-    image: RawImage
-    is_ignored: BoolArray | None
-    follows_gap: bool
-    from_previous: FrameMotion
-    pose: CameraPose | None
-    capture: Capture | None
     detections: Detections
 
     @classmethod
@@ -107,17 +104,7 @@ class DetectedFrame:
         """
         if frame.is_ignored is not None:
             detections = detections[~centres_lie_in(frame.is_ignored, detections.boxes_xyxy)]
-        return cls(
-            index=frame.index,
-            time=frame.time,
-            image=frame.image,
-            is_ignored=frame.is_ignored,
-            follows_gap=frame.follows_gap,
-            from_previous=frame.from_previous,
-            pose=frame.pose,
-            capture=frame.capture,
-            detections=detections,
-        )
+        return cls(**frame.known(), detections=detections)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -97,14 +97,7 @@ def _tracked(scored: ScoredFrame[DetectedFrame], tracks: Tracks) -> TrackedFrame
     scores = tracks.scores.copy()
     scores[is_hit] = frame.detections.scores[rows[is_hit]]
     return TrackedFrame(
-        index=frame.index,
-        time=frame.time,
-        image=frame.image,
-        is_ignored=frame.is_ignored,
-        follows_gap=frame.follows_gap,
-        from_previous=frame.from_previous,
-        pose=frame.pose,
-        capture=frame.capture,
+        **frame.known(),
         detections=frame.detections,
         tracks=replace(tracks, scores=scores, detection_indices=rows),
     )
