@@ -10,6 +10,7 @@ This module imports no decoder; ``open_source.py`` chooses one.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -272,6 +273,25 @@ class Intensity:
 
     bit_depth: int
     scale: IntensityScale
+
+
+class HasMeasuredIntensity(ClosesOnExit, ABC):
+    """The half of ``FrameSource`` that follows from the levels that were measured."""
+
+    @property
+    @abstractmethod
+    def _intensity(self) -> Intensity:
+        """As ``measure_intensity`` finds it."""
+
+    @property
+    def bit_depth(self) -> int:
+        """8, or the bits declared (10, 12, 14), or those that the sampled maximum needs."""
+        return self._intensity.bit_depth
+
+    @property
+    def scale(self) -> IntensityScale:
+        """See ``measure_intensity``."""
+        return self._intensity.scale
 
 
 def measure_intensity(

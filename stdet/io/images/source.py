@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,9 @@ import numpy as np
 from stdet.errors import DataError, IncompleteInputError
 from stdet.io.frame_source import (
     IMAGE_SUFFIXES,
-    ClosesOnExit,
     Frame,
+    HasMeasuredIntensity,
     Intensity,
-    IntensityScale,
     RawImage,
     WideImage,
     frame_range,
@@ -28,7 +27,7 @@ from stdet.io.intensity.wide_levels import WideIntensity, measure_wide
 _NUM_NAMED = 3
 
 
-class ImageSource(ClosesOnExit, ABC):
+class ImageSource(HasMeasuredIntensity):
     """Pictures of one size and depth as frames; ``FrameSource`` states the methods.
 
     Wide levels (float32, 32 bits, signed) are brought to uint16 by one map for the whole
@@ -80,16 +79,6 @@ class ImageSource(ClosesOnExit, ABC):
     def hw(self) -> tuple[int, int]:
         """Height and width, pixels."""
         return self._first[0].hw
-
-    @property
-    def bit_depth(self) -> int:
-        """8, or the bits that the sampled maximum needs (10, 12, 14 or 16)."""
-        return self._intensity.bit_depth
-
-    @property
-    def scale(self) -> IntensityScale:
-        """See ``measure_intensity``."""
-        return self._intensity.scale
 
     @cached_property
     def _wide(self) -> WideIntensity:

@@ -10,10 +10,9 @@ from pathlib import Path
 from stdet.errors import DataError
 from stdet.io.frame_area import MAX_MEGAPIXELS, check_area
 from stdet.io.frame_source import (
-    ClosesOnExit,
     Frame,
+    HasMeasuredIntensity,
     Intensity,
-    IntensityScale,
     RawImage,
     measure_intensity,
 )
@@ -32,7 +31,7 @@ _POLL_S = 0.1
 _MAX_EVENTS = 1000
 
 
-class LiveSource(ClosesOnExit):
+class LiveSource(HasMeasuredIntensity):
     """The newest frames of a camera, a network stream or a pipe.
 
     A thread reads what comes. Who takes a frame gets the newest; older ones are left out and
@@ -69,7 +68,7 @@ class LiveSource(ClosesOnExit):
             first = self._reader.first()
             self.hw = first[-1].hw
             check_area(self.hw, address.label, max_megapixels=max_megapixels)
-            self._intensity = self._measure([picture.grey() for picture in first], first[0].bits)
+            self._measured = self._measure([picture.grey() for picture in first], first[0].bits)
         except BaseException:
             self.close()
             raise
@@ -78,16 +77,6 @@ class LiveSource(ClosesOnExit):
     def fps(self) -> float | None:
         """Frames per second, as measured; as declared where that agrees."""
         return None if self._reader.interval is None else round(1 / self._reader.interval, 3)
-
-    @property
-    def bit_depth(self) -> int:
-        """8, or the bits that the first frames need."""
-        return self._intensity.bit_depth
-
-    @property
-    def scale(self) -> IntensityScale:
-        """Of the first frames, for good; see ``measure_intensity``."""
-        return self._intensity.scale
 
     @property
     def notes(self) -> dict[str, object]:
@@ -141,6 +130,11 @@ class LiveSource(ClosesOnExit):
     def close(self) -> None:
         """End the thread that reads."""
         self._reader.close()
+
+    @property
+    def _intensity(self) -> Intensity:
+        """Of the first frames, for good."""
+        return self._measured
 
     def _measure(self, images: list[RawImage], bits: int) -> Intensity:
         return measure_intensity(lambda index: images[index], len(images), container_bits=bits)

@@ -17,10 +17,9 @@ import numpy as np
 from stdet.errors import DataError, IncompleteInputError
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import (
-    ClosesOnExit,
     Frame,
+    HasMeasuredIntensity,
     Intensity,
-    IntensityScale,
     PerProcess,
     RawImage,
     frame_range,
@@ -78,7 +77,7 @@ def open_video(
     return VideoFile(info)
 
 
-class VideoFile(ClosesOnExit):
+class VideoFile(HasMeasuredIntensity):
     """Any video that FFmpeg decodes; grey uint16 for pixel formats of more than 8 bits."""
 
     gaps: frozenset[int] = frozenset()
@@ -92,16 +91,6 @@ class VideoFile(ClosesOnExit):
         self.fps = info.fps
         self.num_declared = info.num_frames if info.is_counted else None
         self._cursor: PerProcess[_Cursor] = PerProcess()
-
-    @property
-    def bit_depth(self) -> int:
-        """8, or the bits declared (10, 12, 14), or those that the sampled maximum needs."""
-        return self._intensity.bit_depth
-
-    @property
-    def scale(self) -> IntensityScale:
-        """See ``measure_intensity``."""
-        return self._intensity.scale
 
     @property
     def notes(self) -> dict[str, object]:
