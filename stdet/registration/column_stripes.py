@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from stdet.registration.median import median
 from stdet.types import FloatArray
 
 _NUM_ROWS = 64
@@ -50,7 +51,7 @@ def column_stripes(image: FloatArray) -> FloatArray:
     rows = image[:: image.shape[0] // _NUM_ROWS]
     mean = cv2.blur(rows, (_MEAN_WIDTH_PX, 1), borderType=cv2.BORDER_REPLICATE)
     fine = rows - np.asarray(mean, np.float32)
-    limit = _LIMIT * np.median(np.abs(fine[::4, ::2]))
+    limit = _LIMIT * median(np.abs(fine[::4, ::2]))
     np.clip(fine, -limit, limit, out=fine)
     offsets = fine.mean(axis=0)
     error = np.square(fine - offsets).mean(axis=0) / len(fine)

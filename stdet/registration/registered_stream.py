@@ -16,6 +16,7 @@ from stdet.registration.bad_pixels import replace_pixels
 from stdet.registration.camera_motion import CameraPose
 from stdet.registration.frame_motion import NO_FRAME_BEFORE, FrameMotion
 from stdet.registration.front_end import FrontEnd
+from stdet.registration.median import median
 from stdet.registration.references import num_awaited, reference_steps
 from stdet.registration.transform import Transform, Warped
 from stdet.types import BoolArray, FloatArray, IntArray
@@ -76,7 +77,7 @@ class RegisteredFrame:
         moved = self.moved(number)
         if moved is None:
             return self.image
-        brighter = np.median(moved.image - self.image)
+        brighter = median(moved.image - self.image)
         registered: FloatArray = np.where(moved.is_covered, moved.image, self.image + brighter)
         return registered
 

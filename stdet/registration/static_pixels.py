@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.registration.camera_motion import CameraPose
+from stdet.registration.median import median
 from stdet.registration.prepared_frame import PreparedFrame
 from stdet.registration.transform import Transform
 from stdet.types import BoolArray, FloatArray
@@ -120,7 +121,7 @@ class StaticPixels:
         # Where strokes would have moved to, the scene keeps its level and is no stroke.
         warped = moved.warp(anchor.even, is_ignored=self._is_still if knows else None)
         by_scene = frame.even - warped.image
-        by_scene = np.abs(by_scene - np.median(by_scene[::4, ::4])) * warped.is_covered
+        by_scene = np.abs(by_scene - median(by_scene[::4, ::4])) * warped.is_covered
         by_place = np.abs(frame.even - anchor.even)
         least = max(_CHANGED, _NOISES * max(frame.noise, anchor.noise))
         has_kept = (by_scene >= least) & (by_place <= _KEPT * by_scene)
@@ -185,8 +186,8 @@ def _strokes_like(
         is_known = is_still & (contrast >= least)
         if np.count_nonzero(is_known) < _FEWEST:
             continue
-        usual = max(least, _CONTRAST * float(np.median(contrast[is_known])))
-        colour = np.median(image[is_known])
+        usual = max(least, _CONTRAST * median(contrast[is_known]))
+        colour = median(image[is_known])
         is_like = (contrast >= usual) & (np.abs(image - colour) <= _COLOUR)
         found |= is_like & (change <= _KEPT * contrast)
     return found
@@ -244,6 +245,6 @@ def fill(image: FloatArray, is_static: BoolArray) -> FloatArray:
     shown = (~is_static).astype(np.float32)
     square = (_FILLING_PX, _FILLING_PX)
     level, weight = (cv2.blur(part, square) for part in (image * shown, shown))
-    middle = np.float32(np.median(image[~is_static]))
+    middle = np.float32(median(image[~is_static]))
     around = np.where(weight > 0, level / np.maximum(weight, np.finfo(np.float32).tiny), middle)
     return np.where(is_static, around, image).astype(np.float32, copy=False)

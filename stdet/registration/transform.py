@@ -101,6 +101,11 @@ class Transform:
         return cls(matrix)
 
     @property
+    def is_identity(self) -> bool:
+        """Whether every point stays where it is."""
+        return not (self.matrix - _UNMOVED).any()
+
+    @property
     def is_affine(self) -> bool:
         """Whether parallels stay parallel."""
         return not self.matrix[2, :2].any()
@@ -209,7 +214,7 @@ class Transform:
         Raises:
             ValueError: If the map has no inverse.
         """
-        if step == 1 and is_ignored is None and not (self.matrix - _UNMOVED).any():
+        if step == 1 and is_ignored is None and self.is_identity:
             return Warped(image=image.copy(), is_covered=np.ones(image.shape, np.bool_))
         height, width = image.shape
         size = (-(-width // step), -(-height // step))
