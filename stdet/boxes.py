@@ -50,6 +50,20 @@ def xyxy_to_xywh(boxes_xyxy: FloatArray) -> FloatArray:
     return xywh
 
 
+def boxes_about(centres_xy: NDArray[np.floating], sides_wh: NDArray[np.floating]) -> FloatArray:
+    """Return boxes by their centres.
+
+    Args:
+        centres_xy: (N, 2), pixels.
+        sides_wh: Widths and heights (N, 2), or one for all.
+
+    Returns:
+        float32 (N, 4).
+    """
+    half = sides_wh / 2
+    return np.concatenate([centres_xy - half, centres_xy + half], axis=1).astype(np.float32)
+
+
 def centres_xy(boxes_xyxy: FloatArray) -> FloatArray:
     """Return box centres.
 

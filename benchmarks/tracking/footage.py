@@ -17,8 +17,9 @@ from benchmarks.tracking.contenders import Contender
 from benchmarks.tracking.record import recorded
 from benchmarks.tracking.scores import GATE_PX
 from stdet.metrics.sequence_result import SequenceResult
+from stdet.metrics.summary import so_scale_px_of
 from stdet.metrics.tracking.clear_identity_hota import TrackingCounts, count_tracking
-from stdet.metrics.tracking.hota import HotaCounts, TargetSizes, count_so_hota
+from stdet.metrics.tracking.hota import HotaCounts, count_so_hota
 from stdet.metrics.tracking.track_quality import TrackQuality, count_track_quality
 from stdet.registration.frame_motion import FrameMotion
 from stdet.registration.transform import Transform
@@ -111,7 +112,7 @@ def compare(contenders: Sequence[Contender], folder: Path, *, seed: int) -> list
 
 
 def _score(contender: Contender, sequences: Sequence[SequenceResult]) -> dict[str, Any]:
-    scale_px = reduce(add, [TargetSizes.of(one.annotation) for one in sequences]).scale_px
+    scale_px = so_scale_px_of(one.annotation for one in sequences)
     counts: list[TrackingCounts] = []
     so_counts: list[HotaCounts] = []
     qualities: list[TrackQuality] = []

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.boxes import centres_xy
+from stdet.boxes import boxes_about, centres_xy
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.registration.frame_motion import NOT_REGISTERED
 from stdet.registration.transform import Transform
@@ -89,11 +89,11 @@ def _rows_of(
     order = np.argsort(found.track_ids)
     track_ids = found.track_ids[order]
     xy = pose.apply(found.xy[order])
-    half_wh = np.array([sizes_wh[track_id] for track_id in track_ids.tolist()]).reshape(-1, 2) / 2
+    wh = np.array([sizes_wh[track_id] for track_id in track_ids.tolist()]).reshape(-1, 2)
     return Tracks(
         frame_indices=np.full(len(order), frame_index, np.int64),
         track_ids=track_ids,
-        boxes_xyxy=np.concatenate([xy - half_wh, xy + half_wh], axis=1).astype(np.float32),
+        boxes_xyxy=boxes_about(xy, wh),
         scores=np.ones(len(order), np.float32),
         probabilities=np.full(len(order), np.nan, np.float32),
         class_ids=np.zeros(len(order), np.int64),

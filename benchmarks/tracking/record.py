@@ -24,9 +24,9 @@ from stdet.formats.camera_motion import motion_entry, parse_motion
 from stdet.formats.coco_results import CocoResults, write_coco_results
 from stdet.formats.mot import read_annotation, write_annotation
 from stdet.inference.detector import Detector
-from stdet.metrics.sequence_result import SequenceResult
+from stdet.metrics.sequence_result import SequenceResult, SparseDetections
 from stdet.metrics.tracking.linking import identify_truth
-from stdet.types import UNKNOWN_TRACK_ID, Detections, Tracks
+from stdet.types import UNKNOWN_TRACK_ID, Tracks
 
 _DAUB = ("data13", "data19")
 _CLIPS = tuple(
@@ -167,14 +167,13 @@ def read_sequence(stem: Path) -> SequenceResult:
             num_frames=facts["num_frames"],
             fps=facts["fps"],
         ),
-        detections=tuple(
-            Detections.from_unsorted(
-                boxes[frames == frame_index],
-                scores[frames == frame_index],
-                frame_index=frame_index,
-                image_hw=image_hw,
-            )
-            for frame_index in range(facts["num_frames"])
+        detections=SparseDetections.of_rows(
+            frames,
+            boxes,
+            scores,
+            np.zeros(len(frames), np.int64),
+            num_frames=facts["num_frames"],
+            image_hw=image_hw,
         ),
         motions=tuple(parse_motion(entry) for entry in facts["motions"]),
         tracks=Tracks.empty(),

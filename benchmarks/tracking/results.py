@@ -16,8 +16,8 @@ from stdet.metrics.false_alarm_rate import HourlyRate
 Scores = Mapping[str, Mapping[str, Sequence[SequenceScores]]]
 """Of each sequence of a family, by family and contender; sequences are the same for all."""
 
-MEASURES = ("hota", "so_hota", "idf1")
 TITLES = {"hota": "HOTA", "so_hota": "SO-HOTA", "idf1": "IDF1"}
+MEASURES = tuple(TITLES)
 
 
 def write_tables(
@@ -53,12 +53,11 @@ def write_footage(
 ) -> None:
     """Write a file per measure, a row for footage and motion, and one of all numbers."""
     title = "Trackers on equal detections of left-out footage"
-    for measure in TITLES.values():
+    for name, measure in TITLES.items():
         by_part: dict[str, dict[str, Any]] = {}
         for row in rows:
             part = f"{row['footage']}, {row['motion']}"
             by_part.setdefault(part, {"footage": part})[row["tracker"]] = row[measure]
-        name = measure.lower().replace("-", "_")
         content = {"title": f"{measure}. {title}", "provenance": facts}
         _write(
             folder / f"tracking_footage_{name}.json",
@@ -138,6 +137,10 @@ def totals_of(
         megabytes: Peak memory by contender.
         speeds: Families whose speed is given, by the name of the column.
     """
+    best = {
+        measure: [best_or_equal(found, measure) for found in scores.values()]
+        for measure in MEASURES
+    }
     rows = []
     for name in next(iter(scores.values())):
         row: dict[str, Any] = {"tracker": name}
@@ -147,7 +150,7 @@ def totals_of(
                 for found in scores.values()
             ]
             row[TITLES[measure]] = f"{sum(of_families) / len(of_families):.3f}"
-            num_best = sum(name in best_or_equal(found, measure) for found in scores.values())
+            num_best = sum(name in names for names in best[measure])
             row[f"best {TITLES[measure]}"] = f"{num_best} of {len(scores)}"
         for rate, found in watched.items():
             hourly = found[name]

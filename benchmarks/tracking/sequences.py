@@ -18,6 +18,7 @@ from scipy.stats import norm
 from benchmarks.tracking.camera import handed_on, poses
 from benchmarks.tracking.families import Family
 from benchmarks.tracking.flights import FLIGHTS, meeting
+from stdet.boxes import boxes_about
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.registration.transform import Transform
 from stdet.types import BoolArray, Detections, IntArray, SequenceAnnotation, Tracks
@@ -288,9 +289,9 @@ def _detections(
 ) -> Detections:
     """Return the detections of a frame."""
     sides = BOX_PX + rng.normal(0, MEASUREMENT_STD_PX, (len(centres_xy), 2))
-    boxes = np.concatenate([centres_xy - sides / 2, centres_xy + sides / 2], axis=1)
+    boxes = boxes_about(centres_xy, sides)
     return Detections.from_unsorted(
-        boxes.astype(np.float32),
+        boxes,
         scores.astype(np.float32),
         frame_index=frame_index,
         image_hw=IMAGE_HW,

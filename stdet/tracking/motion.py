@@ -144,14 +144,25 @@ class MotionStates:
         """
         flat = self.means.reshape(-1, 4)
         linear = transform.linear_at(flat[:, :2])
-        velocities = (linear @ flat[:, 2:, None])[:, :, 0]
         growth = np.abs(np.linalg.det(linear)).reshape(*self.weights.shape, 1)
-        means = np.concatenate([transform.apply(flat[:, :2]), velocities], axis=1)
+        means = carried_means(flat, transform, linear)
         return MotionStates(
             means=means.reshape(self.means.shape),
             covariances=self.covariances * growth,
             weights=self.weights,
         )
+
+
+def carried_means(means: StateArray, transform: Transform, linear: StateArray) -> StateArray:
+    """Return places and velocities in the coordinates of another frame.
+
+    Args:
+        means: float64 (N, 4), as in ``PointStates``.
+        transform: To that frame.
+        linear: Its linear part at each place, float64 (N, 2, 2).
+    """
+    velocities = (linear @ means[:, 2:, None])[:, :, 0]
+    return np.concatenate([transform.apply(means[:, :2]), velocities], axis=1)
 
 
 class SwitchingMotion:

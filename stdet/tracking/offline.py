@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.boxes import centres_xy
+from stdet.boxes import boxes_about, centres_xy
 from stdet.registration.frame_motion import FrameMotion
 from stdet.tracking.association import ValuedPairs, assign
 from stdet.tracking.smoothing import (
@@ -39,7 +39,7 @@ from stdet.tracking.smoothing import (
     predict,
     smooth_path,
 )
-from stdet.types import Detections, FloatArray, IntArray, Tracks
+from stdet.types import Detections, IntArray, Tracks
 
 Float = NDArray[np.float64]
 
@@ -145,12 +145,14 @@ def _split(frames: Sequence[FrameOfTracks], steps: Sequence[Step]) -> list[_Trac
     positions = np.repeat(np.arange(len(frames)), counts)
     centres = np.concatenate([np.zeros((0, 2)), *(_measured(frame) for frame in frames)])
     found = []
-    for track_id in np.unique(rows.track_ids).tolist():
-        own = np.flatnonzero(rows.track_ids == track_id)
+    by_id = np.argsort(rows.track_ids, kind="stable")
+    track_ids, starts = np.unique(rows.track_ids[by_id], return_index=True)
+    for track_id, start, stop in zip(track_ids, starts, [*starts[1:], len(by_id)], strict=False):
+        own = by_id[start:stop]
         hits = np.flatnonzero(~np.isnan(centres[own, 0]))
         if len(hits):
             own = own[hits[0] : hits[-1] + 1]
-            found.append(_smoothed(track_id, positions[own], rows[own], centres[own], steps))
+            found.append(_smoothed(int(track_id), positions[own], rows[own], centres[own], steps))
     return found
 
 
@@ -301,11 +303,10 @@ def _rows_of(track: _Track, frame_indices: IntArray) -> Tracks:
         axis=1,
     )
     centres = track.path.means[every - track.first, :2]
-    smoothed: FloatArray = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
     return Tracks(
         frame_indices=frame_indices[every],
         track_ids=np.full(len(every), track.track_id, np.int64),
-        boxes_xyxy=smoothed.astype(np.float32),
+        boxes_xyxy=boxes_about(centres, sides),
         scores=track.rows.scores[before],
         probabilities=track.rows.probabilities[before],
         class_ids=track.rows.class_ids[before],
@@ -319,15 +320,7 @@ def _sorted(parts: Sequence[Tracks]) -> Tracks:
         return Tracks.empty()
     columns = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in (
-            "frame_indices",
-            "track_ids",
-            "boxes_xyxy",
-            "scores",
-            "probabilities",
-            "class_ids",
-            "detection_indices",
-        )
+        for name in (field.name for field in fields(Tracks))
     }
     order = np.lexsort((columns["track_ids"], columns["frame_indices"]))
     return Tracks(**{name: column[order] for name, column in columns.items()})

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stdet.registration.transform import Transform
+from stdet.tracking.motion import carried_means
 
 Float = NDArray[np.float64]
 
@@ -154,8 +155,7 @@ def predict(
         slopes = step.transform.linear_at(means[:, :2])
         linear = np.zeros_like(transition)
         linear[:, :2, :2] = linear[:, 2:, 2:] = slopes
-        velocities = (slopes @ means[:, 2:, None])[:, :, 0]
-        means = np.concatenate([step.transform.apply(means[:, :2]), velocities], axis=1)
+        means = carried_means(means, step.transform, slopes)
         covariances = linear @ covariances @ linear.swapaxes(1, 2)
         transition = linear @ transition
     return means, covariances, transition

@@ -34,7 +34,6 @@ LEVEL_GAIN = 0.15
 FIRST_LEVEL, MISSED_LEVEL = -1.0, -0.5
 """Log-odds relative to the operating point: of a track before its first score, and of a frame in
 which nothing is found."""
-_IDENTITY = np.eye(3)
 MOVED_PX = 1.0
 """Where the scene moved by less, a track that did not move with it is where it is expected."""
 LARGEST_LOG_RATIO = 40.0
@@ -165,7 +164,7 @@ class Tracker:
         Raises:
             ValueError: If the frame index does not increase.
         """
-        if transform is not None and np.array_equal(transform.matrix, _IDENTITY):
+        if transform is not None and transform.is_identity:
             transform = None
         predicted, steps = self._advance_to(detections.frame_index, transform)
         found = Found.of(detections, confidence, self._clutter)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stdet.boxes import boxes_about
 from stdet.tracking.motion import PointStates
 from stdet.tracking.track_records import UNCONFIRMED
 from stdet.types import BoolArray, FloatArray, IntArray, Tracks
@@ -220,13 +221,11 @@ def _gained(gains: Float64Array, change: Float64Array) -> Float64Array:
 def _tracks_of(frame_index: int, rows: FrameRows, shown: IntArray) -> Tracks:
     """Return some rows of a frame as tracks, in the order of their ids."""
     shown = shown[np.argsort(rows.track_ids[shown])]
-    centre_xy, half_wh = rows.means[shown, :2], np.maximum(rows.sizes_wh[shown], MIN_SIZE_PX) / 2
+    sides_wh = np.maximum(rows.sizes_wh[shown], MIN_SIZE_PX)
     return Tracks(
         frame_indices=np.full(len(shown), frame_index, np.int64),
         track_ids=rows.track_ids[shown],
-        boxes_xyxy=np.concatenate([centre_xy - half_wh, centre_xy + half_wh], axis=1).astype(
-            np.float32
-        ),
+        boxes_xyxy=boxes_about(rows.means[shown, :2], sides_wh),
         scores=rows.scores[shown],
         probabilities=rows.probabilities[shown],
         class_ids=rows.class_ids[shown],
