@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,10 @@ from stdet.inference.stages.detect import DetectWithNetwork
 from stdet.inference.stages.frames import StreamFrame
 from stdet.models.build import build_detector
 from stdet.registration.background_features import LAGS, background_features
+from stdet.registration.camera_motion import CameraPose
+from stdet.registration.frame_motion import RegistrationQuality
 from stdet.registration.registered_stream import register_frames
+from stdet.registration.transform import Transform
 
 ALL_CELLS = PostprocessConfig(score_floor=0.0, nms_iou=1.0, max_detections=1000)
 """Every cell's box comes out, so that no difference can hide below a threshold."""
@@ -135,6 +140,35 @@ def test_several_scales_are_the_network_on_smaller_frames_merged(tiny_model, liv
     wanted = [merge_scales(pair, (24, 32)) for pair in zip(fine, coarse, strict=True)]
     for ours, theirs in zip(found, wanted, strict=True):
         assert len(ours) == len(theirs) < len(fine[0]) + len(coarse[0])
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+        np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=1e-3)
+
+
+@pytest.mark.parametrize("num_future_frames", [0, 2])
+@pytest.mark.parametrize("counts", [(8, 9), (2, 1, 6)])
+def test_clips_hold_frames_of_one_scene_alone(tiny_model, lively, counts, num_future_frames):
+    temporal = {"num_frames": 4, "num_future_frames": num_future_frames}
+    model = tiny_model(temporal=temporal, scales=[1, 2])
+    detector = lively(build_detector(model)).double()
+    frames = _frames(sum(counts), (24, 32))
+    rest = RegistrationQuality(model="rest", error_px=0.0, unexplained=0.0, inliers=1.0)
+    poses = [
+        CameraPose(run=run, from_start=Transform.identity(), state="measured", quality=rest)
+        for run, count in enumerate(counts)
+        for _ in range(count)
+    ]
+    network = Network(detector, model=model, config=ALL_CELLS, device=CPU)
+    stage = DetectWithNetwork(
+        network, lambda seen: NetworkInput(image=seen.scaled, background=None)
+    )
+    given = (
+        replace(StreamFrame.of_scaled(index, frame), pose=pose)
+        for index, (frame, pose) in enumerate(zip(frames, poses, strict=True))
+    )
+    found = [frame.detections for frame in stage.run(given)]
+    scenes = np.split(frames, np.cumsum(counts)[:-1])
+    alone = [one for scene in scenes for one in _run(_streaming(detector, model), scene)]
+    for ours, theirs in zip(found, alone, strict=True):
         np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
         np.testing.assert_allclose(ours.boxes_xyxy, theirs.boxes_xyxy, atol=1e-3)
 

@@ -136,7 +136,10 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
         shape = self._network.shape
         steps = (shape.context_steps * shape.frame_stride).tolist()
         taken = self._ring[key - oldest]
-        context = [self._ring[min(max(key + step, 0), last) - oldest].features for step in steps]
+        if taken.run != self._run:
+            self._states, self._run = [()] * len(self._states), taken.run
+        within = [min(max(key + step, 0), last) - oldest for step in steps]
+        context = [self._nearest_of_run(position, key - oldest).features for position in within]
         found = []
         for scale, features in enumerate(taken.features):
             output = self._network.detect(
@@ -149,3 +152,10 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
             found.append(output.detections)
         detections = merge_scales(found, taken.frame.scaled.shape)
         return DetectedFrame.of(taken.frame, detections)
+
+    def _nearest_of_run(self, position: int, key: int) -> _Taken:
+        """Return what is at a position of the ring, or nearer to the key frame in its run."""
+        towards = 1 if position < key else -1
+        while self._ring[position].run != self._ring[key].run:
+            position += towards
+        return self._ring[position]
