@@ -56,7 +56,11 @@ def test_scoring_scores_what_the_stream_says(
         assert scored.confidence == confidence
     tracks = track_detections(detections, config.tracker, confidence=scored.confidence)
     result = SequenceResult(annotation=sequence.annotation, detections=detections, tracks=tracks)
-    wanted = evaluate_sequences([result], config.evaluation, confidence=scored.confidence)
+    wanted = evaluate_sequences(
+        rescore_results([result], config.tracker),
+        config.evaluation,
+        confidence=scored.confidence,
+    )
     # As text, because undefined scores are NaN.
     assert repr(scored.report.overall) == repr(wanted.overall)
 
