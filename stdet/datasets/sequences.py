@@ -143,16 +143,20 @@ def without_zones(
         DataError: If the zones do not fit the frames of a sequence.
     """
     found = []
+    ignored_of: dict[tuple[int, int], SpoiltPixels | None] = {}
     for sequence in sequences:
         truth = sequence.annotation
-        try:
-            is_ignored = zones.of_frames(truth.image_hw)
-        except DataError as error:
-            raise DataError(f"{sequence.name}: {error}") from error
-        if is_ignored is not None:
-            is_hidden = centres_lie_in(is_ignored, truth.boxes_xyxy)
+        if truth.image_hw not in ignored_of:
+            try:
+                is_ignored = zones.of_frames(truth.image_hw)
+            except DataError as error:
+                raise DataError(f"{sequence.name}: {error}") from error
+            ignored_of[truth.image_hw] = None if is_ignored is None else SpoiltPixels(is_ignored)
+        ignored = ignored_of[truth.image_hw]
+        if ignored is not None:
+            is_hidden = centres_lie_in(ignored.is_spoilt, truth.boxes_xyxy)
             truth = replace(truth, is_ignored=truth.is_ignored | is_hidden)
-            sequence = replace(sequence, annotation=truth, ignored=SpoiltPixels(is_ignored))
+            sequence = replace(sequence, annotation=truth, ignored=ignored)
         found.append(sequence)
     return found
 

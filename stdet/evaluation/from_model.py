@@ -27,8 +27,6 @@ from stdet.inference.checkpoint import (
     operating_point,
 )
 from stdet.inference.detector import Detector
-from stdet.inference.device import choose_device
-from stdet.inference.engines.choose import choose_engine
 from stdet.inference.engines.names import EngineName
 from stdet.inference.network import Network
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
@@ -139,7 +137,7 @@ def _frames_of(sequence: LabelledSequence, watch: SceneWatch) -> Iterator[Stream
 def rescore_results(
     results: Sequence[SequenceResult], config: TrackerConfig
 ) -> list[SequenceResult]:
-    """Return the results with track-before-detect scores, as the tracker would see them."""
+    """Return the results with track-before-detect scores, where the configuration has them."""
     if config.lookahead is None:
         return list(results)
     return [
@@ -305,16 +303,12 @@ def network_at_point(
     if config.postprocess.confidence is None and stored.postprocess.confidence is not None:
         _check_same_scores(config.tracker.lookahead, stored.tracker.lookahead, weights)
     config = _operating_at(config, operating_point(loaded))
-    place = choose_device(device)
-    detector = detector.to(place).eval()
-    num_threads = config.train.num_threads or 1
-    network = Network(
+    network = Network.of_weights(
         detector,
-        model=config.model,
-        config=config.postprocess,
-        device=place,
-        weights=loaded.path,
-        engine=choose_engine(engine, detector, device=place, num_threads=num_threads),
+        replace(loaded, config=config),
+        device=device,
+        engine=engine,
+        num_threads=config.train.num_threads or 1,
     )
     return DetectorAtPoint(detector=Detector.from_network(network), config=config)
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from stdet.errors import DataError, shown
 from stdet.files.text_file import read_json
@@ -129,6 +129,11 @@ def is_flagged(path: Path, entry: Mapping[str, Any], keys: tuple[str, ...]) -> b
             )
         is_set |= _FLAGS[word]
     return is_set
+
+
+def is_whole_number(value: object) -> TypeGuard[int]:
+    """Say whether JSON holds a whole number here; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def number_distinct(path: Path, what: str, values: list[Any]) -> dict[Hashable, int]:

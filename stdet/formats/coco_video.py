@@ -23,7 +23,12 @@ import numpy as np
 from stdet.boxes import xywh_to_xyxy
 from stdet.errors import DataError, shown
 from stdet.files.atomic_file import write_whole
-from stdet.formats.coco_entries import is_flagged, number_distinct, read_coco_entries
+from stdet.formats.coco_entries import (
+    is_flagged,
+    is_whole_number,
+    number_distinct,
+    read_coco_entries,
+)
 from stdet.formats.coco_stated import stated_frames, stated_videos
 from stdet.formats.image_labels import (
     BadBoxes,
@@ -181,8 +186,7 @@ def _track_ids(path: Path, annotations: list[dict[str, Any]]) -> IntArray:
 
 
 def _is_track_id(value: Any) -> bool:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return is_whole and 1 <= value <= LARGEST_NUMBER
+    return is_whole_number(value) and 1 <= value <= LARGEST_NUMBER
 
 
 def _keep_usable(

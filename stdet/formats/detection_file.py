@@ -22,6 +22,7 @@ import numpy as np
 from stdet.boxes import xywh_to_xyxy
 from stdet.errors import DataError, foreign_errors, shown
 from stdet.files.text_file import read_text_lines
+from stdet.formats.coco_entries import is_whole_number
 from stdet.formats.coco_results import check_box_and_score, read_result_entries
 from stdet.formats.mot import read_predictions
 from stdet.formats.mot_rows import LARGEST_NUMBER, MAX_FRAMES, parse_number
@@ -95,12 +96,12 @@ def _read_coco(path: Path) -> DetectionRows:
         where = f"{path}: entry {number}"
         check_box_and_score(where, entry)
         frame, category = entry["image_id"], entry["category_id"]
-        if not _is_whole(frame) or not 1 <= frame <= MAX_FRAMES:
+        if not is_whole_number(frame) or not 1 <= frame <= MAX_FRAMES:
             raise DataError(
                 f"{where} has image_id {shown(frame)}; expected the number of the frame, from 1. "
                 "Number the images of one video so, or write a CSV."
             )
-        if not _is_whole(category) or not 0 <= category <= LARGEST_NUMBER:
+        if not is_whole_number(category) or not 0 <= category <= LARGEST_NUMBER:
             raise DataError(f"{where} has category_id {shown(category)}; expected a whole number.")
     categories = np.array([entry["category_id"] for entry in entries], np.int64)
     return DetectionRows(
@@ -110,10 +111,6 @@ def _read_coco(path: Path) -> DetectionRows:
         scores=np.array([entry["score"] for entry in entries], np.float32),
         class_ids=np.unique(categories, return_inverse=True)[1].astype(np.int64),
     )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _read_csv(path: Path) -> DetectionRows:

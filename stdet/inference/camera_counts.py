@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import statistics
+from collections import Counter, deque
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from stdet.registration.camera_motion import CameraPose
 
@@ -35,6 +34,9 @@ class CameraSummary:
 class CameraCounts:
     """Count poses as they come. Two numbers are kept for every frame.
 
+    Args:
+        max_frames: Of the newest so many frames alone; None for all.
+
     Example:
         >>> counts = CameraCounts()
         >>> counts.add(None)
@@ -42,13 +44,13 @@ class CameraCounts:
         (1, None)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_frames: int | None = None) -> None:
         """Start without a frame."""
         self._num_frames = 0
         self._states = Counter[str](measured=0, assumed=0, lost=0)
         self._models = Counter[str]()
-        self._errors_px: list[float] = []
-        self._inliers: list[float] = []
+        self._errors_px: deque[float] = deque(maxlen=max_frames)
+        self._inliers: deque[float] = deque(maxlen=max_frames)
 
     def add(self, pose: CameraPose | None) -> None:
         """Take the pose of a frame; None where frames are not registered."""
@@ -73,5 +75,5 @@ class CameraCounts:
         )
 
 
-def _median(values: list[float]) -> float | None:
-    return float(np.median(values)) if values else None
+def _median(values: Collection[float]) -> float | None:
+    return float(statistics.median(values)) if values else None

@@ -140,6 +140,7 @@ class Network:
         *,
         device: str,
         engine: EngineName = "auto",
+        num_threads: int = 1,
     ) -> Network:
         """Return what ``load_detector`` has loaded, on a device.
 
@@ -148,6 +149,7 @@ class Network:
             weights: Where they came from.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
             engine: What runs it; see ``choose_engine``.
+            num_threads: As in ``choose_engine``.
 
         Raises:
             ConfigError: If the device or the engine cannot be used.
@@ -160,7 +162,7 @@ class Network:
             config=weights.config.postprocess,
             device=place,
             weights=weights.path,
-            engine=choose_engine(engine, detector, device=place),
+            engine=choose_engine(engine, detector, device=place, num_threads=num_threads),
         )
 
     @property

@@ -41,7 +41,8 @@ SourceTracker = StreamingTracker | TrackerWithoutPictures
 """What turns the frames of a source into tracks."""
 
 _MAX_LIVE_TRACKS = 10_000
-"""Of a live source the newest tracks are summed up, since it may go on for weeks."""
+_MAX_LIVE_FRAMES = 100_000
+"""Of a live source the newest are summed up, since it may go on for weeks."""
 
 
 @dataclass(kw_only=True)
@@ -116,6 +117,7 @@ def track_stream(
     run = TrackRun()
     if isinstance(source, LiveSource):
         run.summaries = TrackSummaries(max_tracks=_MAX_LIVE_TRACKS)
+        run.camera = CameraCounts(max_frames=_MAX_LIVE_FRAMES)
         source.on_event = functools.partial(_note_event, source, lines)
     stop = None if options.num_frames is None else options.start + options.num_frames
     trails = Trails()

@@ -26,3 +26,11 @@ def test_frames_are_counted_by_state_and_model():
     assert found.models == {"translation": 3, "rest": 1}  # The lost frame has no model.
     assert found.median_error_px == 0.2  # Of 0, 0.2 and 0.7: two frames were not aligned.
     assert found.median_inliers == 0.8
+
+
+def test_of_a_stream_without_end_the_newest_frames_are_kept():
+    counts = CameraCounts(max_frames=2)
+    for error_px in (0.5, 0.1, 0.3):
+        counts.add(pose("measured", error_px=error_px))
+    assert counts.summary().num_frames == 3
+    assert counts.summary().median_error_px == 0.2

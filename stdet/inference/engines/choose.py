@@ -42,27 +42,29 @@ def choose_engine(
     if name == "eager":
         return eager_engine(detector)
     if name != "auto":
-        return _checked(name, detector, device, num_threads, is_required=True)
+        fast = _ENGINES[name](export_parts(detector), device=device, num_threads=num_threads)
+        return CheckedEngine(fast, eager_engine(detector), is_required=True)
     if device.type != "cpu" or not can_be_divided(detector):
         return eager_engine(detector)
-    for fast in FASTEST_FIRST:
-        if not is_installed(fast):
-            continue
+    return _fastest(detector, device, num_threads)
+
+
+def _fastest(detector: ClipDetector, device: torch.device, num_threads: int) -> Engine:
+    """Return the fastest installed engine that takes the detector, exported once for all."""
+    eager = eager_engine(detector)
+    installed = [name for name in FASTEST_FIRST if is_installed(name)]
+    if not installed:
+        return eager
+    try:
+        parts = export_parts(detector)
+    except ConfigError as error:
+        log.warning("%s", error)
+        return eager
+    for name in installed:
         try:
-            return _checked(fast, detector, device, num_threads, is_required=False)
+            fast = _ENGINES[name](parts, device=device, num_threads=num_threads)
         except ConfigError as error:
             log.warning("%s", error)
-    return eager_engine(detector)
-
-
-def _checked(
-    name: EngineName,
-    detector: ClipDetector,
-    device: torch.device,
-    num_threads: int,
-    *,
-    is_required: bool,
-) -> Engine:
-    parts = export_parts(detector)
-    fast = _ENGINES[name](parts, device=device, num_threads=num_threads)
-    return CheckedEngine(fast, eager_engine(detector), is_required=is_required)
+        else:
+            return CheckedEngine(fast, eager, is_required=False)
+    return eager
