@@ -142,6 +142,9 @@ class ModelConfig:
     """Give the network three more channels: what moves against the registered background,
     how far it stands out there, and how far in the frame itself
     (``background_features.py``). Not part of the published method."""
+    long_term: bool = False
+    """With `background`: two channels more, what differs from the scene 24 to 120 frames before.
+    They show targets that hover."""
     scales: tuple[int, ...] = (1,)
     """The network looks at the frames as they are (1), at half their size (2), and so on, with the
     same weights, and what it finds is merged. Larger targets look like small ones there."""

@@ -34,6 +34,9 @@ from stdet.synthesis.injection import inject_targets
 from stdet.synthesis.overlays import burn_in_overlays
 from stdet.types import UNKNOWN_TRACK_ID, IntArray
 
+Transforms = tuple[Transform | None, ...]
+"""Of the background, from each of some reference frames to a frame."""
+
 SampleKey = tuple[int, int]
 """(number of the draw, index of the window): together with the seed they fix a sample."""
 
@@ -120,6 +123,7 @@ class ClipDataset(Dataset[Clip]):
             sequence.annotation.num_frames,
             lags=LAGS if self.model.background else (),
             missing=self.missing_references,
+            has_long_term=self.model.long_term,
             playback=playback,
         )
         key_rows = clip.window_rows[shape.keys]
@@ -136,7 +140,10 @@ class ClipDataset(Dataset[Clip]):
             sample = self._burn_in(sample, times)
         frames = sample.frames[clip.window_rows]
         if self.model.background:
-            frames = torch.cat([frames, _background_features(sample, clip)], dim=1)
+            frames = torch.cat(
+                [frames, _background_features(sample, clip, has_long_term=self.model.long_term)],
+                dim=1,
+            )
         geometry = self._geometry(frames)
         boxes = geometry.boxes_to_input(sample.boxes_xyxy)
         return Clip(
@@ -225,13 +232,18 @@ class ClipDataset(Dataset[Clip]):
     def _transforms(
         self, sequence: LabelledSequence, clip: ClipFrames
     ) -> tuple[tuple[Transform | None, ...], ...]:
-        """Return the transforms from its reference frames to each position of the window."""
-        ends = clip.frame_indices[clip.window_rows]
-        starts = clip.frame_indices[clip.reference_rows]  # (W, L)
-        num_lags = starts.shape[1]
-        pairs = np.stack([starts.ravel(), ends.repeat(num_lags)], axis=-1)
-        found = self.registration.transforms(sequence, pairs)
-        return tuple(found[at : at + num_lags] for at in range(0, len(found), num_lags))
+        """Return the transforms to each position of the window from its reference frames.
+
+        Those of long-term reference frames come last.
+        """
+        found = []
+        for row, *rows in zip(
+            clip.window_rows, clip.reference_rows, clip.long_term_rows, strict=True
+        ):
+            starts = clip.frame_indices[np.concatenate(rows)]
+            pairs = np.stack([starts, np.full_like(starts, clip.frame_indices[row])], axis=-1)
+            found.append(self.registration.transforms(sequence, pairs))
+        return tuple(found)
 
     def _burn_in(self, sample: ClipSample, times: NDArray[np.float64]) -> ClipSample:
         """Draw overlays into some clips."""
@@ -289,20 +301,29 @@ def _since_middle(motion: list[Transform], key_rows: IntArray) -> list[Transform
     return [one @ back for one in motion]
 
 
-def _background_features(sample: ClipSample, clip: ClipFrames) -> torch.Tensor:
-    """Compute the background features of every frame of the window, (W, 3, H, W)."""
+def _background_features(
+    sample: ClipSample, clip: ClipFrames, *, has_long_term: bool
+) -> torch.Tensor:
+    """Compute the background features of every frame of the window, (W, C, H, W)."""
     images = sample.frames[:, 0].numpy()
-    features = []
-    for row, rows, transforms in zip(
-        clip.window_rows, clip.reference_rows, sample.transforms, strict=True
-    ):
-        registered = RegisteredFrame(
+
+    def registered(row: int, rows: IntArray, transforms: Transforms) -> RegisteredFrame:
+        return RegisteredFrame(
             image=images[row],
             steps=tuple((clip.times[rows] - clip.times[row]).tolist()),
             references=tuple(images[at] for at in rows),
             transforms=transforms,
         )
-        features.append(background_features(registered))
+
+    features = []
+    for row, rows, long_term_rows, transforms in zip(
+        clip.window_rows, clip.reference_rows, clip.long_term_rows, sample.transforms, strict=True
+    ):
+        near = registered(row, rows, transforms[: len(rows)])
+        if has_long_term:
+            far = registered(row, long_term_rows, transforms[len(rows) :])
+            near = replace(near, long_term=far if len(long_term_rows) else near)
+        features.append(background_features(near))
     return torch.from_numpy(np.stack(features))
 
 

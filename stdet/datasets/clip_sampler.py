@@ -20,7 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from stdet.config import MissingReferences
-from stdet.registration.references import reference_steps
+from stdet.registration.references import (
+    KEPT_EVERY,
+    LONG_REACH,
+    long_term_steps,
+    reference_steps,
+)
 from stdet.types import BoolArray, IntArray
 
 
@@ -172,6 +177,8 @@ class ClipFrames:
         is_padding: bool (M,), true where the padding rule repeats a frame.
         window_rows: int64 (W,), row of each position of the window.
         reference_rows: int64 (W, L), rows of the reference frames of each position.
+        long_term_rows: Of each position, int64 (3,), rows of its long-term reference frames, or
+            (0,) where it has none.
     """
 
     times: IntArray
@@ -179,6 +186,7 @@ class ClipFrames:
     is_padding: BoolArray
     window_rows: IntArray
     reference_rows: IntArray
+    long_term_rows: tuple[IntArray, ...]
 
 
 def frames_of_clip(
@@ -188,6 +196,7 @@ def frames_of_clip(
     *,
     lags: tuple[int, ...] = (),
     missing: MissingReferences = "first_frame",
+    has_long_term: bool = False,
     playback: Playback = Playback(),
 ) -> ClipFrames:
     """List the frames of a window and the reference frames of each of them.
@@ -200,6 +209,7 @@ def frames_of_clip(
         num_frames: Length of the sequence.
         lags: Of the reference frames, in frames of the clip; none for no reference frames.
         missing: What replaces reference frames before the sequence; see ``reference_steps``.
+        has_long_term: List long-term reference frames, too (``long_term_steps``).
         playback: How it is read.
 
     Example:
@@ -209,12 +219,19 @@ def frames_of_clip(
     """
     keys = window.frame_indices[shape.keys]
     in_window = (np.arange(shape.window_length) - shape.num_past_frames) * shape.frame_stride
-    reach = max(lags, default=0)
+    reach = max((*lags, LONG_REACH) if has_long_term else lags, default=0)
     around = np.arange(in_window[0] - reach, in_window[-1] + reach + 1)
     frames = playback.frames_at(around, keys)
     inside = around[(frames >= 0) & (frames < num_frames)]
     references = _reference_times(in_window, inside, lags, missing)
-    times = np.unique(np.concatenate([in_window, references.ravel()]))
+    # Played forwards, these are the frames that a stream keeps.
+    first = inside[0] if len(inside) else in_window[0]
+    phase = int(playback.frames_at(first[None], keys)[0]) % KEPT_EVERY
+    long_term = [
+        np.array(long_term_steps(int(at - first), phase=phase) if has_long_term else [], int) + at
+        for at in in_window
+    ]
+    times = np.unique(np.concatenate([in_window, references.ravel(), *long_term]))
     wanted = playback.frames_at(times, keys)
     indices = np.clip(wanted, 0, num_frames - 1)
     return ClipFrames(
@@ -223,6 +240,7 @@ def frames_of_clip(
         is_padding=indices != wanted,
         window_rows=np.searchsorted(times, in_window),
         reference_rows=np.searchsorted(times, references),
+        long_term_rows=tuple(np.searchsorted(times, one) for one in long_term),
     )
 
 

@@ -73,7 +73,7 @@ class Detector:
         def start(times: StageTimes | None) -> DetectorStage:
             if not network.model.background:
                 return SameSize().then(timed(DetectWithNetwork(network, _alone), times))
-            register = Register(LAGS)
+            register = Register(LAGS, has_long_term=network.model.long_term)
             detect = DetectWithNetwork(network, _with_background)
             return SameSize().then(timed(register, times)).then(timed(detect, times))
 

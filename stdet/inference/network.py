@@ -25,7 +25,7 @@ from stdet.inference.postprocess import postprocess
 from stdet.models.detector import ClipDetector
 from stdet.models.inference_parts import FrameMaps
 from stdet.models.interfaces import TemporalState
-from stdet.registration.background_features import features_of
+from stdet.registration.background_features import features_of, residuals_of
 from stdet.types import Detections, FloatArray
 
 log = logging.getLogger(__name__)
@@ -63,8 +63,8 @@ class NetworkInput:
         image = _shrunk(self.image, size)
         if self.background is None:
             return NetworkInput(image=image, background=None)
-        residual = _shrunk(self.background[0], size)
-        return NetworkInput(image=image, background=features_of(image, residual))
+        residuals = [_shrunk(residual, size) for residual in residuals_of(self.background)]
+        return NetworkInput(image=image, background=features_of(image, residuals))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -20,6 +20,8 @@ from stdet.models.temporal.motion_coupling import MotionCoupling
 
 BACKGROUND_STD = (0.05, 2.0, 2.0)
 """Divide the background features: residual in units of full scale, and the two contrasts."""
+LONG_TERM_STD = (0.05, 2.0)
+"""Divide the long-term residual and its contrast."""
 
 
 MAX_PARAMETERS = 250_000_000
@@ -28,7 +30,14 @@ MAX_PARAMETERS = 250_000_000
 
 def num_input_channels(config: ModelConfig) -> int:
     """Return the channels of a frame as the network sees it, background features included."""
-    return config.in_channels + len(BACKGROUND_STD) * config.background
+    return config.in_channels + len(_background_std(config))
+
+
+def _background_std(config: ModelConfig) -> tuple[float, ...]:
+    """Return what the background features are divided by; nothing without them."""
+    if not config.background:
+        return ()
+    return BACKGROUND_STD + LONG_TERM_STD * config.long_term
 
 
 def build_detector(config: ModelConfig) -> ClipDetector:
@@ -64,7 +73,7 @@ def _assemble(config: ModelConfig) -> ClipDetector:
         num_classes=config.head.num_classes,
         feature_stride=neck.output_stride,
     )
-    extra_std = BACKGROUND_STD if config.background else ()
+    extra_std = _background_std(config)
     return ClipDetector(
         backbone=backbone,
         neck=neck,

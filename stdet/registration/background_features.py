@@ -22,14 +22,19 @@ The median over five frames needs a spot to be absent from three of them at its 
 that a target leaves no ghosts where it has been, and a spot that blinks for one frame does not
 spoil five. (In a sequence of fewer than six frames one stands for several, and there are ghosts.)
 All depend on a frame and on these alone: in a stream each frame's are computed once.
+
+Two more, where they are asked for, show what hovers: residual and contrast against long-term
+reference frames, 24 to 120 frames before t. In the first 24 frames they are those above.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from stdet.registration.median import median, median_of_five
+from stdet.registration.median import median, pixelwise_median
 from stdet.registration.prepared_frame import blurred
 from stdet.registration.references import steady_from
 from stdet.registration.registered_stream import RegisteredFrame
@@ -61,6 +66,7 @@ def background_features(registered: RegisteredFrame) -> FloatArray:
 
     Returns:
         float32 (3, H, W): residual, in units of full scale, and the two contrasts, without unit.
+        (5, H, W) where it has long-term reference frames: residual and contrast of these, too.
 
     Example:
         >>> from stdet.registration.registered_stream import register_frames
@@ -68,12 +74,34 @@ def background_features(registered: RegisteredFrame) -> FloatArray:
         >>> background_features(first).shape
         (3, 24, 32)
     """
-    return features_of(registered.image, registered_residual(registered))
+    residuals = [registered_residual(registered)]
+    long_term = registered.long_term
+    if long_term is not None:
+        has_own = long_term.steps != registered.steps
+        residuals.append(registered_residual(long_term) if has_own else residuals[0])
+    return features_of(registered.image, residuals)
 
 
-def features_of(frame: FloatArray, residual: FloatArray) -> FloatArray:
-    """Return a residual, float32 (H, W), with the two contrasts; see ``background_features``."""
-    return np.stack([residual, residual_contrast(residual, frame), local_contrast(frame)])
+def features_of(frame: FloatArray, residuals: Sequence[FloatArray]) -> FloatArray:
+    """Compute the contrasts that belong to residuals.
+
+    Args:
+        frame: float32 (H, W).
+        residuals: float32 (H, W): the residual, or that and the long-term one.
+
+    Returns:
+        As ``background_features``.
+    """
+    first, *long_term = residuals
+    features = [first, residual_contrast(first, frame), local_contrast(frame)]
+    for residual in long_term:
+        features += [residual, residual_contrast(residual, frame)]
+    return np.stack(features)
+
+
+def residuals_of(features: FloatArray) -> list[FloatArray]:
+    """Return the residuals (H, W) of background features (3 or 5, H, W)."""
+    return [features[at] for at in range(0, len(features), 3)]
 
 
 def registered_residual(registered: RegisteredFrame) -> FloatArray:
@@ -85,7 +113,7 @@ def registered_residual(registered: RegisteredFrame) -> FloatArray:
     num_rows = max(_BAND_PIXELS // frame.shape[1], 1)
     for top in range(0, len(frame), num_rows):
         rows = slice(top, top + num_rows)
-        residual[rows] = median_of_five(
+        residual[rows] = pixelwise_median(
             [
                 _difference(frame, each, offset, rows)
                 for each, offset in zip(moved, brighter, strict=True)

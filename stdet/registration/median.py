@@ -28,12 +28,16 @@ def median(values: FloatArray) -> float:
     return float((parted[:upper].max() + highest) / 2)
 
 
-def median_of_five(images: Sequence[FloatArray]) -> FloatArray:
-    """Return the pixelwise median of five images of the same shape."""
-    first, second, third, fourth, fifth = images
-    # The smallest of the two pairs' four values and the largest cannot be the median.
-    low = np.maximum(np.minimum(first, second), np.minimum(fourth, fifth))
-    high = np.minimum(np.maximum(first, second), np.maximum(fourth, fifth))
+def pixelwise_median(images: Sequence[FloatArray]) -> FloatArray:
+    """Return the pixelwise median of three or five images of the same shape."""
+    if len(images) == 3:
+        first, second, third = images
+        low, high = np.minimum(first, second), np.maximum(first, second)
+    else:
+        first, second, third, fourth, fifth = images
+        # The smallest of the two pairs' four values and the largest cannot be the median.
+        low = np.maximum(np.minimum(first, second), np.minimum(fourth, fifth))
+        high = np.minimum(np.maximum(first, second), np.maximum(fourth, fifth))
     lower = np.minimum(low, high)
     np.maximum(low, high, out=high)
     np.maximum(lower, third, out=lower)

@@ -17,7 +17,13 @@ from stdet.registration.camera_motion import CameraPose
 from stdet.registration.frame_motion import NO_FRAME_BEFORE, FrameMotion
 from stdet.registration.front_end import FrontEnd
 from stdet.registration.median import median
-from stdet.registration.references import num_awaited, reference_steps
+from stdet.registration.references import (
+    KEPT_EVERY,
+    LONG_REACH,
+    long_term_steps,
+    num_awaited,
+    reference_steps,
+)
 from stdet.registration.transform import Transform, Warped
 from stdet.types import BoolArray, FloatArray, IntArray
 
@@ -35,6 +41,8 @@ class RegisteredFrame:
             them is not registered with the other, and nothing can be said about what moves.
         is_ignored: Pixels that do not show the scene, in this frame and its reference frames,
             bool (H, W); None where all do.
+        long_term: The same frame with reference frames farther back (``long_term_steps``), this
+            one where there are none yet; None where they are not asked for.
     """
 
     image: FloatArray
@@ -42,6 +50,7 @@ class RegisteredFrame:
     references: tuple[FloatArray, ...]
     transforms: tuple[Transform | None, ...]
     is_ignored: BoolArray | None = None
+    long_term: RegisteredFrame | None = None
 
     def moved(self, number: int) -> Warped | None:
         """Return a reference frame, moved so that its background lies over this frame's.
@@ -136,11 +145,14 @@ class RegisteredStream(Generic[Carried]):
 
     Args:
         lags: Frames from a frame back to its reference frames, increasing.
+        has_long_term: Frames have long-term reference frames besides.
     """
 
-    def __init__(self, lags: Sequence[int]) -> None:
+    def __init__(self, lags: Sequence[int], *, has_long_term: bool = False) -> None:
         """Start without a frame."""
         self._lags = tuple(lags)
+        self._has_long_term = has_long_term
+        self._long_term: dict[int, _Kept[Carried]] = {}
         self._frames: deque[_Kept[Carried]] = deque()
         self._front_end = FrontEnd()
         self._is_ignored: BoolArray | None = None
@@ -229,13 +241,11 @@ class RegisteredStream(Generic[Carried]):
         last = self._last_of_run(this)
         steps = reference_steps(index - this.start, last - this.start, self._lags)
         references = [self._kept(index + step) for step in steps]
-        found = RegisteredFrame(
-            image=this.image,
-            steps=tuple(steps),
-            references=tuple(reference.image for reference in references),
-            transforms=tuple(reference.pose.to(this.pose) for reference in references),
-            is_ignored=self._is_ignored,
-        )
+        found = self._with_references(this, steps, references)
+        if self._has_long_term:
+            found = replace(found, long_term=self._long_term_of(this, index) or found)
+            if index % KEPT_EVERY == 0 or index == this.start:
+                self._long_term[index] = this
         self._next += 1
         while self._first < self._next - self._lags[-1]:
             self._frames.popleft()
@@ -244,21 +254,42 @@ class RegisteredStream(Generic[Carried]):
             frame=found, pose=this.pose, from_previous=this.from_previous, carried=this.carried
         )
 
+    def _long_term_of(self, this: _Kept[Carried], index: int) -> RegisteredFrame | None:
+        """Register a frame with its long-term reference frames; None where it has none."""
+        for old in [at for at in self._long_term if at < index - LONG_REACH]:
+            del self._long_term[old]
+        steps = long_term_steps(index - this.start, phase=this.start % KEPT_EVERY)
+        references = [self._long_term[index + step] for step in steps]
+        return self._with_references(this, steps, references) if steps else None
+
+    def _with_references(
+        self, this: _Kept[Carried], steps: Sequence[int], references: Sequence[_Kept[Carried]]
+    ) -> RegisteredFrame:
+        """Register a frame with some reference frames."""
+        return RegisteredFrame(
+            image=this.image,
+            steps=tuple(steps),
+            references=tuple(reference.image for reference in references),
+            transforms=tuple(reference.pose.to(this.pose) for reference in references),
+            is_ignored=self._is_ignored,
+        )
+
     def _kept(self, index: int) -> _Kept[Carried]:
         """Return a frame that is kept, by its index from the start of the sequence."""
         return self._frames[index - self._first]
 
 
 def register_frames(
-    frames: Iterable[FloatArray], lags: Sequence[int]
+    frames: Iterable[FloatArray], lags: Sequence[int], *, has_long_term: bool = False
 ) -> Iterator[RegisteredFrame]:
     """Yield the frames of one sequence with their reference frames.
 
     Args:
         frames: float32 (H, W), in order.
         lags: See ``RegisteredStream``.
+        has_long_term: See ``RegisteredStream``.
     """
-    stream: RegisteredStream[None] = RegisteredStream(lags)
+    stream: RegisteredStream[None] = RegisteredStream(lags, has_long_term=has_long_term)
     for frame in frames:
         for registered in stream.push(frame, None):
             yield registered.frame

@@ -194,27 +194,29 @@ def test_weighted_sources_share_the_windows_by_weight_and_root_of_length(make):
     # By default the first frame stands where a stream has later ones.
     [("first_frame", LAGS[-1]), ("later_frames", 0)],
 )
+@pytest.mark.parametrize(("long_term", "num_frames"), [(False, 28), (True, 150)])
 def test_background_features_of_a_window_equal_those_of_the_stream(
-    tiny_model, tmp_path, write_coco_split, missing, first_equal
+    tiny_model, tmp_path, write_coco_split, missing, first_equal, long_term, num_frames
 ):
-    config = SyntheticConfig(name="a", num_frames=28, hw=HW, num_targets=2, box_min_px=5)
+    config = SyntheticConfig(name="a", num_frames=num_frames, hw=HW, num_targets=2, box_min_px=5)
     (sequence,) = load_sequences(write_coco_split(tmp_path, [config]), "train")
     dataset = ClipDataset(
         [sequence],
         shape=SHAPE,
-        model=dataclasses.replace(tiny_model(), background=True),
+        model=dataclasses.replace(tiny_model(), background=True, long_term=long_term),
         size_divisor=8,
         augment=None,
         seed=3,
         cache_megabytes=8,
         missing_references=missing,
     )
-    frames = list(register_frames(map(sequence.read, range(28)), LAGS))
+    read = map(sequence.read, range(num_frames))
+    frames = list(register_frames(read, LAGS, has_long_term=long_term))
     features = [background_features(frame) for frame in frames]
     compared = 0
     for key in range(len(dataset)):
         clip = dataset[0, key]
-        assert clip.frames.shape[1] == 4
+        assert clip.frames.shape[1] == (6 if long_term else 4)
         for frame, index in zip(clip.frames, clip.frame_indices.tolist(), strict=True):
             if index >= first_equal:
                 np.testing.assert_allclose(frame[1:, : HW[0], : HW[1]], features[index], atol=1e-5)

@@ -1,10 +1,11 @@
 """Medians against NumPy's."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stdet.registration.median import median, median_of_five
+from stdet.registration.median import median, pixelwise_median
 
 VALUES = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=30)
 
@@ -22,9 +23,10 @@ def test_median_of_an_image_leaves_it_as_it_is():
     np.testing.assert_array_equal(image, before)
 
 
-def test_median_of_five_is_the_median():
-    images = np.random.default_rng(2).normal(size=(5, 30, 40)).astype(np.float32)
+@pytest.mark.parametrize("count", [3, 5])
+def test_pixelwise_median_is_the_median(count):
+    images = np.random.default_rng(2).normal(size=(count, 30, 40)).astype(np.float32)
     images[1] = images[0]  # Ties, too.
     before = images.copy()
-    np.testing.assert_array_equal(median_of_five(list(images)), np.median(images, axis=0))
+    np.testing.assert_array_equal(pixelwise_median(list(images)), np.median(images, axis=0))
     np.testing.assert_array_equal(images, before)

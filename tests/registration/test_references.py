@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stdet.registration.references import num_awaited, reference_steps, steady_from
+from stdet.registration.references import (
+    KEPT_EVERY,
+    LONG_LAGS,
+    LONG_REACH,
+    long_term_steps,
+    num_awaited,
+    reference_steps,
+    steady_from,
+)
 
 LAGS = (4, 8, 12, 16, 20)
 
@@ -61,3 +69,19 @@ def test_frames_wait_for_the_reference_frames_that_come_last():
     for index in range(30):
         assert awaited[index] == max(0, *reference_steps(index, 99, LAGS))
     assert steady_from(LAGS) == 24 == 1 + max(i + wait for i, wait in enumerate(awaited) if wait)
+
+
+@given(st.integers(0, 400), st.integers(0, KEPT_EVERY - 1))
+def test_long_term_reference_frames_are_kept_ones_spread_over_what_has_been_seen(index, phase):
+    steps = long_term_steps(index, phase=phase)
+    if index < LONG_LAGS[0]:
+        assert steps == []
+        return
+    kept = [at for at in range(index) if (at + phase) % KEPT_EVERY == 0 or at == 0]
+    assert {index + step for step in steps} <= set(kept)
+    assert all(LONG_LAGS[0] <= -step <= LONG_REACH for step in steps)
+    assert sorted(steps, reverse=True) == steps
+    assert -steps[-1] >= min(index, LONG_LAGS[-1])
+    if index >= LONG_LAGS[-1]:
+        off = [-step - lag for step, lag in zip(steps, LONG_LAGS, strict=True)]
+        assert all(0 <= one < KEPT_EVERY for one in off)

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from stdet.registration.references import reference_steps
+from stdet.registration.references import (
+    KEPT_EVERY,
+    LONG_REACH,
+    long_term_steps,
+    reference_steps,
+)
 from stdet.registration.registered_stream import RegisteredStream, register_frames
 from stdet.registration.transform import Transform
 
@@ -16,8 +21,8 @@ def numbered(count, hw=(8, 8)):
     return [np.full(hw, index / 100, np.float32) for index in range(count)]
 
 
-def run(frames, lags=LAGS):
-    return list(register_frames(frames, lags))
+def run(frames, lags=LAGS, **wanted):
+    return list(register_frames(frames, lags, **wanted))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 19, 21, 24, 50])
@@ -49,6 +54,33 @@ def test_no_more_frames_are_kept_than_are_needed():
         held.append(len(stream._frames))
     assert max(held) <= 23
     assert held[-1] == 20
+
+
+def test_long_term_references_are_old_frames_of_the_run_and_few_are_kept():
+    frames = numbered(300)
+    stream = RegisteredStream(LAGS, has_long_term=True)
+    found, kept = [], []
+    for frame in frames:
+        found += stream.push(frame, None)
+        kept.append(len(stream._long_term))
+    assert max(kept) <= LONG_REACH // KEPT_EVERY + 2
+    for index, one in enumerate(found):
+        far, steps = one.frame.long_term, long_term_steps(index)
+        assert far.image is one.frame.image
+        assert list(far.steps) == (steps or list(one.frame.steps))
+        assert all(
+            reference is frames[index + step]
+            for reference, step in zip(far.references, far.steps, strict=True)
+        )
+
+
+def test_after_a_cut_long_term_references_are_of_the_new_scene():
+    found = run(rolling(40) + other_scene(30), has_long_term=True)
+    near, far = found[63], found[64]
+    assert near.long_term.steps == near.steps
+    assert far.long_term.steps == (-24, -24, -24)
+    assert None not in far.long_term.transforms
+    assert min(found[39].long_term.steps) == -39
 
 
 def test_what_comes_in_with_a_frame_comes_out_with_it():

@@ -35,6 +35,7 @@ from stdet.inference.exported.verify import (
 from stdet.models.detector import ClipDetector
 from stdet.models.inference_parts import OUTPUT_NAMES
 from stdet.registration.background_features import LAGS
+from stdet.registration.references import LONG_LAGS
 
 ExportFormat = Literal["onnx", "openvino"]
 FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -166,6 +167,7 @@ def _metadata(parts: OnnxParts, weights: Weights, content: dict[str, bytes]) -> 
     channels = ["grey"] * model.in_channels
     if model.background:
         channels += ["residual", "contrast", "still_contrast"]
+        channels += ["long_term_residual", "long_term_contrast"] * model.long_term
     temporal = model.temporal
     shape = ClipShape(
         num_frames=temporal.num_frames,
@@ -201,6 +203,7 @@ def _metadata(parts: OnnxParts, weights: Weights, content: dict[str, bytes]) -> 
         "scales": list(model.scales),
         "registration": {
             "lags": list(LAGS) if model.background else [],
+            "long_term_lags": list(LONG_LAGS) if model.long_term else [],
             "sources_sha256": _registration_digest(),
         },
         "postprocess": asdict(config.postprocess),

@@ -23,13 +23,16 @@ class Register(Stage[StreamFrame, FrameWithReferences]):
 
     Args:
         lags: Frames from a frame back to its reference frames, increasing.
+        has_long_term: See ``RegisteredStream``.
     """
 
     name = "register"
 
-    def __init__(self, lags: Sequence[int]) -> None:
+    def __init__(self, lags: Sequence[int], *, has_long_term: bool = False) -> None:
         """Start without a frame."""
-        self._stream: RegisteredStream[StreamFrame] = RegisteredStream(lags)
+        self._stream: RegisteredStream[StreamFrame] = RegisteredStream(
+            lags, has_long_term=has_long_term
+        )
         self._last_pose: CameraPose | None = None
 
     def push(self, frame: StreamFrame, /) -> Iterator[FrameWithReferences]:
