@@ -138,8 +138,12 @@ def use_threads(num_threads: int = 0) -> None:
     """Let PyTorch use so many CPU threads; 0 for one, or for what OMP_NUM_THREADS says.
 
     Threads of one small operator wait for each other, and a busy neighbour holds all of them up.
+    OpenCV, whose threads compute while they wait, has one: stages have threads of their own.
     """
+    import cv2
     import torch
+
+    cv2.setNumThreads(1)
 
     if num_threads or "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(num_threads or 1)

@@ -11,12 +11,12 @@ from stdet.config import PostprocessConfig
 from stdet.inference.checkpoint import DEFAULT_WEIGHTS, load_detector
 from stdet.inference.engines.names import EngineName
 from stdet.inference.network import Network, NetworkInput
-from stdet.inference.stages.detect import DetectPeaks, DetectWithNetwork, SameSize
+from stdet.inference.stages.detect import DetectPeaks, DetectWithNetwork, Look, SameSize
 from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
 from stdet.inference.stages.read import Scale
 from stdet.inference.stages.register import Register
 from stdet.inference.stages.split import SplitAtGaps
-from stdet.inference.stages.stage import Stage
+from stdet.inference.stages.stage import InOwnThread, Stage
 from stdet.inference.stages.times import StageTimes, timed
 from stdet.io.array_source import Array, open_frames
 from stdet.io.intensity.scene_watch import SceneWatch
@@ -71,11 +71,13 @@ class Detector:
         """Build a detector of a network that is in memory."""
 
         def start(times: StageTimes | None) -> DetectorStage:
-            if not network.model.background:
-                return SameSize().then(timed(DetectWithNetwork(network, _alone), times))
-            register = Register(LAGS, has_long_term=network.model.long_term)
-            detect = DetectWithNetwork(network, _with_background)
-            return SameSize().then(timed(register, times)).then(timed(detect, times))
+            if network.model.background:
+                register = timed(Register(LAGS, has_long_term=network.model.long_term), times)
+                look = SameSize().then(register).then(timed(Look(_with_background), times))
+            else:
+                look = SameSize().then(Look(_alone))
+            detect = timed(DetectWithNetwork(network), times)
+            return InOwnThread(look, "look").then(InOwnThread(detect, "detect"))
 
         return cls(start)
 
@@ -116,8 +118,8 @@ class Detector:
                 alone = DetectPeaks(_of_frame(method), config)
                 return SameSize().then(timed(alone, times))
             compared = DetectPeaks(_of_references(method), config)
-            register = timed(Register(method.lags), times)
-            return SameSize().then(register).then(timed(compared, times))
+            register = SameSize().then(timed(Register(method.lags), times))
+            return InOwnThread(register, "register").then(timed(compared, times))
 
         return cls(start)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
 import numpy as np
 
@@ -13,12 +13,11 @@ from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.detect import SameSize
 from stdet.inference.stages.frames import (
     DetectedFrame,
-    FrameWithReferences,
     StreamFrame,
     TrackedFrame,
 )
 from stdet.inference.stages.register import Register
-from stdet.inference.stages.stage import Stage
+from stdet.inference.stages.stage import InOwnThread, Stage
 from stdet.inference.stages.times import StageTimes, timed
 from stdet.inference.stages.track import LeaveOutWeak, Track
 from stdet.io.frame_source import FrameSource
@@ -79,7 +78,7 @@ class TrackerWithoutPictures:
         stop: int | None = None,
         ignore: BoolArray | None = None,
         times: StageTimes | None = None,
-    ) -> Iterator[TrackedFrame]:
+    ) -> Generator[TrackedFrame, None, None]:
         """Track frame by frame; arguments as of ``StreamingTracker.run``.
 
         Args:
@@ -150,7 +149,7 @@ def tracker_of_given(
         return TrackerWithoutPictures(found, confidence=confidence)
 
     def start(times: StageTimes | None) -> DetectorStage:
-        register: Stage[StreamFrame, FrameWithReferences] = timed(Register(_LAGS), times)
-        return SameSize().then(register).then(timed(TakeGiven(found), times))
+        register = SameSize().then(timed(Register(_LAGS), times))
+        return InOwnThread(register, "register").then(timed(TakeGiven(found), times))
 
     return StreamingTracker(Detector(start), TrackerConfig(), confidence=confidence)

@@ -11,7 +11,8 @@ tracks, counts of bad pixels, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ from stdet.inference.stages.frames import StreamFrame, TrackedFrame
 from stdet.inference.stages.read import LeaveOutBlank, Scale
 from stdet.inference.stages.split import MAX_BRIDGED, MAX_BRIDGED_LIVE_S, SplitAtGaps
 from stdet.inference.stages.stage import Stage
+from stdet.inference.stages.threads import StageThreads
 from stdet.inference.stages.times import StageTimes, timed
 from stdet.inference.stages.track import LeaveOutWeak, Track
-from stdet.io.array_source import Array, open_frames
+from stdet.io.array_source import Array, ArraySource, open_frames
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import Frame, FrameSource, IntensityScale
 from stdet.io.intensity.scene_watch import SceneWatch
@@ -38,6 +40,10 @@ from stdet.io.live.capture import Pause
 from stdet.io.live.source import LiveSource
 from stdet.tracking.tracker import Tracker
 from stdet.types import BoolArray
+
+NUM_AHEAD, NUM_AHEAD_LIVE = 2, 1
+"""Frames that each thread is ahead of the next. A stage of unequal times needs one in reserve; of
+live frames each one makes what comes out older."""
 
 
 class StreamingTracker:
@@ -144,7 +150,7 @@ class StreamingTracker:
         stop: int | None = None,
         ignore: BoolArray | None = None,
         times: StageTimes | None = None,
-    ) -> Iterator[TrackedFrame]:
+    ) -> Generator[TrackedFrame, None, None]:
         """Track a source frame by frame.
 
         Tracks are predicted over missing frames: dropped ones, repeated ones, blank ones, those
@@ -184,7 +190,10 @@ class StreamingTracker:
             times=times,
         )
         try:
-            yield from stages.run(frames)
+            if isinstance(source, ArraySource) and source.is_one_by_one:
+                yield from stages.run(frames)  # Whoever gives them does so in this thread.
+            else:
+                yield from _run_in_threads(stages, frames, source)
         except IncompleteInputError as error:
             incomplete = error
         watch.log()
@@ -252,6 +261,26 @@ def track(
             tracker = StreamingTracker.from_classical(detector, confidence=confidence)
         stop = None if num_frames is None else start + num_frames
         yield from tracker.run(opened, start=start, stop=stop, ignore=ignore)
+
+
+def _run_in_threads(
+    stages: Stage[Frame, TrackedFrame], frames: Iterator[Frame | Pause], source: FrameSource
+) -> Iterator[TrackedFrame]:
+    """Run a stream in threads, which have ended when this has.
+
+    A live source reads in a thread of its own. Its newest frame is taken when the first stage is
+    free, and not before.
+    """
+    is_live = isinstance(source, LiveSource)
+    with (
+        StageThreads(num_ahead=NUM_AHEAD_LIVE if is_live else NUM_AHEAD) as threads,
+        contextlib.ExitStack() as ending,
+    ):
+        if isinstance(source, LiveSource):
+            ending.callback(source.end_stream)  # Else a thread would wait for the next frame.
+        else:
+            frames = threads.ahead(frames, name="read")
+        yield from stages.run_in_threads(frames, threads)
 
 
 def _ignored(ignore: BoolArray | None) -> SpoiltPixels | None:

@@ -7,7 +7,7 @@ import functools
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -120,54 +120,71 @@ def track_stream(
         run.camera = CameraCounts(max_frames=_MAX_LIVE_FRAMES)
         source.on_event = functools.partial(_note_event, source, lines)
     stop = None if options.num_frames is None else options.start + options.num_frames
-    trails = Trails()
     times = StageTimes() if options.with_profile else None
-    started = time.monotonic()
     frames = tracker.run(source, start=options.start, stop=stop, ignore=is_ignored, times=times)
     if options.smooth:
         has_pictures = isinstance(tracker, StreamingTracker)
         frames = _smoothed(frames, source, options, has_pictures=has_pictures)
-    with ProgressBar(source.name, num_expected(source, options)) as bar:
-        try:
-            for tracked in frames:
-                lines.frame(tracked)  # First: who reads along waits for it.
-                age = run.add(tracked)
-                trails.update(tracked.tracks, transform=tracked.from_previous.transform)
-                with contextlib.nullcontext() if times is None else times.clock("write").once():
-                    outputs.write(
-                        tracked,
-                        functools.partial(
-                            _draw, source, tracked, trails, is_ignored, options.draw_camera
-                        ),
-                    )
-                rate = outputs.num_frames / (time.monotonic() - started)
-                bar.advance(f"{rate:.1f} frames/s{age}")
-        except IncompleteInputError as error:
-            run.shortfall = str(error)
-        finally:
-            if times is not None:
-                run.profile = tuple(times.rows())
-            if isinstance(source, LiveSource):
-                run.live = run.ages.summary(source)
-            outputs.footer.update(run.footer(tracker.warnings, with_camera=times is not None))
-            if options.draw_camera and not any(run.camera.summary().states.values()):
-                _LOG.warning(
-                    "%s: the detector registers no frames; --draw-camera draws nothing.",
-                    source.path,
-                )
+    try:
+        with contextlib.closing(frames):  # Threads that work ahead have ended after it.
+            _write(frames, source, run, outputs, lines, options, is_ignored, times)
+    except IncompleteInputError as error:
+        run.shortfall = str(error)
+    finally:
+        if times is not None:
+            run.profile = tuple(times.rows())
+        if isinstance(source, LiveSource):
+            run.live = run.ages.summary(source)
+        outputs.footer.update(run.footer(tracker.warnings, with_camera=times is not None))
+        if options.draw_camera and not any(run.camera.summary().states.values()):
+            _LOG.warning(
+                "%s: the detector registers no frames; --draw-camera draws nothing.", source.path
+            )
     return run
 
 
+def _write(
+    frames: Iterable[TrackedFrame],
+    source: FrameSource,
+    run: TrackRun,
+    outputs: TrackOutputs,
+    lines: LineOutputs,
+    options: TrackOptions,
+    is_ignored: BoolArray | None,
+    times: StageTimes | None,
+) -> None:
+    """Send and write every frame, and count it."""
+    trails = Trails()
+    started = time.monotonic()
+    with ProgressBar(source.name, num_expected(source, options)) as bar:
+        for tracked in frames:
+            lines.frame(tracked)  # First: who reads along waits for it.
+            age = run.add(tracked)
+            trails.update(tracked.tracks, transform=tracked.from_previous.transform)
+            with contextlib.nullcontext() if times is None else times.clock("write").once():
+                outputs.write(
+                    tracked,
+                    functools.partial(
+                        _draw, source, tracked, trails, is_ignored, options.draw_camera
+                    ),
+                )
+            rate = outputs.num_frames / (time.monotonic() - started)
+            bar.advance(f"{rate:.1f} frames/s{age}")
+
+
 def _smoothed(
-    frames: Iterator[TrackedFrame],
+    frames: Generator[TrackedFrame, None, None],
     source: FrameSource,
     options: TrackOptions,
     *,
     has_pictures: bool,
-) -> Iterator[TrackedFrame]:
+) -> Generator[TrackedFrame, None, None]:
     """Track all frames first, and read them once more."""
     title = f"{source.name}, before smoothing"
-    with ProgressBar(title, num_expected(source, options)) as bar:
+    with (
+        contextlib.closing(frames),
+        ProgressBar(title, num_expected(source, options)) as bar,
+    ):
         stream = WholeStream.of(bar.count(frames))
     read_again = functools.partial(source.frames, options.start) if has_pictures else None
     yield from smoothed(stream, read_again)

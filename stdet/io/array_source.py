@@ -102,6 +102,11 @@ class ArraySource(ClosesOnExit):
         self.bit_depth = 8 * grey.dtype.itemsize
         self.scale = scale_of_arrays(first)
 
+    @property
+    def is_one_by_one(self) -> bool:
+        """Whether the frames come from an iterator."""
+        return self._stack is None
+
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Yield frames start .. stop - 1."""
         if self._stack is not None:

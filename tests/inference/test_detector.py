@@ -12,7 +12,7 @@ from stdet.inference.detector import Detector
 from stdet.inference.merge_scales import merge_scales
 from stdet.inference.network import Network, NetworkInput
 from stdet.inference.postprocess import postprocess
-from stdet.inference.stages.detect import DetectWithNetwork
+from stdet.inference.stages.detect import DetectWithNetwork, Look
 from stdet.inference.stages.frames import StreamFrame
 from stdet.models.build import build_detector
 from stdet.registration.background_features import LAGS, background_features
@@ -47,6 +47,10 @@ def _run(streaming, frames):
 
 def _push(streaming, index, frame):
     return list(streaming.push(StreamFrame.of_scaled(index, frame)))
+
+
+def _alone(frame):
+    return NetworkInput(image=frame.scaled, background=None)
 
 
 def _clip_by_clip(detector, model, frames, maps=None):
@@ -158,9 +162,7 @@ def test_clips_hold_frames_of_one_scene_alone(tiny_model, lively, counts, num_fu
         for _ in range(count)
     ]
     network = Network(detector, model=model, config=ALL_CELLS, device=CPU)
-    stage = DetectWithNetwork(
-        network, lambda seen: NetworkInput(image=seen.scaled, background=None)
-    )
+    stage = Look(_alone).then(DetectWithNetwork(network))
     given = (
         replace(StreamFrame.of_scaled(index, frame), pose=pose)
         for index, (frame, pose) in enumerate(zip(frames, poses, strict=True))
@@ -231,9 +233,10 @@ def test_memory_holds_one_clip_however_long_the_stream(tiny_model, lively):
     temporal = {"num_frames": 3, "frame_stride": 2, "num_future_frames": 1}
     model = tiny_model(temporal=temporal)
     net = Network(lively(build_detector(model)), model=model, config=ALL_CELLS, device=CPU)
-    stage = DetectWithNetwork(net, lambda frame: NetworkInput(image=frame.scaled, background=None))
+    stage = DetectWithNetwork(net)
+    stages = Look(_alone).then(stage)
     for index, frame in enumerate(_frames(20, (8, 8))):
-        _push(stage, index, frame)
+        _push(stages, index, frame)
         assert len(stage._ring) == min(index + 1, 5)  # (T - 1) stride + 1 frames.
 
 

@@ -9,16 +9,22 @@ from stdet.inference.checkpoint import save_weights
 from stdet.inference.detector import Detector
 from stdet.inference.network import Network, NetworkInput
 from stdet.inference.pipeline import StreamingTracker
-from stdet.inference.stages.detect import DetectWithNetwork
+from stdet.inference.stages.detect import DetectWithNetwork, Look
 from stdet.inference.stages.frames import DetectedFrame
 from stdet.inference.stages.split import MAX_BRIDGED
+from stdet.inference.stages.stage import InOwnThread
 from stdet.inference.stages.times import StageTimes, timed
+from stdet.io.array_source import ArraySource
 from stdet.io.frame_source import Frame
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.models.build import build_detector
 from stdet.types import Detections
 
 CPU = torch.device("cpu")
+
+
+def _alone(frame):
+    return NetworkInput(image=frame.scaled, background=None)
 
 
 def _tracker_with_background(net, model):
@@ -31,13 +37,13 @@ def test_output_is_five_frames_late_from_frame_23_on(tiny_model, lively):
     tracker = _tracker_with_background(lively(build_detector(model)), model)
     given = []
 
-    class Source(StubSource):
-        def frames(self, start=0, stop=None):
-            for frame in super().frames(start, stop):
-                given.append(frame.index)
-                yield frame
+    def images():
+        for frame in StubSource(range(30)).frames():
+            given.append(frame.index)
+            yield frame.pixels
 
-    late = [given[-1] - t.index for t in tracker.run(Source(range(30)))]
+    # An iterator is asked for the next frame only when one that was given is wanted.
+    late = [given[-1] - t.index for t in tracker.run(ArraySource(images()))]
     assert late == [*range(23, 4, -1), *[5] * 6, 4, 3, 2, 1, 0]
 
 
@@ -59,7 +65,7 @@ class _KnownTarget(DetectWithNetwork):
     """The network's stage with its real ring and delay, that knows where the target is."""
 
     def __init__(self, net, seen):
-        super().__init__(net, lambda frame: NetworkInput(image=frame.scaled, background=None))
+        super().__init__(net)
         self.seen = seen
 
     def _decide(self, key):
@@ -84,7 +90,11 @@ def tracker_of(tiny_model, lively):
         )
         seen = []
         config = TrackerConfig(false_tracks_per_hour=1e9, lookahead=lookahead)
-        detector = Detector(lambda times: timed(_KnownTarget(net, seen), times))
+        detector = Detector(
+            lambda times: InOwnThread(
+                Look(_alone).then(timed(_KnownTarget(net, seen), times)), "detect"
+            )
+        )
         tracker = StreamingTracker(detector, config, confidence=0.5)
         tracker.seen = seen
         return tracker

@@ -73,10 +73,39 @@ class DetectPeaks(Stage[Seen, DetectedFrame], Generic[Seen]):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class FrameToSee(StreamFrame):
+    """A frame and what the network looks at in it.
+
+    Attributes:
+        seen: At full size.
+    """
+
+    seen: NetworkInput
+
+
+class Look(Stage[Seen, FrameToSee], Generic[Seen]):
+    """Prepare what the network looks at.
+
+    Args:
+        look: What it sees of a frame.
+    """
+
+    name = "look"
+
+    def __init__(self, look: Callable[[Seen], NetworkInput]) -> None:
+        """Keep the function."""
+        self._look = look
+
+    def push(self, frame: Seen, /) -> Iterator[FrameToSee]:
+        """Look at a frame."""
+        yield FrameToSee(**frame.known(), scaled=frame.scaled, seen=self._look(frame))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Taken:
     """A frame and its features at every scale."""
 
-    frame: StreamFrame
+    frame: FrameToSee
     features: tuple[FrameFeatures, ...]
 
     @property
@@ -85,7 +114,7 @@ class _Taken:
         return 0 if self.frame.pose is None else self.frame.pose.run
 
 
-class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
+class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
     """Run the network on the clip around each frame, each frame's features computed once.
 
     Equal to running the detector on every clip of T frames, with the sampler's padding rule at the
@@ -94,15 +123,13 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
 
     Args:
         network: Gives the features of a frame, and the detections of a clip.
-        look: What the network sees of a frame.
     """
 
     name = "detect"
 
-    def __init__(self, network: Network, look: Callable[[Seen], NetworkInput]) -> None:
+    def __init__(self, network: Network) -> None:
         """Start before the first frame."""
         self._network = network
-        self._look = look
         self.delay = network.num_later_frames
         self._ring: deque[_Taken] = deque(maxlen=network.num_kept_frames)
         self._states: list[TemporalState] = [()] * len(network.model.scales)
@@ -110,11 +137,11 @@ class DetectWithNetwork(Stage[Seen, DetectedFrame], Generic[Seen]):
         self._num_taken = 0
         self._num_decided = 0
 
-    def push(self, frame: Seen, /) -> Iterator[DetectedFrame]:
+    def push(self, frame: FrameToSee, /) -> Iterator[DetectedFrame]:
         """Take the next frame."""
-        seen = self._look(frame)
         features = [
-            self._network.features(seen.shrunk(times)) for times in self._network.model.scales
+            self._network.features(frame.seen.shrunk(times))
+            for times in self._network.model.scales
         ]
         self._ring.append(_Taken(frame=frame, features=tuple(features)))
         self._num_taken += 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Generic
 
 from stdet.inference.stages.frames import StreamFrame
 from stdet.inference.stages.stage import Out, Stage
+from stdet.inference.stages.threads import StageThreads
+from stdet.io.live.capture import Pause
 
 MAX_BRIDGED = 4
 """Frames that may be missing without a new start of the detector (``docs/decisions/0019``)."""
@@ -49,17 +52,41 @@ class SplitAtGaps(Stage[StreamFrame, Out], Generic[Out]):
 
     def push(self, frame: StreamFrame, /) -> Iterator[Out]:
         """Take the next frame; at a gap all that waits comes out before it."""
-        if self._previous is not None:
-            passed = range(self._previous + 1, frame.index + 1)
-            follows_gap = not self._gaps.isdisjoint(passed)
-            num_dropped = 0 if frame.capture is None else frame.capture.num_dropped
-            if follows_gap or len(passed) - 1 - num_dropped > self._max_bridged:
-                yield from self.flush()
-            frame = replace(frame, follows_gap=follows_gap)
-        self._previous = frame.index
-        yield from self._stages.push(frame)
+        for item in self._marked(frame):
+            yield from self.flush() if isinstance(item, Pause) else self._stages.push(item)
 
     def flush(self) -> Iterator[Out]:
         """End the sequence."""
         stages, self._stages = self._stages, self._start()
         yield from stages.flush()
+
+    def _through_threads(
+        self, items: Iterable[StreamFrame | Pause], threads: StageThreads
+    ) -> Iterator[Out]:
+        """Run one sequence after the other; its pauses are gaps and those of the stream."""
+        marked = itertools.chain.from_iterable(
+            [item] if isinstance(item, Pause) else self._marked(item) for item in items
+        )
+        for first in marked:
+            if not isinstance(first, Pause):
+                sequence = itertools.chain([first], _until_pause(marked))
+                yield from self._start().run_in_threads(sequence, threads)
+
+    def _marked(self, frame: StreamFrame) -> Iterator[StreamFrame | Pause]:
+        """Return the next frame, after a pause where the stages start anew."""
+        if self._previous is not None:
+            passed = range(self._previous + 1, frame.index + 1)
+            follows_gap = not self._gaps.isdisjoint(passed)
+            num_dropped = 0 if frame.capture is None else frame.capture.num_dropped
+            if follows_gap or len(passed) - 1 - num_dropped > self._max_bridged:
+                yield Pause()
+            frame = replace(frame, follows_gap=follows_gap)
+        self._previous = frame.index
+        yield frame
+
+
+def _until_pause(items: Iterator[StreamFrame | Pause]) -> Iterator[StreamFrame]:
+    for item in items:
+        if isinstance(item, Pause):
+            return
+        yield item

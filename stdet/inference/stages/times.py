@@ -35,7 +35,7 @@ class StageTime:
 
 
 class StageClock:
-    """Wall time of one stage, frame by frame.
+    """CPU time that one stage takes in its thread, frame by frame.
 
     The time of a frame is what the stage takes from the frame before it to this one, so that all
     frames together give the time of the stage. A number is kept for every frame.
@@ -50,9 +50,9 @@ class StageClock:
         """Yield the same items, and note what it takes to get each of them."""
         iterator = iter(items)
         while True:
-            started = time.perf_counter()
+            started = time.thread_time()
             item = next(iterator, _END)
-            self._since_frame += time.perf_counter() - started
+            self._since_frame += time.thread_time() - started
             if item is _END:
                 return
             self.seconds.append(self._since_frame)
@@ -62,9 +62,9 @@ class StageClock:
     @contextlib.contextmanager
     def once(self) -> Iterator[None]:
         """Note what the block takes as the time of one frame."""
-        started = time.perf_counter()
+        started = time.thread_time()
         yield
-        self.seconds.append(time.perf_counter() - started)
+        self.seconds.append(time.thread_time() - started)
 
 
 _END = object()

@@ -63,6 +63,7 @@ class LiveSource(HasMeasuredIntensity):
         self.on_event: Callable[[LiveEvent], None] = lambda _: None
         self._events: list[LiveEvent] = []
         self._events_lock = threading.Lock()
+        self._is_ending = False
         self._reader = NewestFrame(feed, address.label, num_first=_NUM_FIRST)
         try:
             first = self._reader.first()
@@ -99,9 +100,10 @@ class LiveSource(HasMeasuredIntensity):
             IncompleteInputError: At the end, where the stream breaks off within a frame or
                 changes its size.
         """
+        self._is_ending = False
         self._reader.start(self._note)
         last, is_paused = time.monotonic(), False
-        while not is_interrupted():
+        while not (self._is_ending or is_interrupted()):
             try:
                 taken = self._reader.take(_POLL_S)
             except EOFError:
@@ -116,6 +118,10 @@ class LiveSource(HasMeasuredIntensity):
             if taken.index >= start:
                 yield _frame(taken)
             last, is_paused = time.monotonic(), False
+
+    def end_stream(self) -> None:
+        """Let a stream that goes on in another thread end, also where no frame comes."""
+        self._is_ending = True
 
     def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Yield the newest frame whenever one is asked for; see ``stream``."""

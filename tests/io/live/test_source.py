@@ -149,6 +149,24 @@ def test_pause_comes_once_where_no_frame_does(monkeypatch):
     assert [isinstance(item, Pause) for item in items].count(True) == 1
 
 
+def test_stream_in_another_thread_ends_when_asked():
+    may_end = threading.Event()
+
+    def pictures():
+        yield from _pictures(0, 20)
+        may_end.wait(60)  # Nothing comes.
+
+    with LiveSource(Camera(pictures()), ADDRESS) as source:
+        waiting = threading.Thread(target=lambda: list(source.stream()))
+        waiting.start()
+        time.sleep(0.2)
+        assert waiting.is_alive()
+        source.end_stream()
+        waiting.join(30)
+        assert not waiting.is_alive()
+        may_end.set()
+
+
 @pytest.mark.parametrize("change", [{"hw": (8, 9)}, {"bits": 16}])
 def test_another_size_or_depth_ends_the_stream(change):
     camera = Camera([*_pictures(0, 20), picture(20, **change)])
