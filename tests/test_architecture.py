@@ -26,7 +26,7 @@ LAYERS = (
     {"datasets"},
     {"classical", "models", "tracking"},
     {"inference"},
-    {"evaluation"},
+    {"evaluation", "page"},
     {"report"},
     {"dataset_check"},
     {"dataset_synthesis"},

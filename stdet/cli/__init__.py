@@ -26,6 +26,7 @@ from stdet.cli.data import add_data
 from stdet.cli.evaluate import add_compare, add_evaluate
 from stdet.cli.export import add_export
 from stdet.cli.info import add_info
+from stdet.cli.page import add_live, add_view
 from stdet.cli.robustness import add_robustness
 from stdet.cli.synth import add_synth
 from stdet.cli.terminal import BROKEN_PIPE_CODE, Parser, close_stdout, complain, prepare_streams
@@ -82,8 +83,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stdet {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    adders = (add_track, add_convert, add_train, add_evaluate, add_compare, add_robustness)
-    for add in (*adders, add_ablate, add_export, add_synth, add_info, add_data):
+    adders = (add_track, add_live, add_view, add_convert, add_train, add_evaluate, add_compare)
+    for add in (*adders, add_robustness, add_ablate, add_export, add_synth, add_info, add_data):
         add(commands)
     return parser
 

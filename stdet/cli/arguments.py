@@ -27,6 +27,7 @@ _MAX_NUMBER = 2**31
 """No count of frames or pixels is larger; beyond it numbers overflow in libraries."""
 
 _MAX_JOBS = 1024
+_MAX_PORT = 65535
 _MAX_SHOWN = 40
 """Characters of a wrong argument that a message repeats."""
 
@@ -79,6 +80,49 @@ def add_detector_options(parser: argparse.ArgumentParser) -> argparse._MutuallyE
         "sparse, slower) at motion",
     )
     return group
+
+
+def add_stream_options(parser: argparse.ArgumentParser) -> None:
+    """Add --raw, --stream and --jsonl."""
+    parser.add_argument(
+        "--raw",
+        metavar="WxH:PIXELS@FPS",
+        help="how the raw frames of - or of a named pipe lie, such as 640x512:gray16le@25; PIXELS "
+        "is gray8, gray16le or gray16be, @FPS may be left out",
+    )
+    parser.add_argument(
+        "--stream",
+        type=count,
+        help="video stream of a file that has several, from 0, cover pictures left out (the first "
+        "that the file marks as default)",
+    )
+    parser.add_argument(
+        "--jsonl",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="send a line of JSON for each frame while the run goes on: to - (standard output), a "
+        "new file, udp://HOST:PORT or mqtt://HOST[:PORT]/TOPIC; may be repeated. A slow reader of "
+        "a live run loses lines and never holds it up",
+    )
+
+
+def add_page_options(parser: argparse.ArgumentParser) -> None:
+    """Add --port, --host and --token."""
+    parser.add_argument(
+        "--port", type=port, default=8080, help="of the page; 0 for a free one (8080)"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address of this machine that the page is on; one that others reach, such as "
+        "0.0.0.0, asks for a token (127.0.0.1)",
+    )
+    parser.add_argument(
+        "--token",
+        help="what the address of the page must end with, at least 8 letters and digits (none on "
+        "this machine alone, else a random one, which is printed)",
+    )
 
 
 def add_ignored_zones(parser: argparse.ArgumentParser) -> None:
@@ -244,6 +288,14 @@ def positive(text: str) -> int:
     value = _number(text, int, "whole number")
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def port(text: str) -> int:
+    """Read a port number; 0 stands for a free one."""
+    value = count(text)
+    if value > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{value} is above {_MAX_PORT}")
     return value
 
 

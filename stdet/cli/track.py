@@ -14,6 +14,7 @@ from stdet.cli.arguments import (
     add_device_options,
     add_ignored_zones,
     add_max_megapixels,
+    add_stream_options,
     count,
     fraction,
     ignored_zones,
@@ -83,29 +84,9 @@ def add_track(commands: Any) -> None:
         metavar="N",
         help="frames per second of --detections without SOURCE (unknown)",
     )
-    parser.add_argument(
-        "--raw",
-        metavar="WxH:PIXELS@FPS",
-        help="how the raw frames of - or of a named pipe lie, such as 640x512:gray16le@25; PIXELS "
-        "is gray8, gray16le or gray16be, @FPS may be left out",
-    )
-    parser.add_argument(
-        "--jsonl",
-        action="append",
-        default=[],
-        metavar="TARGET",
-        help="send a line of JSON for each frame while the run goes on: to - (standard output), a "
-        "new file, udp://HOST:PORT or mqtt://HOST[:PORT]/TOPIC; may be repeated. A slow reader of "
-        "a live run loses lines and never holds it up",
-    )
+    add_stream_options(parser)
     parser.add_argument("--start", type=count, default=0, help="first frame, from 0 (0)")
     parser.add_argument("--frames", type=positive, help="number of frames to read (all)")
-    parser.add_argument(
-        "--stream",
-        type=count,
-        help="video stream of a file that has several, from 0, cover pictures left out (the first "
-        "that the file marks as default)",
-    )
     add_ignored_zones(parser)
     add_device_options(parser)
     video = parser.add_mutually_exclusive_group()
@@ -159,9 +140,13 @@ def _run_track(args: argparse.Namespace) -> int:
         with_profile=args.profile,
     )
     use_threads()
-    summary = track_to_files(args.source, options)
+    return say_end(track_to_files(args.source, options), args.jsonl)
+
+
+def say_end(summary: TrackSummary, lines: Sequence[str]) -> int:
+    """Say how a run went, and return the exit code; ``lines`` are the targets of --jsonl."""
     # Standard output is for the lines alone, where they go there.
-    with contextlib.redirect_stdout(sys.stderr) if "-" in args.jsonl else contextlib.nullcontext():
+    with contextlib.redirect_stdout(sys.stderr) if "-" in lines else contextlib.nullcontext():
         _say_summary(summary)
     problems = [text for text in (summary.shortfall, summary.missing_output) if text is not None]
     problems += [

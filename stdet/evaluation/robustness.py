@@ -31,7 +31,7 @@ from stdet.inference.engines.names import EngineName
 from stdet.inference.stages.frames import StreamFrame, TrackedFrame
 from stdet.inference.stages.split import SplitAtGaps
 from stdet.inference.stages.stage import Stage
-from stdet.inference.stages.track import Track
+from stdet.inference.stages.track import OperatingPoint, Track
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.metrics.counts import without_nan
 from stdet.metrics.sequence_result import SequenceResult
@@ -316,7 +316,7 @@ def _run(ready: DetectorAtPoint, footage: Footage, bar: ProgressBar) -> Sequence
     tracker = Tracker.for_stream(ready.config.tracker)
 
     def start() -> Stage[StreamFrame, TrackedFrame]:
-        return ready.detector.start().then(Track(tracker, confidence=ready.confidence))
+        return ready.detector.start().then(Track(tracker, OperatingPoint(ready.confidence)))
 
     detections, tracks = [], []
     for position, frame in enumerate(SplitAtGaps(start, gaps=frozenset()).run(_stream(footage))):

@@ -27,7 +27,7 @@ import numpy as np
 from stdet.errors import DataError
 from stdet.files.atomic_file import write_whole
 from stdet.formats.track_json import TrackFile
-from stdet.formats.track_summary import write_summary_csv
+from stdet.formats.track_summary import summary_csv
 
 ExportFormat = Literal["mot-zip", "coco-vid", "csv", "summary"]
 
@@ -66,10 +66,19 @@ def write_export(path: Path, tracks: TrackFile, form: ExportFormat) -> None:
     Raises:
         DataError: If the file cannot be written, or the JSON has no summaries to write.
     """
-    _WRITERS[form](path, tracks)
+    write_whole(path, export_bytes(tracks, form))
 
 
-def _write_mot_zip(path: Path, tracks: TrackFile) -> None:
+def export_bytes(tracks: TrackFile, form: ExportFormat) -> bytes:
+    """Return the content of the file of a format.
+
+    Raises:
+        DataError: If the JSON has no summaries to write.
+    """
+    return _WRITERS[form](tracks)
+
+
+def _mot_zip(tracks: TrackFile) -> bytes:
     lines = [
         f"{row['frame'] + 1},{row['track_id']},{row['x']},{row['y']},{row['w']},{row['h']},1,1,"
         f"{int(not row['is_coasted'])}\n"
@@ -79,10 +88,10 @@ def _write_mot_zip(path: Path, tracks: TrackFile) -> None:
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in (("gt/gt.txt", "".join(lines)), ("gt/labels.txt", f"{LABEL}\n")):
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
-    write_whole(path, content.getvalue())
+    return content.getvalue()
 
 
-def _write_coco_vid(path: Path, tracks: TrackFile) -> None:
+def _coco_vid(tracks: TrackFile) -> bytes:
     height, width = tracks.image_hw
     frames = sorted(tracks.motions)
     image_of = {frame: number for number, frame in enumerate(frames, start=1)}
@@ -117,24 +126,24 @@ def _write_coco_vid(path: Path, tracks: TrackFile) -> None:
         "annotations": annotations,
         "categories": [{"id": 1, "name": LABEL}],
     }
-    write_whole(path, json.dumps(content).encode())
+    return json.dumps(content).encode()
 
 
-def _write_csv(path: Path, tracks: TrackFile) -> None:
+def _csv(tracks: TrackFile) -> bytes:
     out = io.StringIO()
     writer = csv.DictWriter(out, _CSV_HEADER, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_rows(tracks))
-    write_whole(path, out.getvalue().encode())
+    return out.getvalue().encode()
 
 
-def _write_summary(path: Path, tracks: TrackFile) -> None:
+def _summary(tracks: TrackFile) -> bytes:
     if len(tracks.tracks) and not tracks.summaries:
         raise DataError(
             f"{tracks.name}.json: has no track_summaries; track the source again with this "
             "version, or leave out the format summary."
         )
-    write_summary_csv(path, tracks.summaries)
+    return summary_csv(tracks.summaries).encode()
 
 
 def _rows(tracks: TrackFile) -> Iterator[dict[str, Any]]:
@@ -171,9 +180,9 @@ _ENDINGS: Mapping[ExportFormat, str] = {
     "csv": ".csv",
     "summary": ".summary.csv",
 }
-_WRITERS: Mapping[ExportFormat, Callable[[Path, TrackFile], None]] = {
-    "mot-zip": _write_mot_zip,
-    "coco-vid": _write_coco_vid,
-    "csv": _write_csv,
-    "summary": _write_summary,
+_WRITERS: Mapping[ExportFormat, Callable[[TrackFile], bytes]] = {
+    "mot-zip": _mot_zip,
+    "coco-vid": _coco_vid,
+    "csv": _csv,
+    "summary": _summary,
 }

@@ -31,7 +31,8 @@ Of a live source the header has ``is_live`` true, and ``source`` is its address.
 ``captured_at`` (UTC, ISO 8601), ``age_s`` (seconds from then until its tracks were written) and
 ``num_dropped`` (frames that came since the entry before and were left out because a newer one was
 there). The footer has ``num_dropped`` of the whole run, ``age_s`` (median, 95 %, 99 %) and
-``events`` (``event``: lost, reconnected or ended; ``at``; ``text``).
+``events`` (``event``: lost, reconnected, ended, or confidence where the operating point was
+changed; ``at``; ``text``).
 
 The header of a video also has ``stream``, counted from 0, and ``num_streams``. ``frame_index``
 follows time: frame i is shown i / ``fps`` seconds after frame 0. ``num_missing`` indices between
@@ -44,8 +45,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -261,6 +262,16 @@ class TrackFile:
     is_coasted: BoolArray
     motions: Mapping[int, FrameMotion]
     summaries: tuple[TrackRow, ...]
+
+    def chosen(self, track_ids: Collection[int]) -> TrackFile:
+        """Return the file with some of its tracks; frames and detections stay."""
+        is_chosen = np.isin(self.tracks.track_ids, np.array(sorted(track_ids), np.int64))
+        return replace(
+            self,
+            tracks=self.tracks[is_chosen],
+            is_coasted=self.is_coasted[is_chosen],
+            summaries=tuple(row for row in self.summaries if row.track_id in track_ids),
+        )
 
 
 def read_track_json(path: Path) -> TrackFile:

@@ -7,10 +7,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal, get_args
-
-from stdet.files.atomic_file import write_whole
 
 MotionClass = Literal["hovering", "straight", "turning"]
 
@@ -79,17 +76,13 @@ def parse_summary(entry: Mapping[str, Any]) -> TrackRow:
     return TrackRow(**{name: int(entry[name]) for name in whole}, **numbers, motion=motion)
 
 
-def write_summary_csv(path: Path, rows: Sequence[TrackRow]) -> None:
-    """Write a line per track under a header; what is not known is empty.
-
-    Raises:
-        DataError: If the file cannot be written.
-    """
+def summary_csv(rows: Sequence[TrackRow]) -> str:
+    """Return a line per track under a header; what is not known is empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([field.name for field in fields(TrackRow)])
     writer.writerows(summary_entry(row).values() for row in rows)
-    write_whole(path, out.getvalue().encode())
+    return out.getvalue()
 
 
 def _plain(value: float | str) -> float | str | None:

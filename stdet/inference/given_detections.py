@@ -19,7 +19,7 @@ from stdet.inference.stages.frames import (
 from stdet.inference.stages.register import Register
 from stdet.inference.stages.stage import InOwnThread, Stage
 from stdet.inference.stages.times import StageTimes, timed
-from stdet.inference.stages.track import LeaveOutWeak, Track
+from stdet.inference.stages.track import LeaveOutWeak, OperatingPoint, Track
 from stdet.io.frame_source import FrameSource
 from stdet.io.memory_source import MemorySource
 from stdet.metrics.sequence_result import SparseDetections
@@ -88,11 +88,12 @@ class TrackerWithoutPictures:
             ignore: Pixels without detections.
             times: Times the stages; None for no times.
         """
-        track = Track(Tracker.for_stream(TrackerConfig()), confidence=self.confidence)
+        operating_point = OperatingPoint(self.confidence)
+        track = Track(Tracker.for_stream(TrackerConfig()), operating_point)
         stages = timed(TakeGiven(self._found), times).then(timed(track, times))
         nothing = np.broadcast_to(np.float32(0), source.hw)
         fps = source.fps
-        yield from stages.then(LeaveOutWeak(self.confidence)).run(
+        yield from stages.then(LeaveOutWeak(operating_point)).run(
             StreamFrame(
                 index=frame.index,
                 time=None if fps is None else frame.index / fps,

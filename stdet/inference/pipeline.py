@@ -30,7 +30,7 @@ from stdet.inference.stages.split import MAX_BRIDGED, MAX_BRIDGED_LIVE_S, SplitA
 from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.threads import StageThreads
 from stdet.inference.stages.times import StageTimes, timed
-from stdet.inference.stages.track import LeaveOutWeak, Track
+from stdet.inference.stages.track import LeaveOutWeak, OperatingPoint, Track
 from stdet.io.array_source import Array, ArraySource, open_frames
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import Frame, FrameSource, IntensityScale
@@ -53,14 +53,22 @@ class StreamingTracker:
         detector: The network or a classical one.
         config: Tracker settings.
         confidence: Operating point in [0, 1].
+
+    Attributes:
+        operating_point: The same, which may be changed while a stream runs.
     """
 
     def __init__(self, detector: Detector, config: TrackerConfig, *, confidence: float) -> None:
         """Keep the parts; every run starts with no tracks."""
         self.detector = detector
         self.config = config
-        self.confidence = confidence
+        self.operating_point = OperatingPoint(confidence)
         self._watch: SceneWatch | None = None
+
+    @property
+    def confidence(self) -> float:
+        """The operating point now."""
+        return self.operating_point.confidence
 
     @property
     def warnings(self) -> list[str]:
@@ -133,13 +141,13 @@ class StreamingTracker:
         track = SplitAtGaps(
             lambda: self._begin_sequence(tracker, times), gaps=gaps, max_bridged=max_bridged
         )
-        return blank.then(scaled).then(track).then(LeaveOutWeak(self.confidence))
+        return blank.then(scaled).then(track).then(LeaveOutWeak(self.operating_point))
 
     def _begin_sequence(
         self, tracker: Tracker, times: StageTimes | None
     ) -> Stage[StreamFrame, TrackedFrame]:
         """Return fresh stages that detect, score and track."""
-        track = Track(tracker, confidence=self.confidence)
+        track = Track(tracker, self.operating_point)
         return self.detector.start(times).then(timed(track, times))
 
     def run(

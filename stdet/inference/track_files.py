@@ -23,6 +23,7 @@ from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.track_options import TrackOptions, TrackSummary
 from stdet.inference.track_outputs import TrackOutputs
 from stdet.inference.track_run import SourceTracker, track_stream
+from stdet.inference.watcher import RunWatcher
 from stdet.io.drawing import render_scale
 from stdet.io.frame_source import FrameSource
 from stdet.io.live.source import LiveSource
@@ -40,7 +41,12 @@ NOTHING_CHANGED = "No frame was finished yet; outputs are as they were."
 """Note of an error that ends a run before its first frame."""
 
 
-def track_to_files(source_path: str | Path | None, options: TrackOptions) -> TrackSummary:
+def track_to_files(
+    source_path: str | Path | None,
+    options: TrackOptions,
+    *,
+    watcher: RunWatcher | None = None,
+) -> TrackSummary:
     """Track a video or folder and write ``<stem>.mot.txt``, ``<stem>.json``, ``<stem>.mp4``.
 
     Files are written beside their names and renamed at the end. Where the input breaks off, the
@@ -51,6 +57,7 @@ def track_to_files(source_path: str | Path | None, options: TrackOptions) -> Tra
         source_path: Video, folder or TIFF; None where ``options.detections`` is all there is, and
             then the camera is taken as resting and there is no annotated video.
         options: What else was asked for.
+        watcher: Looks at the run while it goes on; for live sources.
 
     Raises:
         DataError: If the source or the mask cannot be read, a box or the mask does not fit the
@@ -62,7 +69,7 @@ def track_to_files(source_path: str | Path | None, options: TrackOptions) -> Tra
     rows = None if options.detections is None else read_detections(options.detections)
     with _open(source_path, rows, options) as source:
         if isinstance(source, LiveSource):
-            _check_live(source, options)
+            check_live(source, options)
         names = OutputNames(
             folder=options.out_dir,
             stem=source.name,
@@ -72,7 +79,7 @@ def track_to_files(source_path: str | Path | None, options: TrackOptions) -> Tra
         check_names(names, inputs, overwrite=options.overwrite)
         is_ignored = options.ignored.of_frames(source.hw)
         tracker = (
-            _build_tracker(options)
+            build_tracker(options)
             if rows is None
             else tracker_of_given(
                 rows, source, confidence=options.confidence, has_pictures=source_path is not None
@@ -86,7 +93,7 @@ def track_to_files(source_path: str | Path | None, options: TrackOptions) -> Tra
             # Another run may have ended since.
             check_names(names, inputs, overwrite=options.overwrite)
             recover_leftovers(names)
-            return _track(source, tracker, names, options, is_ignored, rows)
+            return _track(source, tracker, names, options, is_ignored, rows, watcher)
 
 
 def _open(
@@ -115,7 +122,7 @@ def _open(
     return frames_without_pictures(rows, hw=hw, fps=options.fps)
 
 
-def _check_live(source: LiveSource, options: TrackOptions) -> None:
+def check_live(source: LiveSource, options: TrackOptions) -> None:
     """Refuse what needs the whole sequence, or frames whose number is known before."""
     for name, is_asked in (
         ("--smooth", options.smooth),
@@ -126,7 +133,8 @@ def _check_live(source: LiveSource, options: TrackOptions) -> None:
             raise ConfigError(f"{source.address.label}: is live; {name} goes with files.")
 
 
-def _build_tracker(options: TrackOptions) -> SourceTracker:
+def build_tracker(options: TrackOptions) -> StreamingTracker:
+    """Build the detector that was asked for, and its tracker."""
     if options.detector is not None:
         return StreamingTracker.from_classical(options.detector, confidence=options.confidence)
     return StreamingTracker.from_weights(
@@ -144,9 +152,10 @@ def _track(
     options: TrackOptions,
     is_ignored: BoolArray | None,
     rows: DetectionRows | None,
+    watcher: RunWatcher | None,
 ) -> TrackSummary:
     """Run the stream through all writers, and keep what is whole at every ending."""
-    header = _header(source, tracker, options)
+    header = run_header(source, tracker, options)
     if is_ignored is not None:
         header["ignored_share"] = share = float(is_ignored.mean())
         mask = options.ignored.mask
@@ -165,7 +174,7 @@ def _track(
         with uninterrupted() if is_live else contextlib.nullcontext():
             with lines:
                 lines.start(header)
-                run = track_stream(source, tracker, outputs, lines, options, is_ignored)
+                run = track_stream(source, tracker, outputs, lines, options, is_ignored, watcher)
                 lines.end({"num_frames": outputs.num_frames, **outputs.footer})
             if lines.counts:
                 outputs.footer["lines"] = [asdict(count) for count in lines.counts]
@@ -205,7 +214,9 @@ def _track(
     )
 
 
-def _header(source: FrameSource, tracker: SourceTracker, options: TrackOptions) -> dict[str, Any]:
+def run_header(
+    source: FrameSource, tracker: SourceTracker, options: TrackOptions
+) -> dict[str, Any]:
     """Return the first keys of the JSON: what is known before the first frame."""
     detector: dict[str, Any] = {"detector": "network", "weights": options.weights}
     if options.detector is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,41 @@ class Kept:
 
     paths: tuple[Path, ...]
     note: str
+
+
+class FrameOutputs(Protocol):
+    """What takes the frames of a run.
+
+    Attributes:
+        num_frames: Frames taken.
+    """
+
+    num_frames: int
+
+    @property
+    def footer(self) -> dict[str, Any]:
+        """What is known at the end, to be set before it."""
+
+    def write(self, frame: TrackedFrame, draw: Callable[[], NDArray[np.uint8]]) -> None:
+        """Take one frame; ``draw`` returns the annotated one, uint8 (H, W, 3)."""
+
+
+class NoOutputs:
+    """Counts frames and writes nothing.
+
+    Attributes:
+        num_frames: Frames taken.
+        footer: What is known at the end.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self.num_frames = 0
+        self.footer: dict[str, Any] = {}
+
+    def write(self, frame: TrackedFrame, draw: Callable[[], NDArray[np.uint8]]) -> None:
+        """Count a frame."""
+        self.num_frames += 1
 
 
 class TrackOutputs:

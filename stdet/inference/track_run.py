@@ -25,7 +25,8 @@ from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.frames import TrackedFrame
 from stdet.inference.stages.times import StageTime, StageTimes
 from stdet.inference.track_options import TrackOptions
-from stdet.inference.track_outputs import TrackOutputs
+from stdet.inference.track_outputs import FrameOutputs
+from stdet.inference.watcher import RunWatcher
 from stdet.io.drawing import Trails, draw_frame
 from stdet.io.frame_source import FrameSource
 from stdet.io.live.capture import LiveEvent
@@ -108,10 +109,11 @@ class TrackRun:
 def track_stream(
     source: FrameSource,
     tracker: SourceTracker,
-    outputs: TrackOutputs,
+    outputs: FrameOutputs,
     lines: LineOutputs,
     options: TrackOptions,
     is_ignored: BoolArray | None,
+    watcher: RunWatcher | None = None,
 ) -> TrackRun:
     """Track until the source ends or breaks off."""
     run = TrackRun()
@@ -119,12 +121,16 @@ def track_stream(
         run.summaries = TrackSummaries(max_tracks=_MAX_LIVE_TRACKS)
         run.camera = CameraCounts(max_frames=_MAX_LIVE_FRAMES)
         source.on_event = functools.partial(_note_event, source, lines)
+        if watcher is not None and isinstance(tracker, StreamingTracker):
+            watcher.start(source, tracker)
     stop = None if options.num_frames is None else options.start + options.num_frames
     times = StageTimes() if options.with_profile else None
     frames = tracker.run(source, start=options.start, stop=stop, ignore=is_ignored, times=times)
     if options.smooth:
         has_pictures = isinstance(tracker, StreamingTracker)
         frames = _smoothed(frames, source, options, has_pictures=has_pictures)
+    if watcher is not None:
+        frames = _watched(frames, watcher)
     try:
         with contextlib.closing(frames):  # Threads that work ahead have ended after it.
             _write(frames, source, run, outputs, lines, options, is_ignored, times)
@@ -147,7 +153,7 @@ def _write(
     frames: Iterable[TrackedFrame],
     source: FrameSource,
     run: TrackRun,
-    outputs: TrackOutputs,
+    outputs: FrameOutputs,
     lines: LineOutputs,
     options: TrackOptions,
     is_ignored: BoolArray | None,
@@ -170,6 +176,16 @@ def _write(
                 )
             rate = outputs.num_frames / (time.monotonic() - started)
             bar.advance(f"{rate:.1f} frames/s{age}")
+
+
+def _watched(
+    frames: Generator[TrackedFrame, None, None], watcher: RunWatcher
+) -> Generator[TrackedFrame, None, None]:
+    """Show each frame to who looks at the run."""
+    with contextlib.closing(frames):
+        for tracked in frames:
+            watcher.frame(tracked)
+            yield tracked
 
 
 def _smoothed(

@@ -16,7 +16,7 @@ from stdet.evaluation.report import SequenceResult, evaluate_sequences
 from stdet.inference.detector import Detector
 from stdet.inference.network import Network
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
-from stdet.inference.stages.track import Track
+from stdet.inference.stages.track import OperatingPoint, Track
 from stdet.models.build import build_detector
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, SequenceAnnotation, Tracks
@@ -104,7 +104,7 @@ def test_paths_of_a_stream_and_of_results_are_scored_alike():
             DetectedFrame.of(StreamFrame.of_scaled(index, image), found)
             for index, found in enumerate(result.detections)
         ]
-        track = Track(Tracker(lookahead=3), confidence=0.5)
+        track = Track(Tracker(lookahead=3), OperatingPoint(0.5))
         outputs = [frame.detections for frame in track.run(given)]
         assert len(outputs) == len(result.detections)
         for one, other in zip(outputs, scored.detections, strict=True):

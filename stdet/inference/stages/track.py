@@ -14,6 +14,22 @@ from stdet.tracking.tracker import Tracker
 from stdet.types import Tracks
 
 
+class OperatingPoint:
+    """Lowest score that begins a track; may be changed while a stream runs, from any thread.
+
+    Args:
+        confidence: In [0, 1].
+
+    Attributes:
+        confidence: From the next frame on.
+        first: At the start.
+    """
+
+    def __init__(self, confidence: float) -> None:
+        """Begin with a score."""
+        self.confidence = self.first = confidence
+
+
 class Track(Stage[DetectedFrame, TrackedFrame]):
     """Track the detections of one sequence, and give them track-before-detect scores.
 
@@ -23,15 +39,15 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
     Args:
         tracker: Goes on from sequence to sequence; at a gap all of its tracks end. Its
             configuration says whether detections get track-before-detect scores.
-        confidence: Operating point in [0, 1].
+        operating_point: Score from which tracks begin.
     """
 
     name = "track"
 
-    def __init__(self, tracker: Tracker, *, confidence: float) -> None:
+    def __init__(self, tracker: Tracker, operating_point: OperatingPoint) -> None:
         """Start before the first frame."""
         self._tracker = tracker
-        self._confidence = confidence
+        self._operating_point = operating_point
         self._scores: TrackBeforeDetect[DetectedFrame] | None = None
         if tracker.config.lookahead is not None:
             self._scores = TrackBeforeDetect(tracker.lookahead)
@@ -44,7 +60,7 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
         tracks = self._tracker.update(
             frame.detections,
             frame.from_previous.transform,
-            confidence=self._confidence,
+            confidence=self._operating_point.confidence,
             is_same_scene=frame.from_previous.is_same_scene,
         )
         if self._scores is None:
@@ -64,19 +80,19 @@ class LeaveOutWeak(Stage[TrackedFrame, TrackedFrame]):
     """Leave out detections below the operating point that no track has.
 
     Args:
-        confidence: Operating point in [0, 1].
+        operating_point: Score from which detections are kept.
     """
 
     name = "leave out weak"
 
-    def __init__(self, confidence: float) -> None:
+    def __init__(self, operating_point: OperatingPoint) -> None:
         """Store the operating point."""
-        self._confidence = confidence
+        self._operating_point = operating_point
 
     def push(self, frame: TrackedFrame, /) -> Iterator[TrackedFrame]:
         """Filter a frame."""
         found, tracks = frame.detections, frame.tracks
-        is_kept = found.scores >= self._confidence
+        is_kept = found.scores >= self._operating_point.confidence
         is_kept[tracks.detection_indices[tracks.detection_indices >= 0]] = True
         # Rows among all become rows among the kept; a coasted track's -1 stays.
         kept_row = np.append(np.cumsum(is_kept) - 1, -1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-EventKind = Literal["lost", "reconnected", "ended"]
+EventKind = Literal["lost", "reconnected", "ended", "confidence"]
 
 
 def utc_text(seconds: float) -> str:
@@ -61,10 +61,11 @@ class Pause:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveEvent:
-    """What has happened to a live source.
+    """What has happened to a live source, or to the run over it.
 
     Attributes:
-        kind: ``lost``, ``reconnected``, or ``ended`` where there is nothing to connect to again.
+        kind: ``lost``, ``reconnected``, or ``ended`` where there is nothing to connect to again;
+            ``confidence`` where somebody has changed the operating point.
         utc: Seconds since 1970.
         text: What has happened, in a sentence.
     """

@@ -44,7 +44,7 @@ class LiveSource(HasMeasuredIntensity):
         max_megapixels: Largest area of a frame, 10^6 pixels.
 
     Attributes:
-        on_event: Called when the source is lost or found again, in a thread of its own.
+        on_event: Called with what happens, in the thread in which it does.
 
     Raises:
         DataError: If it cannot be opened or gives no frame.
@@ -89,6 +89,12 @@ class LiveSource(HasMeasuredIntensity):
         with self._events_lock:
             return list(self._events)
 
+    def note(self, event: LiveEvent) -> None:
+        """Remember what has happened, and tell ``on_event``; from any thread."""
+        with self._events_lock:
+            self._events = [*self._events, event][-_MAX_EVENTS:]
+        self.on_event(event)
+
     def stream(self, start: int = 0, stop: int | None = None) -> Iterator[Frame | Pause]:
         """Yield the newest frame whenever one is asked for, and a pause where none comes.
 
@@ -101,7 +107,7 @@ class LiveSource(HasMeasuredIntensity):
                 changes its size.
         """
         self._is_ending = False
-        self._reader.start(self._note)
+        self._reader.start(self.note)
         last, is_paused = time.monotonic(), False
         while not (self._is_ending or is_interrupted()):
             try:
@@ -144,11 +150,6 @@ class LiveSource(HasMeasuredIntensity):
 
     def _measure(self, images: list[RawImage], bits: int) -> Intensity:
         return measure_intensity(lambda index: images[index], len(images), container_bits=bits)
-
-    def _note(self, event: LiveEvent) -> None:
-        with self._events_lock:
-            self._events = [*self._events, event][-_MAX_EVENTS:]
-        self.on_event(event)
 
 
 def _frame(taken: LivePicture) -> Frame:

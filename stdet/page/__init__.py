@@ -1,0 +1,1 @@
+"""A page to watch a live run on, and to look through a finished one, in a browser."""

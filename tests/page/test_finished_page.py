@@ -1,0 +1,201 @@
+"""What the page gets of a finished run."""
+
+import io
+import json
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from live_run import HW, ask, tracked_frame
+
+from stdet.errors import DataError
+from stdet.formats.track_json import TrackJsonWriter, read_track_json
+from stdet.inference.track_run import TrackRun
+from stdet.io.drawing import render_scale
+from stdet.io.video.writer import VideoWriter, write_grey
+from stdet.page.finished_page import FinishedPage
+
+pytest.importorskip("starlette", reason="needs the extra page: pip install 'stdet[page]'")
+
+MISSING = 7
+FRAMES = [index for index in range(3, 20) if index != MISSING]
+
+
+def _ids(index):
+    return (1,) if index < 10 else (1, 4)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run of frames 3 to 19 without frame 7: its JSON, its annotated video, what was tracked."""
+    run = TrackRun()
+    header = {"source": "clip.mkv", "confidence": 0.4, "fps": 25.0, "image_hw": list(HW)}
+    scale = render_scale(HW)
+    drawn_hw = (HW[0] * scale, HW[1] * scale)
+    with (
+        TrackJsonWriter(tmp_path / "clip.json", header) as writer,
+        VideoWriter(tmp_path / "clip.mp4", hw=drawn_hw, fps=25) as video,
+    ):
+        for index in FRAMES:
+            frame = tracked_frame(index, track_ids=_ids(index))
+            writer.write(frame.detections, frame.tracks, frame.from_previous)
+            run.add(frame)
+            large = frame.image.repeat(scale, 0).repeat(scale, 1)
+            video.write(np.repeat(large[:, :, None], 3, axis=2), position=index - FRAMES[0])
+        writer.footer.update(run.footer([], with_camera=False))
+        writer.is_complete = True
+    write_grey(
+        tmp_path / "clip.mkv", [tracked_frame(i, track_ids=_ids(i)).image for i in range(20)], 25
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def serve(folder):
+    """Serve the run, with pictures from where is said."""
+    from stdet.page.server import PageAddress, PageServer
+
+    opened = []
+
+    def start(source=None):
+        page = FinishedPage.open(folder / "clip.json", source=source, max_megapixels=10)
+        server = PageServer("view", page.routes(), PageAddress(port=0))
+        server.__enter__()
+        opened.append((page, server))
+        return server.url, page
+
+    yield start
+    for page, server in opened:
+        server.__exit__(None, None, None)
+        page.__exit__(None, None, None)
+
+
+def test_run_says_its_frames_and_tracks(serve):
+    url, _ = serve()
+    run = json.loads(ask(f"{url}run")[2])
+    assert run["name"] == "clip"
+    assert run["frames"] == [[3, 6], [8, 19]]
+    first, second = run["tracks"]
+    assert (first["track_id"], first["first_frame"], first["last_frame"]) == (1, 3, 19)
+    assert (second["track_id"], second["first_frame"], second["num_frames"]) == (4, 10, 10)
+    assert second["probability"] == 0.75
+    assert second["motion"] == "straight"
+    assert run["formats"] == ["mot-zip", "coco-vid", "csv", "summary"]
+
+
+def _image(picture):
+    return cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE).astype(int)
+
+
+@pytest.mark.parametrize("is_annotated", [True, False])
+def test_frame_has_the_picture_of_its_index_and_trails(serve, folder, message, is_annotated):
+    url, page = serve(None if is_annotated else folder / "clip.mkv")
+    assert ("without drawings" in page.pictures_note) == is_annotated
+    for index in (12, 3, 19, 8):
+        values, picture = message(f"{url}frame/{index}")
+        expected = tracked_frame(index, track_ids=_ids(index))
+        image = _image(picture)
+        scale = image.shape[0] // HW[0]
+        assert (scale > 1) == is_annotated
+        assert np.abs(image[scale // 2 :: scale, scale // 2 :: scale] - expected.image).mean() < 4
+        assert [track["track_id"] for track in values["tracks"]] == list(_ids(index))
+        trail = values["tracks"][0]["trail"]
+        assert trail[-1] == [7.5 + index, 11.5]
+        assert len(trail) == FRAMES.index(index) + 1
+    assert ask(f"{url}frame/{MISSING}")[0] == 404
+    assert ask(f"{url}frame/100000")[0] == 404
+
+
+def test_piece_of_a_track_shows_it(serve, folder):
+    url, _ = serve(folder / "clip.mkv")
+    status, _, content = ask(f"{url}crop/4")
+    assert status == 200
+    crop = _image(content)
+    assert crop.shape == (24, 24)
+    assert (crop[11:13, 11:13] == 255).all()  # The target, 3 px wide, in the middle.
+    assert ask(f"{url}crop/4")[2] == content
+    assert ask(f"{url}crop/77")[0] == 404
+
+
+def test_run_without_pictures_has_its_tracks(serve, folder, message):
+    (folder / "clip.mp4").unlink()
+    url, page = serve()
+    assert "--source" in page.pictures_note
+    values, picture = message(f"{url}frame/5")
+    assert picture == b""
+    assert len(values["tracks"]) == 1
+    assert ask(f"{url}crop/1")[0] == 404
+
+
+def test_frame_that_cannot_be_read_is_named_and_the_tracks_come(serve, folder, message):
+    frames = [tracked_frame(i, track_ids=_ids(i)).image for i in range(15)]
+    write_grey(folder / "short.mkv", frames, 25)
+    url, _ = serve(folder / "short.mkv")
+    values, picture = message(f"{url}frame/19")
+    assert "has no frame 19" in values["problem"]
+    assert picture == b""
+    assert len(values["tracks"]) == 2
+    assert message(f"{url}frame/12")[0]["problem"] is None
+
+
+@pytest.mark.parametrize("form", ["mot-zip", "coco-vid", "csv", "summary"])
+def test_export_holds_the_chosen_tracks_alone(serve, folder, form):
+    url, _ = serve()
+    body = json.dumps({"format": form, "track_ids": [4]}).encode()
+    headers = {"Content-Type": "application/json"}
+    status, headers, content = ask(f"{url}export", data=body, headers=headers)
+    assert status == 200
+    assert headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''clip.")
+    if form == "mot-zip":
+        text = zipfile.ZipFile(io.BytesIO(content)).read("gt/gt.txt").decode()
+        ids = {line.split(",")[1] for line in text.splitlines()}
+    elif form == "coco-vid":
+        ids = {str(row["track_id"]) for row in json.loads(content)["annotations"]}
+    else:
+        lines = [line.split(",") for line in content.decode().splitlines()]
+        column = lines[0].index("track_id")
+        ids = {line[column] for line in lines[1:]}
+    assert ids == {"4"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"format": "exe", "track_ids": [1]}, {"format": "csv", "track_ids": [99]},
+     {"format": "csv", "track_ids": "1"}, {"format": ["csv"], "track_ids": [1]},
+     {"format": "csv", "track_ids": [[1]]}, {"format": "csv", "track_ids": [1.5]}],
+)  # fmt: skip
+def test_export_refuses_what_is_none(serve, post, values):
+    status, text = post(f"{serve()[0]}export", values)
+    assert status == 400
+    assert "expected" in text
+
+
+def test_chosen_tracks_keep_frames_and_detections(folder):
+    whole = read_track_json(folder / "clip.json")
+    chosen = whole.chosen({4})
+    assert set(chosen.tracks.track_ids.tolist()) == {4}
+    assert len(chosen.tracks) == len(chosen.is_coasted) == 10
+    assert [row.track_id for row in chosen.summaries] == [4]
+    assert chosen.motions.keys() == whole.motions.keys()
+    assert len(whole.chosen({1, 4}).tracks) == len(whole.tracks)
+
+
+def test_pictures_of_another_run_are_refused(folder, tmp_path):
+    write_grey(tmp_path / "other.mkv", [np.zeros((32, 32), np.uint8)] * 3, 25)
+    with pytest.raises(DataError, match="has frames of 32x32, the tracks are of 80x64"):
+        FinishedPage.open(folder / "clip.json", source=tmp_path / "other.mkv", max_megapixels=10)
+    with VideoWriter(folder / "clip.mp4", hw=(32, 32), fps=25) as video:
+        video.write(np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(DataError, match="is no annotated video of these tracks"):
+        FinishedPage.open(folder / "clip.json", source=None, max_megapixels=10)
+
+
+def test_pictures_that_are_kept_are_bounded(serve, folder, monkeypatch):
+    from stdet.page import run_pictures
+
+    monkeypatch.setattr(run_pictures, "_MAX_KEPT", 4)
+    url, page = serve(folder / "clip.mkv")
+    for index in FRAMES:
+        ask(f"{url}frame/{index}")
+    assert len(page._pictures._kept) == 4
