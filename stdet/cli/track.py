@@ -66,6 +66,13 @@ def add_track(commands: Any) -> None:
         "--detections)",
     )
     parser.add_argument(
+        "--latency",
+        type=count,
+        metavar="N",
+        help="frames by which outputs may be late, from the first frame on: 0 for at once, more "
+        "for better tracks (live: 2; files: 5, the first frames up to 23)",
+    )
+    parser.add_argument(
         "--smooth",
         action="store_true",
         help="once all frames are tracked, smooth each track from its earlier and later "
@@ -124,6 +131,7 @@ def _run_track(args: argparse.Namespace) -> int:
         fps=args.fps,
         out_dir=args.out,
         confidence=args.confidence,
+        latency=args.latency,
         smooth=args.smooth,
         start=args.start,
         num_frames=args.frames,

@@ -42,6 +42,10 @@ class TrackerConfig:
     """Frames by which the output is late. Track-before-detect scores look at all earlier frames
     and at this many later ones, and tracks are put out in hindsight. None keeps the detector's own
     scores and waits for nothing."""
+    latency: int | None = Field(default=None, ge=0)
+    """Frames by which outputs may be late, from the first frame on; replaces ``lookahead``. Below
+    20, frames are compared with earlier reference frames alone. None takes ``lookahead``, and the
+    first frames of a scene wait for later reference frames."""
     false_tracks_per_hour: float = Field(default=0.5, gt=0)
     """Tracks that clutter alone may give in an hour of 25 frames per second; fewer take more
     detections to confirm a track."""
@@ -67,6 +71,11 @@ class TrackerConfig:
     """Largest distance of a detection from where its track is expected, pixels."""
     size_smoothing: float = Field(default=0.3, gt=0, le=1)
     """Weight of the newest box size in the smoothed size."""
+
+    @property
+    def frames_ahead(self) -> int | None:
+        """Frames that scores and tracks look ahead: ``latency`` if set, else ``lookahead``."""
+        return self.lookahead if self.latency is None else self.latency
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

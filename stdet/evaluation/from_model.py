@@ -138,14 +138,13 @@ def rescore_results(
     results: Sequence[SequenceResult], config: TrackerConfig
 ) -> list[SequenceResult]:
     """Return the results with track-before-detect scores, where the configuration has them."""
-    if config.lookahead is None:
+    lookahead = config.frames_ahead
+    if lookahead is None:
         return list(results)
     return [
         replace(
             result,
-            detections=tuple(
-                track_before_detect(result.detections, config.lookahead, result.motions)
-            ),
+            detections=tuple(track_before_detect(result.detections, lookahead, result.motions)),
         )
         for result in results
     ]
@@ -310,14 +309,19 @@ def network_at_point(
         engine=engine,
         num_threads=config.train.num_threads or 1,
     )
-    return DetectorAtPoint(detector=Detector.from_network(network), config=config)
+    return DetectorAtPoint(
+        detector=Detector.from_network(network, latency=config.tracker.latency), config=config
+    )
 
 
 def classical_at_point(config: StdetConfig, method: Method) -> DetectorAtPoint:
     """Build a classical detector at its operating point, or at that of the configuration."""
     config = _operating_at(config, OPERATING_POINTS[method])
     return DetectorAtPoint(
-        detector=Detector.from_classical(method, config.postprocess), config=config
+        detector=Detector.from_classical(
+            method, config.postprocess, latency=config.tracker.latency
+        ),
+        config=config,
     )
 
 

@@ -67,12 +67,19 @@ class Detector:
         return found
 
     @classmethod
-    def from_network(cls, network: Network) -> Detector:
-        """Build a detector of a network that is in memory."""
+    def from_network(cls, network: Network, *, latency: int | None = None) -> Detector:
+        """Build a detector of a network that is in memory.
+
+        Args:
+            network: It.
+            latency: Frames that a frame may wait for later reference frames; None for no limit.
+        """
 
         def start(times: StageTimes | None) -> DetectorStage:
             if network.model.background:
-                register = timed(Register(LAGS, has_long_term=network.model.long_term), times)
+                register = timed(
+                    Register(LAGS, has_long_term=network.model.long_term, latency=latency), times
+                )
                 look = SameSize().then(register).then(timed(Look(_with_background), times))
             else:
                 look = SameSize().then(Look(_alone))
@@ -103,12 +110,19 @@ class Detector:
         return cls.from_network(network)
 
     @classmethod
-    def from_classical(cls, name: Method, config: PostprocessConfig | None = None) -> Detector:
+    def from_classical(
+        cls,
+        name: Method,
+        config: PostprocessConfig | None = None,
+        *,
+        latency: int | None = None,
+    ) -> Detector:
         """Build a classical detector, which needs no weights.
 
         Args:
             name: One of ``METHODS``.
             config: See ``DetectPeaks``; None for the defaults.
+            latency: As for ``from_network``.
         """
         config = PostprocessConfig() if config is None else config
         method = build_method(name)
@@ -118,7 +132,7 @@ class Detector:
                 alone = DetectPeaks(_of_frame(method), config)
                 return SameSize().then(timed(alone, times))
             compared = DetectPeaks(_of_references(method), config)
-            register = SameSize().then(timed(Register(method.lags), times))
+            register = SameSize().then(timed(Register(method.lags, latency=latency), times))
             return InOwnThread(register, "register").then(timed(compared, times))
 
         return cls(start)

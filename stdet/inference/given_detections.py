@@ -58,14 +58,18 @@ class TrackerWithoutPictures:
 
     Args:
         found: By frame.
+        config: Tracker settings.
         confidence: Operating point in [0, 1].
 
     Attributes:
         warnings: None; there is nothing to see.
     """
 
-    def __init__(self, found: Mapping[int, Detections], *, confidence: float) -> None:
+    def __init__(
+        self, found: Mapping[int, Detections], config: TrackerConfig, *, confidence: float
+    ) -> None:
         """Keep the detections."""
+        self._config = config
         self.confidence = confidence
         self.warnings: list[str] = []
         self._found = found
@@ -89,7 +93,7 @@ class TrackerWithoutPictures:
             times: Times the stages; None for no times.
         """
         operating_point = OperatingPoint(self.confidence)
-        track = Track(Tracker.for_stream(TrackerConfig()), operating_point)
+        track = Track(Tracker.for_stream(self._config), operating_point)
         stages = timed(TakeGiven(self._found), times).then(timed(track, times))
         nothing = np.broadcast_to(np.float32(0), source.hw)
         fps = source.fps
@@ -127,6 +131,7 @@ def tracker_of_given(
     *,
     confidence: float | None,
     has_pictures: bool,
+    latency: int | None = None,
 ) -> StreamingTracker | TrackerWithoutPictures:
     """Build the tracker of given detections.
 
@@ -136,7 +141,9 @@ def tracker_of_given(
         confidence: Operating point; None for ``GIVEN_CONFIDENCE``.
         has_pictures: Whether the frames show the scene, so that they are registered and tracks
             follow it.
+        latency: As ``tracker.latency``.
     """
+    config = TrackerConfig(latency=latency)
     confidence = GIVEN_CONFIDENCE if confidence is None else confidence
     found = SparseDetections.of_rows(
         rows.frame_indices,
@@ -147,10 +154,10 @@ def tracker_of_given(
         image_hw=source.hw,
     ).found
     if not has_pictures:
-        return TrackerWithoutPictures(found, confidence=confidence)
+        return TrackerWithoutPictures(found, config, confidence=confidence)
 
     def start(times: StageTimes | None) -> DetectorStage:
-        register = SameSize().then(timed(Register(_LAGS), times))
+        register = SameSize().then(timed(Register(_LAGS, latency=latency), times))
         return InOwnThread(register, "register").then(timed(TakeGiven(found), times))
 
-    return StreamingTracker(Detector(start), TrackerConfig(), confidence=confidence)
+    return StreamingTracker(Detector(start), config, confidence=confidence)

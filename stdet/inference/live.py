@@ -21,9 +21,9 @@ from stdet.types import BoolArray
 class LiveTracker:
     """Track one stream whose frames are pushed; the same results as ``stdet.track``.
 
-    Results come late: by ``delay`` frames, and with background features the first ones come with
-    frame 23, as do those after a cut to another scene. 16-bit frames wait for the 16th, which
-    fixes their intensity scale.
+    Results come late: by ``delay`` frames. With background features and no ``latency`` the first
+    ones come with frame 23, as do those after a cut to another scene. 16-bit frames wait for the
+    16th, which fixes their intensity scale.
 
     Args:
         tracker: Detector and tracker.
@@ -55,12 +55,13 @@ class LiveTracker:
         confidence: float | None = None,
         device: str = "auto",
         engine: EngineName = "auto",
+        latency: int | None = None,
         fps: float | None = None,
         ignore: BoolArray | None = None,
     ) -> LiveTracker:
         """Build a tracker from a weights file; arguments as in ``stdet.track``."""
         tracker = StreamingTracker.from_weights(
-            weights, confidence=confidence, device=device, engine=engine
+            weights, confidence=confidence, device=device, engine=engine, latency=latency
         )
         return cls(tracker, fps=fps, ignore=ignore)
 
@@ -70,11 +71,12 @@ class LiveTracker:
         method: Method,
         *,
         confidence: float | None = None,
+        latency: int | None = None,
         fps: float | None = None,
         ignore: BoolArray | None = None,
     ) -> LiveTracker:
         """Build a tracker with a classical detector; arguments as in ``stdet.track``."""
-        tracker = StreamingTracker.from_classical(method, confidence=confidence)
+        tracker = StreamingTracker.from_classical(method, confidence=confidence, latency=latency)
         return cls(tracker, fps=fps, ignore=ignore)
 
     @property

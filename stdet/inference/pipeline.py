@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,20 +89,27 @@ class StreamingTracker:
         confidence: float | None,
         device: str,
         engine: EngineName = "auto",
+        latency: int | None = None,
     ) -> StreamingTracker:
         """Build detector and tracker from a weights file; arguments as in ``track``."""
         detector, loaded = load_detector(weights)
         network = Network.of_weights(detector, loaded, device=device, engine=engine)
         if confidence is None:
             confidence = operating_point(loaded)
-        return cls(Detector.from_network(network), loaded.config.tracker, confidence=confidence)
+        return cls(
+            Detector.from_network(network, latency=latency),
+            replace(loaded.config.tracker, latency=latency),
+            confidence=confidence,
+        )
 
     @classmethod
-    def from_classical(cls, method: Method, *, confidence: float | None) -> StreamingTracker:
-        """Build a classical detector and the tracker; ``confidence`` as in ``track``."""
+    def from_classical(
+        cls, method: Method, *, confidence: float | None, latency: int | None = None
+    ) -> StreamingTracker:
+        """Build a classical detector and the tracker; arguments as in ``track``."""
         return cls(
-            Detector.from_classical(method),
-            TrackerConfig(),
+            Detector.from_classical(method, latency=latency),
+            TrackerConfig(latency=latency),
             confidence=OPERATING_POINTS[method] if confidence is None else confidence,
         )
 
@@ -223,6 +231,7 @@ def track(
     ignore: BoolArray | None = None,
     device: str = "auto",
     engine: EngineName = "auto",
+    latency: int | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[TrackedFrame]:
     """Find and track moving small targets in a video, a folder, a live stream, or arrays.
@@ -247,6 +256,8 @@ def track(
             where ignored: they are not registered, and nothing is detected there.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         engine: What runs the network: `auto`, `eager`, `openvino` or `onnxruntime`.
+        latency: Frames by which results may be late, as ``tracker.latency``; None for five, the
+            first ones of a scene later.
         max_megapixels: Largest area of a file's frame, 10^6 pixels.
 
     Yields:
@@ -263,10 +274,12 @@ def track(
     ) as opened:
         if detector is None:
             tracker = StreamingTracker.from_weights(
-                weights, confidence=confidence, device=device, engine=engine
+                weights, confidence=confidence, device=device, engine=engine, latency=latency
             )
         else:
-            tracker = StreamingTracker.from_classical(detector, confidence=confidence)
+            tracker = StreamingTracker.from_classical(
+                detector, confidence=confidence, latency=latency
+            )
         stop = None if num_frames is None else start + num_frames
         yield from tracker.run(opened, start=start, stop=stop, ignore=ignore)
 

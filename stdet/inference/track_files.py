@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from stdet.inference.given_detections import (
 from stdet.inference.line_outputs import LineOutputs
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
 from stdet.inference.pipeline import StreamingTracker
-from stdet.inference.track_options import TrackOptions, TrackSummary
+from stdet.inference.track_options import LIVE_LATENCY, TrackOptions, TrackSummary
 from stdet.inference.track_outputs import TrackOutputs
 from stdet.inference.track_run import SourceTracker, track_stream
 from stdet.inference.watcher import RunWatcher
@@ -69,7 +69,7 @@ def track_to_files(
     rows = None if options.detections is None else read_detections(options.detections)
     with _open(source_path, rows, options) as source:
         if isinstance(source, LiveSource):
-            check_live(source, options)
+            options = live_options(source, options)
         names = OutputNames(
             folder=options.out_dir,
             stem=source.name,
@@ -82,7 +82,11 @@ def track_to_files(
             build_tracker(options)
             if rows is None
             else tracker_of_given(
-                rows, source, confidence=options.confidence, has_pictures=source_path is not None
+                rows,
+                source,
+                confidence=options.confidence,
+                has_pictures=source_path is not None,
+                latency=options.latency,
             )
         )
         with explain_os_errors(options.out_dir):
@@ -122,8 +126,13 @@ def _open(
     return frames_without_pictures(rows, hw=hw, fps=options.fps)
 
 
-def check_live(source: LiveSource, options: TrackOptions) -> None:
-    """Refuse what needs the whole sequence, or frames whose number is known before."""
+def live_options(source: LiveSource, options: TrackOptions) -> TrackOptions:
+    """Return the options with what a live source has where nothing else is asked for.
+
+    Raises:
+        ConfigError: If what is asked for needs the whole sequence, or frames whose number is known
+            before.
+    """
     for name, is_asked in (
         ("--smooth", options.smooth),
         ("--detections", options.detections is not None),
@@ -131,17 +140,21 @@ def check_live(source: LiveSource, options: TrackOptions) -> None:
     ):
         if is_asked:
             raise ConfigError(f"{source.address.label}: is live; {name} goes with files.")
+    return replace(options, latency=LIVE_LATENCY) if options.latency is None else options
 
 
 def build_tracker(options: TrackOptions) -> StreamingTracker:
     """Build the detector that was asked for, and its tracker."""
     if options.detector is not None:
-        return StreamingTracker.from_classical(options.detector, confidence=options.confidence)
+        return StreamingTracker.from_classical(
+            options.detector, confidence=options.confidence, latency=options.latency
+        )
     return StreamingTracker.from_weights(
         options.weights,
         confidence=options.confidence,
         device=options.device,
         engine=options.engine,
+        latency=options.latency,
     )
 
 

@@ -16,6 +16,9 @@ from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.io.sinks.line_sink import SinkCount
 
+LIVE_LATENCY = 2
+"""Frames by which outputs of a live source are late where nothing else is asked for."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrackOptions:
@@ -40,6 +43,8 @@ class TrackOptions:
         ignored: Pixels that do not belong to the scene.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         engine: What runs the network; see ``choose_engine``.
+        latency: Frames by which outputs may be late, as ``tracker.latency``; None for
+            ``LIVE_LATENCY`` of a live source, and for the tracker's default of others.
         with_video: Write the annotated video.
         draw_camera: Draw on it where the scene is and how well that is known.
         overwrite: Replace existing outputs.
@@ -64,6 +69,7 @@ class TrackOptions:
     ignored: IgnoredZones = NOTHING_IGNORED
     device: str = "auto"
     engine: EngineName = "auto"
+    latency: int | None = None
     with_video: bool = True
     draw_camera: bool = False
     overwrite: bool = False

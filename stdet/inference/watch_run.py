@@ -6,7 +6,7 @@ import time
 
 from stdet.errors import ConfigError, DataError
 from stdet.inference.line_outputs import LineOutputs
-from stdet.inference.track_files import build_tracker, check_live, run_header
+from stdet.inference.track_files import build_tracker, live_options, run_header
 from stdet.inference.track_options import TrackOptions, TrackSummary
 from stdet.inference.track_outputs import NoOutputs
 from stdet.inference.track_run import track_stream
@@ -52,7 +52,7 @@ def watch_live(source: str, options: TrackOptions, *, watcher: RunWatcher) -> Tr
     )
     with opened, LineOutputs(options.lines, may_drop=True) as lines:
         assert isinstance(opened, LiveSource)
-        check_live(opened, options)
+        options = live_options(opened, options)
         is_ignored = options.ignored.of_frames(opened.hw)
         tracker = build_tracker(options)
         outputs, live_note = NoOutputs(), ""

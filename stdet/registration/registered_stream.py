@@ -146,11 +146,16 @@ class RegisteredStream(Generic[Carried]):
     Args:
         lags: Frames from a frame back to its reference frames, increasing.
         has_long_term: Frames have long-term reference frames besides.
+        latency: Frames that a frame may wait; None for no limit. Where it is less than the longest
+            lag no frame waits, and the first ones have the reference frames that there are.
     """
 
-    def __init__(self, lags: Sequence[int], *, has_long_term: bool = False) -> None:
+    def __init__(
+        self, lags: Sequence[int], *, has_long_term: bool = False, latency: int | None = None
+    ) -> None:
         """Start without a frame."""
         self._lags = tuple(lags)
+        self._waits = latency is None or latency >= self._lags[-1]
         self._has_long_term = has_long_term
         self._long_term: dict[int, _Kept[Carried]] = {}
         self._frames: deque[_Kept[Carried]] = deque()
@@ -223,7 +228,7 @@ class RegisteredStream(Generic[Carried]):
 
     def _is_ready(self, frame: _Kept[Carried]) -> bool:
         """Return whether the next frame has all the reference frames that it will ever have."""
-        if self._front_end.is_over(frame.pose.run):
+        if not self._waits or self._front_end.is_over(frame.pose.run):
             return True
         awaited = self._next + num_awaited(self._next - frame.start, self._lags)
         # The frame after one of another run will say whether that was spoilt or a cut.

@@ -120,7 +120,7 @@ class Tracker:
     @classmethod
     def for_stream(cls, config: TrackerConfig) -> Tracker:
         """Return a tracker that waits as long as the scores of a stream's detections do."""
-        return cls(config, lookahead=config.lookahead or 0)
+        return cls(config, lookahead=config.frames_ahead or 0)
 
     def reset(self) -> None:
         """Forget everything, for a new sequence; ids begin at 1 again."""

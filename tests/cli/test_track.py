@@ -216,6 +216,11 @@ def test_profile_names_every_stage_on_stderr_and_in_the_json(track, clip, tmp_pa
     assert all(row["median_ms"] <= row["percentile_95_ms"] for row in written["profile"])
 
 
+def test_latency_is_what_the_outputs_are_late_by(track, clip):
+    outcome = track(clip, "--no-video", "--profile", "--latency", 2)
+    assert outcome.err[-2].split() == ["all", "2"]
+
+
 def test_profile_says_how_well_frames_were_registered(track_by_difference, clip, tmp_path):
     lines = {line.split()[0]: line for line in track_by_difference(clip, "--profile").err}
     written = json.loads((tmp_path / "o" / "clip.json").read_text())["camera"]

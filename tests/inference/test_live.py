@@ -58,6 +58,35 @@ def test_results_come_late_by_the_delay():
     assert live.flush() == []
 
 
+@pytest.mark.parametrize("weights", [None, "stdet_n"])
+@pytest.mark.parametrize("latency", [0, 2])
+def test_with_a_latency_every_frame_comes_so_much_later_from_the_first_on(weights, latency):
+    if weights is None:
+        live = LiveTracker.from_classical("framediff", latency=latency)
+    else:
+        live = LiveTracker.from_weights(weights, device="cpu", latency=latency)
+    images = _frames(np.uint8, 24)
+    cut = np.random.default_rng(9).permuted(images[12:].reshape(12, -1), axis=1)
+    found = []
+    for index, image in enumerate([*images[:12], *cut.reshape(12, 48, 64)]):
+        results = live.push(image)
+        assert [frame.index for frame in results] == [index - latency] * (index >= latency)
+        found += results
+    found += live.flush()
+    assert live.delay == latency
+    assert [frame.index for frame in found] == list(range(24))
+
+
+def test_more_latency_never_finds_the_target_later():
+    def first_frame(latency):
+        frames = stdet.track(_frames(np.uint8), detector="framediff", latency=latency)
+        return min(frame.index for frame in frames if len(frame.tracks))
+
+    firsts = [first_frame(latency) for latency in (0, 2, 5, 20)]
+    assert firsts == sorted(firsts, reverse=True)
+    assert firsts[0] > firsts[-1]
+
+
 def test_short_deep_stream_waits_for_its_end():
     live = LiveTracker.from_classical("tophat")
     assert [live.push(image) for image in _frames(np.uint16, 4)] == [[]] * 4

@@ -112,7 +112,7 @@ class TrackedFrame(DetectedFrame):
     """One frame of a tracked stream.
 
     Its detections are those at or above the operating point, and weaker ones that belong to a
-    track; their scores are track-before-detect scores where ``tracker.lookahead`` is not None.
+    track; their scores are track-before-detect scores where ``tracker.frames_ahead`` is not None.
 
     Attributes:
         tracks: Confirmed tracks on this frame.

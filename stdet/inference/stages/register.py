@@ -24,14 +24,17 @@ class Register(Stage[StreamFrame, FrameWithReferences]):
     Args:
         lags: Frames from a frame back to its reference frames, increasing.
         has_long_term: See ``RegisteredStream``.
+        latency: Frames that a frame may wait; None for no limit.
     """
 
     name = "register"
 
-    def __init__(self, lags: Sequence[int], *, has_long_term: bool = False) -> None:
+    def __init__(
+        self, lags: Sequence[int], *, has_long_term: bool = False, latency: int | None = None
+    ) -> None:
         """Start without a frame."""
         self._stream: RegisteredStream[StreamFrame] = RegisteredStream(
-            lags, has_long_term=has_long_term
+            lags, has_long_term=has_long_term, latency=latency
         )
         self._last_pose: CameraPose | None = None
 

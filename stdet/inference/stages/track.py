@@ -49,7 +49,7 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
         self._tracker = tracker
         self._operating_point = operating_point
         self._scores: TrackBeforeDetect[DetectedFrame] | None = None
-        if tracker.config.lookahead is not None:
+        if tracker.config.frames_ahead is not None:
             self._scores = TrackBeforeDetect(tracker.lookahead)
         self.delay = tracker.lookahead
 
