@@ -109,8 +109,8 @@ def add_track(commands: Any) -> None:
     parser.add_argument(
         "--profile",
         action="store_true",
-        help="print what each stage takes per frame, how many frames late it is and how well "
-        "frames were registered, and add it to the JSON",
+        help="print the CPU time of each stage per frame, how many frames late it is and how "
+        "well frames were registered, and add it to the JSON",
     )
     parser.set_defaults(run=_run_track)
 

@@ -112,7 +112,7 @@ class Registered(Generic[Carried]):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Kept(Generic[Carried]):
+class _Kept:
     """A frame that waits, or that later ones need.
 
     Attributes:
@@ -120,14 +120,12 @@ class _Kept(Generic[Carried]):
         pose: Where it lies in the scene.
         start: Index of the first frame of its run.
         from_previous: Of the background since the frame before.
-        carried: As it was pushed.
     """
 
     image: FloatArray
     pose: CameraPose
     start: int
     from_previous: FrameMotion
-    carried: Carried
 
 
 class RegisteredStream(Generic[Carried]):
@@ -157,8 +155,9 @@ class RegisteredStream(Generic[Carried]):
         self._lags = tuple(lags)
         self._waits = latency is None or latency >= self._lags[-1]
         self._has_long_term = has_long_term
-        self._long_term: dict[int, _Kept[Carried]] = {}
-        self._frames: deque[_Kept[Carried]] = deque()
+        self._long_term: dict[int, _Kept] = {}
+        self._frames: deque[_Kept] = deque()
+        self._carried: deque[Carried] = deque()  # Of the frames that wait.
         self._front_end = FrontEnd()
         self._is_ignored: BoolArray | None = None
         self._first = 0
@@ -194,9 +193,9 @@ class RegisteredStream(Generic[Carried]):
                 pose=pose,
                 start=next(same_run, self._last + 1),
                 from_previous=from_previous,
-                carried=carried,
             )
         )
+        self._carried.append(carried)
         if self._next < self._last:
             self._clean(np.setdiff1d(self._front_end.bad_pixels, known))
         found = []
@@ -226,7 +225,7 @@ class RegisteredStream(Generic[Carried]):
         """Index of the newest frame, counted from the start of the sequence; -1 before any."""
         return self._first + len(self._frames) - 1
 
-    def _is_ready(self, frame: _Kept[Carried]) -> bool:
+    def _is_ready(self, frame: _Kept) -> bool:
         """Return whether the next frame has all the reference frames that it will ever have."""
         if not self._waits or self._front_end.is_over(frame.pose.run):
             return True
@@ -234,7 +233,7 @@ class RegisteredStream(Generic[Carried]):
         # The frame after one of another run will say whether that was spoilt or a cut.
         return awaited <= self._last and self._frames[-1].pose.run == frame.pose.run
 
-    def _last_of_run(self, frame: _Kept[Carried]) -> int:
+    def _last_of_run(self, frame: _Kept) -> int:
         """Return the index of the newest frame of the run of one."""
         is_of_run = [kept.pose.run == frame.pose.run for kept in reversed(self._frames)]
         return self._last - is_of_run.index(True)
@@ -256,10 +255,13 @@ class RegisteredStream(Generic[Carried]):
             self._frames.popleft()
             self._first += 1
         return Registered(
-            frame=found, pose=this.pose, from_previous=this.from_previous, carried=this.carried
+            frame=found,
+            pose=this.pose,
+            from_previous=this.from_previous,
+            carried=self._carried.popleft(),
         )
 
-    def _long_term_of(self, this: _Kept[Carried], index: int) -> RegisteredFrame | None:
+    def _long_term_of(self, this: _Kept, index: int) -> RegisteredFrame | None:
         """Register a frame with its long-term reference frames; None where it has none."""
         for old in [at for at in self._long_term if at < index - LONG_REACH]:
             del self._long_term[old]
@@ -268,7 +270,7 @@ class RegisteredStream(Generic[Carried]):
         return self._with_references(this, steps, references) if steps else None
 
     def _with_references(
-        self, this: _Kept[Carried], steps: Sequence[int], references: Sequence[_Kept[Carried]]
+        self, this: _Kept, steps: Sequence[int], references: Sequence[_Kept]
     ) -> RegisteredFrame:
         """Register a frame with some reference frames."""
         return RegisteredFrame(
@@ -279,7 +281,7 @@ class RegisteredStream(Generic[Carried]):
             is_ignored=self._is_ignored,
         )
 
-    def _kept(self, index: int) -> _Kept[Carried]:
+    def _kept(self, index: int) -> _Kept:
         """Return a frame that is kept, by its index from the start of the sequence."""
         return self._frames[index - self._first]
 

@@ -105,7 +105,7 @@ class Look(Stage[Seen, FrameToSee], Generic[Seen]):
 class _Taken:
     """A frame and its features at every scale."""
 
-    frame: FrameToSee
+    frame: StreamFrame
     features: tuple[FrameFeatures, ...]
 
     @property
@@ -143,7 +143,9 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
             self._network.features(frame.seen.shrunk(times))
             for times in self._network.model.scales
         ]
-        self._ring.append(_Taken(frame=frame, features=tuple(features)))
+        # Without what the network has looked at, which is several times the frame.
+        kept = StreamFrame(**frame.known(), scaled=frame.scaled)
+        self._ring.append(_Taken(frame=kept, features=tuple(features)))
         self._num_taken += 1
         yield from self._decide_up_to(self._num_taken - self.delay)
 

@@ -22,8 +22,8 @@ class StageTime:
     Attributes:
         name: Of the stage.
         num_frames: Frames that came out of it.
-        median_ms: Milliseconds per frame.
-        percentile_95_ms: Milliseconds that 95 % of the frames do not exceed.
+        median_ms: Milliseconds of CPU time per frame.
+        percentile_95_ms: Milliseconds of it that 95 % of the frames do not exceed.
         num_frames_late: Frames that the stage waits for, once the stream has gone on for a while.
     """
 
