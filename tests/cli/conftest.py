@@ -1,6 +1,7 @@
 """A command line in this process, tiny weights and a small clip to run it on."""
 
 import contextlib
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from stdet.cli import main
 from stdet.io.video.source import VideoWriter
 
 CLIP = SyntheticConfig(name="clip", num_frames=10, hw=(48, 64), num_targets=2, seed=4)
+
+STAGE_THREADS = {"read", "register", "look", "detect"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,11 @@ class Outcome:
 
 @pytest.fixture
 def cli(capfd):
-    """Run a command; what native libraries print counts as output too."""
+    """Run a command; what native libraries print counts as output too.
+
+    However it ends, it leaves no thread of its own.
+    """
+    before = set(threading.enumerate())
 
     def run(*argv: object) -> Outcome:
         capfd.readouterr()
@@ -33,6 +40,8 @@ def cli(capfd):
             code = main([str(arg) for arg in argv])
         except SystemExit as end:
             code = int(end.code or 0)
+        left = set(threading.enumerate()) - before
+        assert not any(thread.name in STAGE_THREADS for thread in left)
         captured = capfd.readouterr()
         return Outcome(code, captured.out, captured.err.splitlines())
 
