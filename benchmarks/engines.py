@@ -27,12 +27,11 @@ import torch
 from stdet.cli.arguments import size_hw
 from stdet.inference.checkpoint import load_detector
 from stdet.inference.engines.choose import choose_engine
-from stdet.inference.engines.engine import Engine
+from stdet.inference.engines.engine import ClipOutputs, Engine, FrameMaps, State
 from stdet.inference.engines.names import FASTEST_FIRST, EngineName, is_installed
-from stdet.models.detector import ClipDetector, Predicted
-from stdet.models.inference_parts import FrameMaps
-from stdet.models.interfaces import TemporalState
+from stdet.models.detector import ClipDetector
 from stdet.models.profile import profile_detector
+from stdet.types import FloatArray
 
 _Result = TypeVar("_Result")
 
@@ -73,15 +72,23 @@ class Plain:
         """Keep it."""
         self._detector = detector
 
-    def frame_maps(self, frame: torch.Tensor) -> FrameMaps:
+    @torch.inference_mode()
+    def frame_maps(self, frame: FloatArray) -> FrameMaps:
         """Compute features."""
-        return (self._detector.frame_features(frame),)
+        return (self._detector.frame_features(torch.from_numpy(frame)),)
 
-    def fuse(
-        self, context: Sequence[FrameMaps], key: FrameMaps, state: TemporalState
-    ) -> Predicted:
+    @torch.inference_mode()
+    def fuse(self, context: Sequence[FrameMaps], key: FrameMaps, state: State) -> ClipOutputs:
         """Fuse features."""
-        return self._detector.fuse(torch.stack([one[0] for one in context], 1), key[0], state)
+        stacked = torch.stack([one[0] for one in context], 1)
+        outputs = self._detector.fuse(stacked, key[0], state).outputs
+        cls_logits, obj_logits, box_offsets = (value.numpy() for value in outputs.tensors)
+        return ClipOutputs(
+            cls_logits=cls_logits,
+            obj_logits=obj_logits,
+            box_offsets=box_offsets,
+            feature_stride=outputs.feature_stride,
+        )
 
 
 def main() -> None:
@@ -130,10 +137,10 @@ def time_engines(weights: str, hw: tuple[int, int], *, num_frames: int, threads:
     wall: dict[str, tuple[list[float], list[float]]] = {e.name: ([], []) for e in engines}
     cpu: dict[str, list[float]] = {engine.name: [] for engine in engines}
     ceilings = []
-    generator = torch.Generator().manual_seed(0)
+    rng = np.random.default_rng(0)
     with torch.inference_mode():
         for index in range(NUM_WARM_UP + num_frames):
-            frame = torch.rand(1, num_channels, *hw, generator=generator)
+            frame = rng.random((1, num_channels, *hw), np.float32)
             for engine in engines:
                 maps, in_frame = _timed(lambda e=engine, f=frame: e.frame_maps(f))
                 clip = [maps] * num_context

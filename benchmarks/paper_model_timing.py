@@ -19,7 +19,7 @@ from stdet.datasets.clips import ClipBatch
 from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.inference.detector import Detector
-from stdet.inference.network import Network
+from stdet.inference.trained_network import network_of_detector
 from stdet.training.trainer import Trainer
 
 NUM_WARM, NUM_TIMED = 5, 20
@@ -86,7 +86,7 @@ def _time_steps(config: StdetConfig, barrier: Any, folder: Path) -> dict[str, An
     losses = [float(trainer._train_batch(next(batches))[0]) for _ in range(NUM_TIMED)]
     step_s = (time.monotonic() - began) / NUM_TIMED
     barrier.wait(WAIT_S)
-    network = Network(
+    network = network_of_detector(
         trainer.average.module,
         model=config.model,
         config=config.postprocess,

@@ -25,8 +25,8 @@ from stdet.datasets.clip_dataset import clip_shape
 from stdet.datasets.clips import Targets
 from stdet.inference.detector import Detector
 from stdet.inference.model_info import PYRAMIDS, describe_model
-from stdet.inference.network import Network
 from stdet.inference.stages.frames import StreamFrame
+from stdet.inference.trained_network import network_of_detector
 from stdet.models.build import build_consistency, build_detector, num_input_channels
 from stdet.registration.background_features import STEADY_FROM
 from stdet.training.step import TrainingStep
@@ -123,7 +123,7 @@ def training_job(model: ModelConfig) -> Callable[[], None]:
 def inference_job(model: ModelConfig) -> Callable[[], None]:
     """Return one step of a stream."""
     torch.manual_seed(0)
-    network = Network(
+    network = network_of_detector(
         build_detector(model), model=model, config=PostprocessConfig(), device=torch.device("cpu")
     )
     streaming = Detector.from_network(network).start()

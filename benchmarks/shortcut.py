@@ -23,7 +23,7 @@ from stdet.datasets.splits import Split, load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.inference.checkpoint import load_detector
 from stdet.inference.detector import Detector
-from stdet.inference.network import Network
+from stdet.inference.trained_network import network_of_weights
 from stdet.models.necks.bp_fpn import BpFpn
 
 Hook = Callable[[torch.nn.Module, tuple[Tensor, ...], Tensor], Tensor]
@@ -89,7 +89,7 @@ def map50(config: StdetConfig, weights: str, split: Split, hook: Hook) -> float:
         raise SystemExit(f"{weights} has no shortcut that is added.")
     shortcuts[0].register_forward_hook(hook)
     sequences = load_sequences(config.data, split)
-    detector = Detector.from_network(Network.of_weights(network, loaded, device="cpu"))
+    detector = Detector.from_network(network_of_weights(network, loaded, device="cpu"))
     return score_sequences(detector, config, sequences, title="scoring").map50
 
 

@@ -19,10 +19,11 @@ import torch
 
 from stdet.config import ModelConfig, PostprocessConfig, load_config
 from stdet.datasets.clip_sampler import window_at
-from stdet.datasets.input_geometry import InputGeometry, detector_input
+from stdet.datasets.input_geometry import InputGeometry
+from stdet.datasets.tensor_input import detector_input
 from stdet.inference.detector import Detector
-from stdet.inference.network import Network
 from stdet.inference.stages.frames import StreamFrame
+from stdet.inference.trained_network import network_of_detector
 from stdet.models.build import build_detector
 from stdet.registration.background_features import LAGS, STEADY_FROM, background_features
 from stdet.registration.registered_stream import register_frames
@@ -55,7 +56,7 @@ def compare(model: ModelConfig, *, num_frames: int) -> None:
     detector = build_detector(model).eval()
     raw = generate(SceneConfig(num_frames=num_frames + NUM_WARM_UP), seed=0).frames
     frames = [frame.astype("float32") / 255 for frame in raw]
-    network = Network(
+    network = network_of_detector(
         detector, model=model, config=PostprocessConfig(), device=torch.device("cpu")
     )
     streaming, shape = Detector.from_network(network).start(), network.shape

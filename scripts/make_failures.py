@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from stdet.boxes import centres_xy
-from stdet.inference.checkpoint import DEFAULT_WEIGHTS
 from stdet.inference.pipeline import StreamingTracker
+from stdet.inference.weights_files import DEFAULT_WEIGHTS
 from stdet.io.drawing import draw_frame, render_scale
 from stdet.io.memory_source import MemorySource
 from stdet.synthesis import SceneConfig, Synthesised, generate

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from stdet.inference.engines.engine import ClipOutputs
 from stdet.models.head import HeadOutputs
 
 
@@ -34,3 +35,11 @@ def head_outputs(boxes_scores=(), *, grid_hw=(8, 8), stride=4, num_classes=1):
             ]
         )
     return HeadOutputs(cls_logits=cls, obj_logits=obj, box_offsets=offsets, feature_stride=stride)
+
+
+def clip_outputs(outputs, row=0):
+    """A row of a head's outputs as an engine gives them."""
+    cls, obj, box = (value[row : row + 1].detach().float().numpy() for value in outputs.tensors)
+    return ClipOutputs(
+        cls_logits=cls, obj_logits=obj, box_offsets=box, feature_stride=outputs.feature_stride
+    )

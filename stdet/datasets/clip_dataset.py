@@ -22,9 +22,10 @@ from stdet.datasets.clip_sampler import (
 from stdet.datasets.clips import Clip, ClipBatch, Targets
 from stdet.datasets.core_box import CORE_MARGIN_PX, core_box
 from stdet.datasets.frame_cache import FrameCache
-from stdet.datasets.input_geometry import InputGeometry, detector_input
+from stdet.datasets.input_geometry import InputGeometry
 from stdet.datasets.sequence_registration import SequenceRegistration
 from stdet.datasets.sequences import LabelledSequence
+from stdet.datasets.tensor_input import boxes_to_input, detector_input
 from stdet.datasets.transforms import ClipAugmentation, ClipSample
 from stdet.errors import ConfigError
 from stdet.registration.background_features import LAGS, background_features
@@ -145,7 +146,7 @@ class ClipDataset(Dataset[Clip]):
                 dim=1,
             )
         geometry = self._geometry(frames)
-        boxes = geometry.boxes_to_input(sample.boxes_xyxy)
+        boxes = boxes_to_input(sample.boxes_xyxy, geometry)
         return Clip(
             frames=frames if self.at_own_size else self._fitted(frames),
             frame_indices=torch.from_numpy(clip.frame_indices[clip.window_rows]),
@@ -329,12 +330,7 @@ def _background_features(
 
 def clip_shape(data: DataConfig, model: ModelConfig) -> ClipShape:
     """Return the window shape that a configuration asks for in training."""
-    return ClipShape(
-        num_frames=model.temporal.num_frames,
-        frame_stride=model.temporal.frame_stride,
-        num_future_frames=model.temporal.num_future_frames,
-        window_extra=data.window_extra,
-    )
+    return ClipShape.of(model.temporal, window_extra=data.window_extra)
 
 
 def _window_weights(

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stdet.config import MissingReferences
+from stdet.config import MissingReferences, TemporalConfig
 from stdet.registration.references import (
     KEPT_EVERY,
     LONG_REACH,
@@ -44,6 +44,16 @@ class ClipShape:
     frame_stride: int = 1
     num_future_frames: int = 0
     window_extra: int = 0
+
+    @classmethod
+    def of(cls, temporal: TemporalConfig, *, window_extra: int = 0) -> ClipShape:
+        """Return the shape that a configuration asks for."""
+        return cls(
+            num_frames=temporal.num_frames,
+            frame_stride=temporal.frame_stride,
+            num_future_frames=temporal.num_future_frames,
+            window_extra=window_extra,
+        )
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -11,9 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from stdet.types import FloatArray
 
@@ -68,56 +65,45 @@ class InputGeometry:
             [[1 / scale_x, 0, -left / scale_x], [0, 1 / scale_y, -top / scale_y]], np.float32
         )
 
-    def apply(self, frames: Tensor, *, letterbox_value: float = LETTERBOX_GREY) -> Tensor:
-        """Bring frames (N, C, H, W) of ``source_hw`` to (N, C, *input_hw)."""
-        if tuple(frames.shape[-2:]) != self.source_hw:
-            raise ValueError(f"frames are {tuple(frames.shape[-2:])}; expected {self.source_hw}.")
+    def apply(
+        self, channels: FloatArray, *, letterbox_value: float = LETTERBOX_GREY
+    ) -> FloatArray:
+        """Bring a frame (C, H, W) of ``source_hw`` to (C, *input_hw)."""
+        if channels.shape[1:] != self.source_hw:
+            raise ValueError(f"frame is {channels.shape[1:]}; expected {self.source_hw}.")
         if self.content_hw != self.source_hw:
-            frames = F.interpolate(
-                frames, self.content_hw, mode="bilinear", align_corners=False, antialias=True
-            )
+            channels = np.stack([_scaled(one, self.content_hw) for one in channels])
+        (top, bottom), (left, right) = self.border
+        if not any((top, left, bottom, right)):
+            return channels
+        widths = ((0, 0), (top, bottom), (left, right))
+        if self.is_letterbox:
+            return np.pad(channels, widths, constant_values=np.float32(letterbox_value))
+        return np.pad(channels, widths, mode="edge")
+
+    @property
+    def border(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Rows above and below the scaled frame, columns left and right of it."""
         top, left = self.top_left
         bottom = self.input_hw[0] - self.content_hw[0] - top
         right = self.input_hw[1] - self.content_hw[1] - left
-        if not any((top, left, bottom, right)):
-            return frames
-        if self.is_letterbox:
-            return F.pad(frames, (left, right, top, bottom), value=letterbox_value)
-        return F.pad(frames, (left, right, top, bottom), mode="replicate")
+        return (top, bottom), (left, right)
 
     @property
     def is_letterbox(self) -> bool:
         """Whether frames are scaled or centred, not only padded at the right and bottom."""
         return self.content_hw != self.source_hw or self.top_left != (0, 0)
 
-    def boxes_to_input(self, boxes_xyxy: Tensor) -> Tensor:
-        """Map boxes (N, 4) from source pixels to input pixels."""
-        scale = boxes_xyxy.new_tensor(self.scale_xy).repeat(2)
-        shift = boxes_xyxy.new_tensor(self.top_left[::-1]).repeat(2)
-        return boxes_xyxy * scale + shift
-
-    def boxes_to_source(self, boxes_xyxy: Tensor) -> Tensor:
+    def boxes_to_source(self, boxes_xyxy: FloatArray) -> FloatArray:
         """Map boxes (N, 4) from input pixels to source pixels."""
-        scale = boxes_xyxy.new_tensor(self.scale_xy).repeat(2)
-        shift = boxes_xyxy.new_tensor(self.top_left[::-1]).repeat(2)
+        scale = np.tile(np.array(self.scale_xy, np.float32), 2)
+        shift = np.tile(np.array(self.top_left[::-1], np.float32), 2)
         return (boxes_xyxy - shift) / scale
 
 
-def detector_input(
-    frames: Tensor, features: Tensor | None, *, geometry: InputGeometry, in_channels: int
-) -> Tensor:
-    """Bring grey frames and their background features to the detector.
+def _scaled(image: FloatArray, hw: tuple[int, int]) -> FloatArray:
+    """Return an image (H, W) at another size: bilinear, over all pixels that one covers."""
+    from PIL import Image
 
-    Args:
-        frames: float32 (N, 1, H, W) in [0, 1].
-        features: float32 (N, M, H, W) of ``background_features.py``, or None.
-        geometry: Fitted to (H, W).
-        in_channels: The grey channel is repeated so often.
-
-    Returns:
-        float32 (N, in_channels + M, *geometry.input_hw).
-    """
-    grey = geometry.apply(frames).expand(-1, in_channels, -1, -1)
-    if features is None:
-        return grey
-    return torch.cat([grey, geometry.apply(features, letterbox_value=0.0)], dim=1)
+    scaled = Image.fromarray(image).resize((hw[1], hw[0]), Image.Resampling.BILINEAR)
+    return np.asarray(scaled, np.float32)

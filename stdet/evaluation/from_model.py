@@ -19,17 +19,12 @@ from stdet.evaluation.report import (
     evaluate_sequences,
     named_subsets,
 )
-from stdet.inference.checkpoint import (
-    DEFAULT_WEIGHTS,
-    find_weights,
-    load_state,
-    load_weights,
-    operating_point,
-)
+from stdet.inference.checkpoint import load_state, load_weights
 from stdet.inference.detector import Detector
 from stdet.inference.engines.names import EngineName
-from stdet.inference.network import Network
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
+from stdet.inference.trained_network import network_of_weights
+from stdet.inference.weights_files import DEFAULT_WEIGHTS, find_weights, operating_point
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
@@ -301,8 +296,8 @@ def network_at_point(
     stored = loaded.config
     if config.postprocess.confidence is None and stored.postprocess.confidence is not None:
         _check_same_scores(config.tracker.lookahead, stored.tracker.lookahead, weights)
-    config = _operating_at(config, operating_point(loaded))
-    network = Network.of_weights(
+    config = _operating_at(config, operating_point(loaded.config, loaded.path))
+    network = network_of_weights(
         detector,
         replace(loaded, config=config),
         device=device,

@@ -26,12 +26,13 @@ from stdet.evaluation.from_model import (
     scored_sequences,
 )
 from stdet.evaluation.report import require_unique_names, score_summaries
-from stdet.inference.checkpoint import DEFAULT_WEIGHTS, find_weights, git_commit
+from stdet.inference.checkpoint import git_commit
 from stdet.inference.engines.names import EngineName
 from stdet.inference.stages.frames import StreamFrame, TrackedFrame
 from stdet.inference.stages.split import SplitAtGaps
 from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.track import OperatingPoint, Track
+from stdet.inference.weights_files import DEFAULT_WEIGHTS, find_weights
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.metrics.counts import without_nan
 from stdet.metrics.sequence_result import SequenceResult

@@ -7,11 +7,9 @@ metrics, seed and commit. It runs no code when it is loaded.
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +18,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from stdet.config import StdetConfig, config_from_dict, config_to_dict
-from stdet.config.old_keys import convert_old_data
+from stdet.config import StdetConfig, config_to_dict
 from stdet.errors import CheckpointError, ConfigError, foreign_errors, shown
 from stdet.files.atomic_file import write_whole
-from stdet.files.regular_file import file_mode, require_regular_file
+from stdet.files.regular_file import require_regular_file
+from stdet.inference.weights_files import DEFAULT_WEIGHTS, config_of_weights, find_weights
 from stdet.models.build import MAX_PARAMETERS, build_detector
 from stdet.models.detector import ClipDetector
-
-log = logging.getLogger(__name__)
 
 FORMAT = "1"
 
@@ -38,12 +34,6 @@ MAX_METADATA = 1_000_000
 """Characters of the settings or of the metrics of a weights file."""
 
 _EXPECTED = "expected weights written by `stdet train`"
-
-DEFAULT_WEIGHTS = "stdet_n"
-"""Shipped weights that are used where none are named."""
-
-DEFAULT_CONFIDENCE = 0.5
-"""Operating point of weights that were never validated."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,31 +52,6 @@ class Weights:
     config: StdetConfig
     info: dict[str, Any]
     path: Path
-
-
-def shipped_weights() -> dict[str, Path]:
-    """Return the weights inside the package, by name."""
-    folder = Path(str(resources.files("stdet"))) / "weights"
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-
-
-def find_weights(name_or_path: str) -> Path:
-    """Return the file for a shipped name or a path.
-
-    Raises:
-        CheckpointError: If neither exists; the shipped names are listed.
-    """
-    shipped = shipped_weights()
-    if name_or_path in shipped:
-        return shipped[name_or_path]
-    path = Path(name_or_path)
-    if file_mode(path, kind=CheckpointError) is None:
-        names = ", ".join(shipped) or "none"
-        raise CheckpointError(
-            f"{name_or_path}: no such weights file, and no weights of that name ship with stdet "
-            f"(shipped: {names})."
-        )
-    return path
 
 
 def save_weights(
@@ -142,17 +107,7 @@ def load_weights(path: Path) -> Weights:
             f"({_listed(broken)}), so that no target would ever be found; {_EXPECTED}."
         )
     settings = _read_metadata(metadata, "config", path)
-    if isinstance(settings.get("data"), dict):  # Of an earlier version, perhaps.
-        settings["data"] = convert_old_data(settings["data"])
-    # Of the tracker, weights know the scores that their operating point is of: track-before-detect
-    # scores, or of versions without them those of single frames. The rest is no part of a network.
-    tracker = settings.setdefault("tracker", {})
-    if isinstance(tracker, dict):
-        settings["tracker"] = {"lookahead": tracker.get("lookahead")}
-    try:
-        config = config_from_dict(settings, where=f"{path}: settings")
-    except ConfigError as error:
-        raise CheckpointError(str(error)) from error
+    config = config_of_weights(settings, path)
     return Weights(
         state=state, config=config, info=_read_metadata(metadata, "info", path), path=path
     )
@@ -222,7 +177,7 @@ def load_state(detector: ClipDetector, weights: Weights) -> None:
     detector.load_state_dict(weights.state, strict=True)
 
 
-def load_detector(name_or_path: str = "stdet_n") -> tuple[ClipDetector, Weights]:
+def load_detector(name_or_path: str = DEFAULT_WEIGHTS) -> tuple[ClipDetector, Weights]:
     """Build the detector that a weights file describes, in eval mode on the CPU."""
     weights = load_weights(find_weights(name_or_path))
     try:
@@ -231,25 +186,6 @@ def load_detector(name_or_path: str = "stdet_n") -> tuple[ClipDetector, Weights]
         raise CheckpointError(f"{weights.path}: {error}") from error
     load_state(detector, weights)
     return detector.eval(), weights
-
-
-def operating_point(weights: Weights) -> float:
-    """Return the score threshold that validation chose for these weights.
-
-    A warning says where it lets nothing or everything pass.
-    """
-    confidence = weights.config.postprocess.confidence
-    if confidence is None:
-        return DEFAULT_CONFIDENCE
-    if confidence in (0, 1):
-        log.warning(
-            "%s: the stored operating point is %g, which lets %s pass; set another "
-            "(--confidence, postprocess.confidence).",
-            weights.path,
-            confidence,
-            "everything" if confidence == 0 else "next to nothing",
-        )
-    return confidence
 
 
 def git_commit() -> str:

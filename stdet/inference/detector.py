@@ -8,8 +8,8 @@ from pathlib import Path
 from stdet.classical.detector import RegisteredMethod, SingleFrameMethod
 from stdet.classical.methods import Method, build_method
 from stdet.config import PostprocessConfig
-from stdet.inference.checkpoint import DEFAULT_WEIGHTS, load_detector
 from stdet.inference.engines.names import EngineName
+from stdet.inference.load_network import load_network
 from stdet.inference.network import Network, NetworkInput
 from stdet.inference.stages.detect import DetectPeaks, DetectWithNetwork, Look, SameSize
 from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
@@ -18,6 +18,7 @@ from stdet.inference.stages.register import Register
 from stdet.inference.stages.split import SplitAtGaps
 from stdet.inference.stages.stage import InOwnThread, Stage
 from stdet.inference.stages.times import StageTimes, timed
+from stdet.inference.weights_files import DEFAULT_WEIGHTS
 from stdet.io.array_source import Array, open_frames
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.registration.background_features import LAGS, background_features
@@ -106,8 +107,7 @@ class Detector:
         Raises:
             CheckpointError: If the weights cannot be used.
         """
-        network = Network.of_weights(*load_detector(weights), device=device, engine=engine)
-        return cls.from_network(network)
+        return cls.from_network(load_network(weights, device=device, engine=engine).network)
 
     @classmethod
     def from_classical(

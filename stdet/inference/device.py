@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 
 import torch
 
 from stdet.errors import ConfigError
-
-_NAMES = re.compile(r"cpu|cuda(:[0-9]{1,3})?")
+from stdet.inference.engines.names import check_device_name
 
 
 def choose_device(name: str) -> torch.device:
@@ -20,10 +18,9 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ConfigError: If the name is no device, or a GPU is asked for and there is none.
     """
+    check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if not _NAMES.fullmatch(name):
-        raise ConfigError(f"device {name!r}: expected auto, cpu, cuda or cuda:N.")
     if name == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():

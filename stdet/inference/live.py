@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from stdet.classical.methods import Method
-from stdet.inference.checkpoint import DEFAULT_WEIGHTS
 from stdet.inference.engines.names import EngineName
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.frames import TrackedFrame
 from stdet.inference.stages.stage import Stage
+from stdet.inference.weights_files import DEFAULT_WEIGHTS
 from stdet.io.array_source import NUM_FIRST_FRAMES, Array, GreyArrays, scale_of_arrays
 from stdet.io.frame_source import Frame
 from stdet.io.intensity.scene_watch import SceneWatch

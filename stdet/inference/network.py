@@ -1,4 +1,4 @@
-"""The network on a device: features of a frame, and detections from features of several."""
+"""The network in an engine: features of a frame, and detections from features of several."""
 
 from __future__ import annotations
 
@@ -9,22 +9,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from stdet.config import ModelConfig, PostprocessConfig
 from stdet.datasets.clip_sampler import ClipShape
-from stdet.datasets.input_geometry import InputGeometry, detector_input
-from stdet.inference.checkpoint import Weights
-from stdet.inference.device import choose_device
-from stdet.inference.engines.choose import choose_engine
-from stdet.inference.engines.eager import eager_engine
-from stdet.inference.engines.engine import Engine
-from stdet.inference.engines.names import EngineName
+from stdet.datasets.input_geometry import InputGeometry
+from stdet.inference.engines.engine import Engine, FrameMaps, State
 from stdet.inference.postprocess import postprocess
-from stdet.models.detector import ClipDetector
-from stdet.models.inference_parts import FrameMaps
-from stdet.models.interfaces import TemporalState
 from stdet.registration.background_features import features_of, residuals_of
 from stdet.types import Detections, FloatArray
 
@@ -90,80 +80,37 @@ class NetworkOutput:
     """
 
     detections: Detections
-    state: TemporalState
+    state: State
 
 
 class Network:
-    """A trained network in eval mode on its device.
+    """A trained network in an engine.
 
     Args:
-        detector: Moved to the device.
+        engine: What runs it.
         model: The configuration it was built from.
         config: Postprocessing; all detections down to ``score_floor`` are returned.
-        device: Where to run.
-        weights: Where the detector's weights came from, for messages; None where it was trained
-            in this process.
-        engine: What runs the detector; None for PyTorch.
+        size_divisor: Height and width of what the engine takes are multiples of it, pixels.
+        weights: Where it came from, for messages; None where it was trained in this process.
     """
 
     def __init__(
         self,
-        detector: ClipDetector,
+        engine: Engine,
         *,
         model: ModelConfig,
         config: PostprocessConfig,
-        device: torch.device,
+        size_divisor: int,
         weights: Path | None = None,
-        engine: Engine | None = None,
     ) -> None:
-        """Move the detector to the device."""
+        """Keep the parts."""
         self.name = "the network" if weights is None else f"the network of {weights}"
-        detector = detector.to(device).eval()
-        self.engine = eager_engine(detector) if engine is None else engine
-        self._size_divisor = detector.size_divisor
+        self.engine = engine
         self.model = model
         self.config = config
-        self.device = device
-        temporal = model.temporal
-        self.shape = ClipShape(
-            num_frames=temporal.num_frames,
-            frame_stride=temporal.frame_stride,
-            num_future_frames=temporal.num_future_frames,
-        )
+        self.shape = ClipShape.of(model.temporal)
+        self._size_divisor = size_divisor
         self._geometries: dict[tuple[int, int], InputGeometry] = {}
-
-    @classmethod
-    def of_weights(
-        cls,
-        detector: ClipDetector,
-        weights: Weights,
-        *,
-        device: str,
-        engine: EngineName = "auto",
-        num_threads: int = 1,
-    ) -> Network:
-        """Return what ``load_detector`` has loaded, on a device.
-
-        Args:
-            detector: With the weights in it.
-            weights: Where they came from.
-            device: `auto`, `cpu`, `cuda` or `cuda:N`.
-            engine: What runs it; see ``choose_engine``.
-            num_threads: As in ``choose_engine``.
-
-        Raises:
-            ConfigError: If the device or the engine cannot be used.
-        """
-        place = choose_device(device)
-        detector = detector.to(place).eval()
-        return cls(
-            detector,
-            model=weights.config.model,
-            config=weights.config.postprocess,
-            device=place,
-            weights=weights.path,
-            engine=choose_engine(engine, detector, device=place, num_threads=num_threads),
-        )
 
     @property
     def num_later_frames(self) -> int:
@@ -175,24 +122,21 @@ class Network:
         """Frames from the first of a clip to the last."""
         return (self.shape.num_frames - 1) * self.shape.frame_stride + 1
 
-    @torch.inference_mode()
     def features(self, seen: NetworkInput) -> FrameFeatures:
         """Compute the features of one frame."""
         geometry = self._geometry_of((seen.image.shape[0], seen.image.shape[1]))
-        frames = detector_input(
-            self._tensor(seen.image[None]),
-            None if seen.background is None else self._tensor(seen.background),
-            geometry=geometry,
-            in_channels=self.model.in_channels,
-        )
-        return FrameFeatures(maps=self.engine.frame_maps(frames), geometry=geometry)
+        grey = geometry.apply(seen.image[None])
+        channels = [grey] * self.model.in_channels
+        if seen.background is not None:
+            channels.append(geometry.apply(seen.background, letterbox_value=0.0))
+        frame = np.concatenate(channels)[None]
+        return FrameFeatures(maps=self.engine.frame_maps(frame), geometry=geometry)
 
-    @torch.inference_mode()
     def detect(
         self,
         context: Sequence[FrameFeatures],
         key: FrameFeatures,
-        state: TemporalState,
+        state: State,
         *,
         frame_index: int,
     ) -> NetworkOutput:
@@ -205,11 +149,11 @@ class Network:
             frame_index: Of the key frame.
         """
         found = self.engine.fuse([one.maps for one in context], key.maps, state)
-        (detections,) = postprocess(
-            found.outputs,
+        detections = postprocess(
+            found,
             config=self.config,
             geometry=key.geometry,
-            frame_indices=[frame_index],
+            frame_index=frame_index,
             network=self.name,
         )
         return NetworkOutput(detections=detections, state=found.state)
@@ -222,10 +166,6 @@ class Network:
             )
             _warn_of_large(self._geometries[hw].input_hw)
         return self._geometries[hw]
-
-    def _tensor(self, images: FloatArray) -> Tensor:
-        """Return images (C, H, W) as a tensor (1, C, H, W) on the device."""
-        return torch.from_numpy(np.ascontiguousarray(images))[None].to(self.device)
 
 
 def _shrunk(image: FloatArray, size: tuple[int, int]) -> FloatArray:

@@ -21,10 +21,9 @@ import numpy as np
 from stdet.classical.methods import OPERATING_POINTS, Method
 from stdet.config import TrackerConfig
 from stdet.errors import IncompleteInputError
-from stdet.inference.checkpoint import DEFAULT_WEIGHTS, load_detector, operating_point
 from stdet.inference.detector import Detector
 from stdet.inference.engines.names import EngineName
-from stdet.inference.network import Network
+from stdet.inference.load_network import load_network
 from stdet.inference.stages.frames import StreamFrame, TrackedFrame
 from stdet.inference.stages.read import LeaveOutBlank, Scale
 from stdet.inference.stages.split import MAX_BRIDGED, MAX_BRIDGED_LIVE_S, SplitAtGaps
@@ -32,6 +31,7 @@ from stdet.inference.stages.stage import Stage
 from stdet.inference.stages.threads import StageThreads
 from stdet.inference.stages.times import StageTimes, timed
 from stdet.inference.stages.track import LeaveOutWeak, OperatingPoint, Track
+from stdet.inference.weights_files import DEFAULT_WEIGHTS, operating_point
 from stdet.io.array_source import Array, ArraySource, open_frames
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import Frame, FrameSource, IntensityScale
@@ -92,12 +92,11 @@ class StreamingTracker:
         latency: int | None = None,
     ) -> StreamingTracker:
         """Build detector and tracker from a weights file; arguments as in ``track``."""
-        detector, loaded = load_detector(weights)
-        network = Network.of_weights(detector, loaded, device=device, engine=engine)
+        loaded = load_network(weights, device=device, engine=engine)
         if confidence is None:
-            confidence = operating_point(loaded)
+            confidence = operating_point(loaded.config, loaded.path)
         return cls(
-            Detector.from_network(network, latency=latency),
+            Detector.from_network(loaded.network, latency=latency),
             replace(loaded.config.tracker, latency=latency),
             confidence=confidence,
         )

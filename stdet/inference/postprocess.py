@@ -1,44 +1,39 @@
-"""HeadOutputs to Detections in original-frame pixels: decode, filter, NMS, undo the letterbox."""
+"""ClipOutputs to Detections in original-frame pixels: decode, filter, NMS, undo the letterbox."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from torch import Tensor
-from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from stdet.config import PostprocessConfig
 from stdet.datasets.input_geometry import InputGeometry
 from stdet.errors import CheckpointError
-from stdet.models.box_coder import decode_boxes, decode_scores
-from stdet.models.head import HeadOutputs
-from stdet.types import Detections
+from stdet.inference.decode import decode_boxes, decode_scores
+from stdet.inference.engines.engine import ClipOutputs
+from stdet.types import Detections, FloatArray, IntArray
 
 MAX_CANDIDATES = 1000
 """Best cells per frame that enter NMS; 1000 separate targets on one frame are not met."""
 
 
 def postprocess(
-    outputs: HeadOutputs,
+    outputs: ClipOutputs,
     *,
     config: PostprocessConfig,
     geometry: InputGeometry,
-    frame_indices: Sequence[int],
+    frame_index: int,
     network: str = "the network",
-) -> list[Detections]:
-    """Turn each row of the outputs into the detections of its frame.
+) -> Detections:
+    """Turn outputs into the detections of their frame.
 
     Args:
-        outputs: B rows.
+        outputs: Of an engine.
         config: Score floor, NMS overlap and largest count.
-        geometry: How the frames were brought to the detector.
-        frame_indices: Frame of each row.
+        geometry: How the frame was brought to the detector.
+        frame_index: Of the frame.
         network: What a message calls it.
 
     Returns:
-        One ``Detections`` a row, in original-frame pixels, clipped to the frame, all scores at
-        least ``score_floor``.
+        In original-frame pixels, clipped to the frame, all scores at least ``score_floor``.
 
     Raises:
         CheckpointError: If an output is not finite. NaN passes no threshold, so that a broken
@@ -46,37 +41,49 @@ def postprocess(
     """
     boxes, scores = decode_boxes(outputs), decode_scores(outputs)
     checked = (boxes, outputs.cls_logits, outputs.obj_logits)
-    if not all(bool(values.isfinite().all()) for values in checked):
+    if not all(np.isfinite(values).all() for values in checked):
         raise CheckpointError(
-            f"frame {frame_indices[0]}: {network} gives values that are not finite; its weights "
+            f"frame {frame_index}: {network} gives values that are not finite; its weights "
             "are broken, use others."
         )
-    rows = zip(boxes, scores, frame_indices, strict=True)
-    return [_detections(*row, config=config, geometry=geometry) for row in rows]
-
-
-def _detections(
-    boxes: Tensor,
-    scores: Tensor,
-    frame_index: int,
-    *,
-    config: PostprocessConfig,
-    geometry: InputGeometry,
-) -> Detections:
-    """Filter one frame: boxes (A, 4), scores (A, K)."""
-    best, class_ids = scores.max(dim=1)
-    kept = (best >= config.score_floor).nonzero().squeeze(1)
+    best = scores.max(axis=1)
+    kept = np.flatnonzero(best >= config.score_floor)
     if len(kept) > MAX_CANDIDATES:
-        kept = kept[best[kept].topk(MAX_CANDIDATES).indices]
-    boxes = clip_boxes_to_image(geometry.boxes_to_source(boxes[kept]), geometry.source_hw)
-    best, class_ids = best[kept], class_ids[kept]
-    has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        kept = kept[np.argsort(-best[kept], kind="stable")[:MAX_CANDIDATES]]
+    height, width = geometry.source_hw
+    limits = np.array([width, height, width, height], np.float32)
+    boxes = np.clip(geometry.boxes_to_source(boxes[kept]), 0, limits)
+    best, class_ids = best[kept], scores[kept].argmax(axis=1)
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, best, class_ids = boxes[has_area], best[has_area], class_ids[has_area]
-    order = batched_nms(boxes, best, class_ids, config.nms_iou)[: config.max_detections]
+    order = _suppress(boxes, best, class_ids, config)
     return Detections(
-        boxes_xyxy=boxes[order].cpu().numpy().astype(np.float32),
-        scores=best[order].cpu().numpy().astype(np.float32),
-        class_ids=class_ids[order].cpu().numpy().astype(np.int64),
-        frame_index=int(frame_index),
+        boxes_xyxy=boxes[order],
+        scores=best[order],
+        class_ids=class_ids[order],
+        frame_index=frame_index,
         image_hw=geometry.source_hw,
     )
+
+
+def _suppress(
+    boxes: FloatArray, scores: FloatArray, class_ids: IntArray, config: PostprocessConfig
+) -> IntArray:
+    """Return the rows that no stronger one of their class overlaps, in descending score.
+
+    Equal to ``torchvision.ops.batched_nms``.
+    """
+    left = np.argsort(-scores, kind="stable")
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    areas = sizes[:, 0] * sizes[:, 1]
+    kept: list[int] = []
+    while len(left) and len(kept) < config.max_detections:
+        first, left = left[0], left[1:]
+        kept.append(int(first))
+        low = np.maximum(boxes[first, :2], boxes[left, :2])
+        shared = np.maximum(np.minimum(boxes[first, 2:], boxes[left, 2:]) - low, 0)
+        overlap = shared[:, 0] * shared[:, 1]
+        with np.errstate(invalid="ignore"):  # Boxes so small that their areas are 0.
+            iou = overlap / (areas[first] + areas[left] - overlap)
+        left = left[~(iou > config.nms_iou) | (class_ids[left] != class_ids[first])]
+    return np.asarray(kept, np.int64)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from stdet.classical.methods import Method
 from stdet.inference.camera_counts import CameraSummary
-from stdet.inference.checkpoint import DEFAULT_WEIGHTS
 from stdet.inference.engines.names import EngineName
 from stdet.inference.live_summary import LiveSummary
 from stdet.inference.stages.times import StageTime
+from stdet.inference.weights_files import DEFAULT_WEIGHTS
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.io.sinks.line_sink import SinkCount

@@ -19,29 +19,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from stdet.models.detector import ClipDetector
 from stdet.models.head import DecoupledHead, HeadOutputs
 from stdet.models.layers import ConvBnAct
+from stdet.models.part_names import ClipInput
 from stdet.models.temporal.motion_coupling import MotionCoupling
 
 FrameMaps = tuple[Tensor, ...]
 """What is kept of a frame: maps (1, channels, h, w), the features first."""
 
 ClipOutputs = tuple[Tensor, Tensor, Tensor]
-"""``cls_logits``, ``obj_logits`` and ``box_offsets`` of ``HeadOutputs``."""
-
-OUTPUT_NAMES = ("cls_logits", "obj_logits", "box_offsets")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipInput:
-    """One input of the clip part.
-
-    Attributes:
-        position: Of the frame in the clip: 0 to R - 1 for the context frames in order of time, R
-            for the key frame.
-        map_index: Which of the frame's maps.
-    """
-
-    position: int
-    map_index: int
+"""In the order of ``OUTPUT_NAMES``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -33,8 +33,8 @@ from stdet.evaluation.left_out import TRANSFER_RATE, SourceScores
 from stdet.evaluation.report import write_report
 from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
-from stdet.inference.network import Network
 from stdet.inference.stages.frames import StreamFrame
+from stdet.inference.trained_network import network_of_detector
 from stdet.metrics.counts import without_nan
 from stdet.models.build import build_detector
 from stdet.models.profile import profile_detector
@@ -373,7 +373,7 @@ def measure_speed(
     """
     streams = {
         name: Detector.from_network(
-            Network(
+            network_of_detector(
                 build_detector(config.model),
                 model=config.model,
                 config=PostprocessConfig(),

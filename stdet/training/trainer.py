@@ -21,10 +21,11 @@ from stdet.datasets.clips import ClipBatch
 from stdet.datasets.sequences import LabelledSequence
 from stdet.errors import CheckpointError, TrainingError
 from stdet.evaluation.from_model import Scored, score_sequences
-from stdet.inference.checkpoint import DEFAULT_CONFIDENCE, git_commit, save_weights
+from stdet.inference.checkpoint import git_commit, save_weights
 from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
-from stdet.inference.network import Network
+from stdet.inference.trained_network import network_of_detector
+from stdet.inference.weights_files import DEFAULT_CONFIDENCE
 from stdet.models.build import build_consistency, build_detector, build_motion_prior
 from stdet.processes.progress import ProgressBar
 from stdet.processes.workers import explain_worker_death, start_worker
@@ -287,7 +288,7 @@ class Trainer:
 
     def _validate(self) -> Scored:
         """Score the averaged weights on the validation split."""
-        network = Network(
+        network = network_of_detector(
             self.average.module,
             model=self.config.model,
             config=self.config.postprocess,

@@ -6,7 +6,8 @@ from stdet.config import DataConfig, config_from_dict, load_config
 from stdet.config.old_keys import convert_old_data, explain_old_data
 from stdet.errors import ConfigError
 from stdet.files.settings_file import check_settings
-from stdet.inference.checkpoint import load_weights, shipped_weights
+from stdet.inference.checkpoint import load_weights
+from stdet.inference.weights_files import shipped_weights
 
 MIXED = Path(__file__).parents[2] / "configs" / "mixed.yaml"
 

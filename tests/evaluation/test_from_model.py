@@ -14,9 +14,9 @@ from stdet.evaluation.from_model import (
 )
 from stdet.evaluation.report import SequenceResult, evaluate_sequences
 from stdet.inference.detector import Detector
-from stdet.inference.network import Network
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
 from stdet.inference.stages.track import OperatingPoint, Track
+from stdet.inference.trained_network import network_of_detector
 from stdet.models.build import build_detector
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, SequenceAnnotation, Tracks
@@ -24,7 +24,7 @@ from stdet.types import Detections, SequenceAnnotation, Tracks
 
 def _detector(network, config):
     return Detector.from_network(
-        Network(
+        network_of_detector(
             network,
             model=config.model,
             config=config.postprocess,

@@ -14,14 +14,11 @@ from safetensors.torch import save_file
 
 from stdet.config import PostprocessConfig, StdetConfig, TrainConfig
 from stdet.errors import CheckpointError
-from stdet.inference.checkpoint import (
+from stdet.inference.checkpoint import load_detector, load_state, load_weights, save_weights
+from stdet.inference.weights_files import (
     DEFAULT_CONFIDENCE,
     find_weights,
-    load_detector,
-    load_state,
-    load_weights,
     operating_point,
-    save_weights,
     shipped_weights,
 )
 from stdet.models.build import build_detector
@@ -80,9 +77,9 @@ def test_file_is_plain_safetensors_without_leftovers(weights_path, tmp_path):
 
 def test_operating_point_is_the_stored_one_or_the_default(weights_path):
     weights = load_weights(weights_path)
-    assert operating_point(weights) == 0.37
+    assert operating_point(weights.config, weights_path) == 0.37
     never = replace(weights, config=replace(weights.config, postprocess=PostprocessConfig()))
-    assert operating_point(never) == DEFAULT_CONFIDENCE
+    assert operating_point(never.config, weights_path) == DEFAULT_CONFIDENCE
 
 
 def test_operating_point_without_a_stated_lookahead_is_of_single_frames(weights_path, tmp_path):
@@ -339,7 +336,7 @@ def test_operating_point_that_lets_all_or_nothing_pass_is_told(
 ):
     weights = load_weights(weights_path)
     config = replace(weights.config, postprocess=PostprocessConfig(confidence=confidence))
-    assert operating_point(replace(weights, config=config)) == confidence
+    assert operating_point(config, weights_path) == confidence
     assert f"operating point is {confidence:g}, which lets {passes} pass" in caplog.text
 
 

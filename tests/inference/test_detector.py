@@ -3,17 +3,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from head_outputs import clip_outputs
 
 from stdet.config import PostprocessConfig
 from stdet.datasets.clip_sampler import ClipShape, window_at
-from stdet.datasets.input_geometry import InputGeometry, detector_input
+from stdet.datasets.input_geometry import InputGeometry
+from stdet.datasets.tensor_input import detector_input
 from stdet.inference import network
 from stdet.inference.detector import Detector
 from stdet.inference.merge_scales import merge_scales
-from stdet.inference.network import Network, NetworkInput
+from stdet.inference.network import NetworkInput
 from stdet.inference.postprocess import postprocess
 from stdet.inference.stages.detect import DetectWithNetwork, Look
 from stdet.inference.stages.frames import StreamFrame
+from stdet.inference.trained_network import network_of_detector
 from stdet.models.build import build_detector
 from stdet.registration.background_features import LAGS, background_features
 from stdet.registration.camera_motion import CameraPose
@@ -28,7 +31,9 @@ CPU = torch.device("cpu")
 
 
 def _detector(detector, model, config=ALL_CELLS, device=CPU):
-    return Detector.from_network(Network(detector, model=model, config=config, device=device))
+    return Detector.from_network(
+        network_of_detector(detector, model=model, config=config, device=device)
+    )
 
 
 def _streaming(*args, **options):
@@ -78,7 +83,11 @@ def _clip_by_clip(detector, model, frames, maps=None):
                 torch.from_numpy(shape.context),
                 torch.from_numpy(shape.keys),
             )
-        found += postprocess(outputs, config=ALL_CELLS, geometry=geometry, frame_indices=[key])
+        found.append(
+            postprocess(
+                clip_outputs(outputs), config=ALL_CELLS, geometry=geometry, frame_index=key
+            )
+        )
     return found
 
 
@@ -161,7 +170,7 @@ def test_clips_hold_frames_of_one_scene_alone(tiny_model, lively, counts, num_fu
         for run, count in enumerate(counts)
         for _ in range(count)
     ]
-    network = Network(detector, model=model, config=ALL_CELLS, device=CPU)
+    network = network_of_detector(detector, model=model, config=ALL_CELLS, device=CPU)
     stage = Look(_alone).then(DetectWithNetwork(network))
     given = (
         replace(StreamFrame.of_scaled(index, frame), pose=pose)
@@ -232,7 +241,9 @@ def test_frames_come_out_after_as_many_as_the_future_holds(tiny_model, lively):
 def test_memory_holds_one_clip_however_long_the_stream(tiny_model, lively):
     temporal = {"num_frames": 3, "frame_stride": 2, "num_future_frames": 1}
     model = tiny_model(temporal=temporal)
-    net = Network(lively(build_detector(model)), model=model, config=ALL_CELLS, device=CPU)
+    net = network_of_detector(
+        lively(build_detector(model)), model=model, config=ALL_CELLS, device=CPU
+    )
     stage = DetectWithNetwork(net)
     stages = Look(_alone).then(stage)
     for index, frame in enumerate(_frames(20, (8, 8))):

@@ -7,13 +7,14 @@ from stdet.config import PostprocessConfig, StdetConfig, TrackerConfig
 from stdet.errors import IncompleteInputError
 from stdet.inference.checkpoint import save_weights
 from stdet.inference.detector import Detector
-from stdet.inference.network import Network, NetworkInput
+from stdet.inference.network import NetworkInput
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.detect import DetectWithNetwork, Look
 from stdet.inference.stages.frames import DetectedFrame
 from stdet.inference.stages.split import MAX_BRIDGED
 from stdet.inference.stages.stage import InOwnThread
 from stdet.inference.stages.times import StageTimes, timed
+from stdet.inference.trained_network import network_of_detector
 from stdet.io.array_source import ArraySource
 from stdet.io.frame_source import Frame
 from stdet.io.intensity.scene_watch import SceneWatch
@@ -28,7 +29,7 @@ def _alone(frame):
 
 
 def _tracker_with_background(net, model):
-    network = Network(net, model=model, config=PostprocessConfig(), device=CPU)
+    network = network_of_detector(net, model=model, config=PostprocessConfig(), device=CPU)
     return StreamingTracker(Detector.from_network(network), TrackerConfig(), confidence=0.5)
 
 
@@ -85,7 +86,7 @@ class _KnownTarget(DetectWithNetwork):
 def tracker_of(tiny_model, lively):
     def build(num_future_frames=0, lookahead=None):
         model = tiny_model(temporal={"num_future_frames": num_future_frames})
-        net = Network(
+        net = network_of_detector(
             lively(build_detector(model)), model=model, config=PostprocessConfig(), device=CPU
         )
         seen = []

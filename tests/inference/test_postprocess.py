@@ -4,18 +4,19 @@ import math
 import numpy as np
 import pytest
 import torch
-from torchvision.ops import nms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision.ops import batched_nms
 
 from stdet.config import PostprocessConfig
 from stdet.datasets.input_geometry import InputGeometry
+from stdet.datasets.tensor_input import boxes_to_input
 from stdet.errors import CheckpointError
-from stdet.inference.postprocess import (
-    MAX_CANDIDATES,
-    postprocess,
-)
-from stdet.models.box_coder import decode_boxes, decode_scores
+from stdet.inference import decode
+from stdet.inference.postprocess import MAX_CANDIDATES, postprocess
+from stdet.models.box_coder import MAX_LOG_SIZE, decode_boxes, decode_scores
 from stdet.models.head import HeadOutputs
-from tests.head_outputs import head_outputs
+from tests.head_outputs import clip_outputs, head_outputs
 
 SURE = 12.0
 """A logit whose score is 1 to five digits."""
@@ -27,11 +28,11 @@ def _native(hw=(32, 32)):
 
 def _found(outputs, *, geometry=None, **changes):
     return postprocess(
-        outputs,
+        clip_outputs(outputs),
         config=PostprocessConfig(**{"score_floor": 0.05, **changes}),
         geometry=geometry or _native(),
-        frame_indices=[3],
-    )[0]
+        frame_index=3,
+    )
 
 
 @pytest.mark.parametrize("source_hw", [(37, 53), (101, 64), (64, 64), (5, 200)])
@@ -40,7 +41,7 @@ def test_boxes_come_back_to_the_pixels_of_the_original_frame(source_hw, input_hw
     geometry = InputGeometry.fit(source_hw, input_hw=input_hw, size_divisor=8)
     height, width = source_hw
     box = torch.tensor([[0.3 * width, 0.4 * height, 0.3 * width + 3, 0.4 * height + 2]])
-    inside = geometry.boxes_to_input(box)[0].tolist()
+    inside = boxes_to_input(box, geometry)[0].tolist()
     grid = (geometry.input_hw[0] // 4, geometry.input_hw[1] // 4)
     found = _found(head_outputs([(inside, 0.9)], grid_hw=grid), geometry=geometry)
     np.testing.assert_allclose(found.boxes_xyxy, box.numpy(), atol=1e-3)
@@ -50,13 +51,13 @@ def test_boxes_come_back_to_the_pixels_of_the_original_frame(source_hw, input_hw
 def test_target_in_the_pixels_comes_back_where_it_was_drawn():
     # A bright 4 x 4 block of the source and the centre of mass that it has in the input.
     geometry = InputGeometry.fit((50, 70), input_hw=(96, 96), size_divisor=8)
-    frame = torch.zeros(1, 1, 50, 70)
-    frame[..., 20:24, 40:44] = 1
-    weights = (geometry.apply(frame) - geometry.apply(0 * frame))[0, 0]
-    ys, xs = torch.meshgrid(torch.arange(96) + 0.5, torch.arange(96) + 0.5, indexing="ij")
+    frame = np.zeros((1, 50, 70), np.float32)
+    frame[0, 20:24, 40:44] = 1
+    weights = (geometry.apply(frame) - geometry.apply(0 * frame))[0]
+    ys, xs = np.indices((96, 96)) + 0.5
     x, y = ((weights * xs).sum() / weights.sum()), ((weights * ys).sum() / weights.sum())
-    centre = geometry.boxes_to_source(torch.tensor([[x, y, x, y]]))[0, :2]
-    torch.testing.assert_close(centre, torch.tensor([42.0, 22.0]), atol=0.05, rtol=0)
+    centre = geometry.boxes_to_source(np.array([[x, y, x, y]], np.float32))[0, :2]
+    np.testing.assert_allclose(centre, [42.0, 22.0], atol=0.05)
 
 
 def test_nms_keeps_the_strongest_of_overlapping_boxes():
@@ -77,7 +78,7 @@ def test_nms_leaves_other_classes_alone():
 
 def test_score_floor_is_inclusive_and_drops_what_lies_below():
     outputs = head_outputs([((4, 4, 8, 8), 0.5), ((20, 20, 24, 24), 0.2)])
-    floor = decode_scores(outputs)[0, :, 0].sort(descending=True).values[1].item()
+    floor = float(np.sort(decode.decode_scores(clip_outputs(outputs))[:, 0])[-2])
     assert len(_found(outputs, score_floor=floor)) == 2
     assert len(_found(outputs, score_floor=floor + 1e-4)) == 1
     assert len(_found(outputs, score_floor=0.9)) == 0
@@ -126,42 +127,42 @@ def test_output_that_is_not_finite_is_an_error_and_not_an_empty_frame(name, valu
         _found(outputs)
 
 
-def test_rows_of_a_batch_stay_with_their_frames():
-    first, second = head_outputs([((4, 4, 8, 8), 0.5)]), head_outputs([((20, 20, 24, 24), 0.25)])
-    both = HeadOutputs(
-        **{
-            name: torch.cat([getattr(first, name), getattr(second, name)])
-            for name in ("cls_logits", "obj_logits", "box_offsets")
-        },
-        feature_stride=4,
-    )
-    found = postprocess(
-        both,
-        config=PostprocessConfig(score_floor=0.05),
-        geometry=_native(),
-        frame_indices=[7, 9],
-    )
-    assert [f.frame_index for f in found] == [7, 9]
-    np.testing.assert_allclose([f.boxes_xyxy[0, 0] for f in found], [4, 20], atol=1e-4)
-    with pytest.raises(ValueError, match="zip"):
-        postprocess(both, config=PostprocessConfig(), geometry=_native(), frame_indices=[7])
-
-
-def test_result_equals_plain_nms_over_all_cells():
-    generator = torch.Generator().manual_seed(0)
-    outputs = HeadOutputs(
-        cls_logits=torch.randn(1, 1, 8, 8, generator=generator) + SURE,
-        obj_logits=torch.randn(1, 1, 8, 8, generator=generator),
+def _random_outputs(seed, *, num_classes=1, scale=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    return HeadOutputs(
+        cls_logits=torch.randn(1, num_classes, 8, 8, generator=generator) * scale,
+        obj_logits=torch.randn(1, 1, 8, 8, generator=generator) * scale,
         box_offsets=torch.randn(1, 4, 8, 8, generator=generator) * 0.3 + 0.3,
         feature_stride=4,
     )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.1, 0.9), st.integers(1, 3))
+def test_result_equals_nms_of_torchvision_over_all_cells(seed, nms_iou, num_classes):
+    outputs = _random_outputs(seed, num_classes=num_classes)
     boxes = decode_boxes(outputs)[0].clamp(0, 32)
-    scores = decode_scores(outputs)[0, :, 0]
-    kept = nms(boxes, scores, 0.4)
-    found = _found(outputs, score_floor=0.0, nms_iou=0.4)
-    assert 5 < len(kept) < 64
-    np.testing.assert_array_equal(found.boxes_xyxy, boxes[kept].numpy())
-    np.testing.assert_array_equal(found.scores, scores[kept].numpy())
+    has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)  # Within the frame.
+    boxes, cells = boxes[has_area], decode_scores(outputs)[0][has_area]
+    scores, class_ids = cells.max(dim=1)
+    kept = batched_nms(boxes, scores, class_ids, nms_iou)
+    found = _found(outputs, score_floor=0.0, nms_iou=nms_iou)
+    assert len(kept) > 5
+    np.testing.assert_allclose(found.boxes_xyxy, boxes[kept].numpy(), atol=2e-5)
+    np.testing.assert_allclose(found.scores, scores[kept].numpy(), rtol=1e-6)
+    np.testing.assert_array_equal(found.class_ids, class_ids[kept].numpy())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.1, 300))
+def test_boxes_and_scores_are_those_that_losses_see(seed, scale):
+    outputs = _random_outputs(seed, num_classes=2, scale=scale)
+    outputs.box_offsets.mul_(scale)
+    boxes, scores = (value[0].numpy() for value in (decode_boxes(outputs), decode_scores(outputs)))
+    found = clip_outputs(outputs)
+    np.testing.assert_allclose(decode.decode_boxes(found), boxes, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(decode.decode_scores(found), scores, rtol=1e-6, atol=1e-30)
+    assert decode.MAX_LOG_SIZE == MAX_LOG_SIZE
 
 
 def test_only_the_best_cells_enter_nms():

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from head_outputs import clip_outputs
 from torch import nn
 
 from stdet.config import PostprocessConfig
-from stdet.datasets.input_geometry import InputGeometry, detector_input
+from stdet.datasets.input_geometry import InputGeometry
+from stdet.datasets.tensor_input import detector_input
 from stdet.inference.detector import Detector
-from stdet.inference.network import Network
 from stdet.inference.postprocess import postprocess
 from stdet.inference.stages.frames import StreamFrame
+from stdet.inference.trained_network import network_of_detector
 from stdet.models.build import build_detector
 from stdet.models.interfaces import Fused
 
@@ -86,7 +88,9 @@ def test_a_stream_remembers_as_a_window_over_the_whole_sequence_and_a_new_one_fo
     tiny_model, detector
 ):
     config = PostprocessConfig(score_floor=0.0, nms_iou=1.0, max_detections=1000)
-    network = Network(detector, model=tiny_model(), config=config, device=torch.device("cpu"))
+    network = network_of_detector(
+        detector, model=tiny_model(), config=config, device=torch.device("cpu")
+    )
     streaming = Detector.from_network(network)
     frames = _frames()[0, :, 0].float().numpy()
     geometry = InputGeometry.fit((16, 24), input_hw=None, size_divisor=detector.size_divisor)
@@ -95,9 +99,10 @@ def test_a_stream_remembers_as_a_window_over_the_whole_sequence_and_a_new_one_fo
     )
     with torch.no_grad():
         outputs = detector(window[None], REFERENCES, torch.arange(NUM_FRAMES))
-    wanted = postprocess(
-        outputs, config=config, geometry=geometry, frame_indices=range(NUM_FRAMES)
-    )
+    wanted = [
+        postprocess(clip_outputs(outputs, row), config=config, geometry=geometry, frame_index=row)
+        for row in range(NUM_FRAMES)
+    ]
     for _ in range(2):
         given = (StreamFrame.of_scaled(index, frame) for index, frame in enumerate(frames))
         found = [frame.detections for frame in streaming.start().run(given)]

@@ -6,7 +6,7 @@ from stdet.datasets.splits import load_sequences
 from stdet.evaluation.from_model import score_sequences
 from stdet.inference.checkpoint import load_detector
 from stdet.inference.detector import Detector
-from stdet.inference.network import Network
+from stdet.inference.trained_network import network_of_weights
 from stdet.training.trainer import Trainer
 
 
@@ -41,7 +41,7 @@ def test_tiny_model_learns_one_sequence_by_heart(tmp_path, tiny_model, write_coc
     result = trainer.run()
 
     detector, weights = load_detector(str(result.last_weights))
-    trained = Detector.from_network(Network.of_weights(detector, weights, device="cpu"))
+    trained = Detector.from_network(network_of_weights(detector, weights, device="cpu"))
     scored = score_sequences(trained, weights.config, sequences, title="by heart")
     assert scored.summary()["pd"] == 1.0
     assert scored.summary()["false_alarms_per_frame"] == 0.0

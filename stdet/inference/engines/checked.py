@@ -6,13 +6,12 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
 from stdet.errors import ConfigError
-from stdet.inference.engines.engine import Engine
-from stdet.models.detector import Predicted
-from stdet.models.inference_parts import FrameMaps
-from stdet.models.interfaces import TemporalState
+from stdet.inference.engines.engine import ClipOutputs, Engine, FrameMaps, State
+from stdet.types import FloatArray
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class CheckedEngine:
         """Of the engine that runs."""
         return self._engine.name
 
-    def frame_maps(self, frame: Tensor) -> FrameMaps:
+    def frame_maps(self, frame: FloatArray) -> FrameMaps:
         """Compute what is kept of a frame."""
         found = self._engine.frame_maps(frame)
         if not self._is_due("frame", frame):
@@ -53,21 +52,19 @@ class CheckedEngine:
         wanted = self._exact.frame_maps(frame)
         return found if self._agrees(found, wanted) else wanted
 
-    def fuse(
-        self, context: Sequence[FrameMaps], key: FrameMaps, state: TemporalState
-    ) -> Predicted:
+    def fuse(self, context: Sequence[FrameMaps], key: FrameMaps, state: State) -> ClipOutputs:
         """Predict on a key frame."""
         found = self._engine.fuse(context, key, state)
         if not self._is_due("clip", key[0]):
             return found
         wanted = self._exact.fuse(context, key, state)
-        is_same = self._agrees(found.outputs.tensors, wanted.outputs.tensors)
+        is_same = self._agrees(found.arrays, wanted.arrays)
         if is_same and not self._is_told:
             self._is_told = True
             log.info("The network runs in %s, which agrees with PyTorch.", self.name)
         return found if is_same else wanted
 
-    def _is_due(self, part: str, value: Tensor) -> bool:
+    def _is_due(self, part: str, value: FloatArray | Tensor) -> bool:
         """Say whether this is one of the first of its size, and not the exact engine's own."""
         if self._engine is self._exact:
             return False
@@ -75,7 +72,7 @@ class CheckedEngine:
         self._num_checked[seen] += 1
         return self._num_checked[seen] <= NUM_CHECKED
 
-    def _agrees(self, found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    def _agrees(self, found: FrameMaps, wanted: FrameMaps) -> bool:
         """Compare, and go on with the exact engine where they differ.
 
         Raises:
@@ -95,21 +92,23 @@ class CheckedEngine:
         return False
 
 
-def largest_difference(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
+def largest_difference(found: FrameMaps, wanted: FrameMaps) -> float:
     """Return the largest difference of any two values.
 
     Infinite where shapes differ or only one has values that are not finite.
     """
     largest = 0.0
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(map(_array, found), map(_array, wanted), strict=True):
         if one.shape != other.shape:
             return float("inf")
-        difference = float((one - other).abs().max())
+        with np.errstate(invalid="ignore", over="ignore"):  # Infinity less infinity.
+            difference = float(np.abs(one - other).max())
         if difference != difference:  # NaN: equal only where both are broken alike.
-            difference = 0.0 if _is_alike(one, other) else float("inf")
+            is_alike = bool((np.isfinite(one) == np.isfinite(other)).all())
+            difference = 0.0 if is_alike else float("inf")
         largest = max(largest, difference)
     return largest
 
 
-def _is_alike(one: Tensor, other: Tensor) -> bool:
-    return bool((one.isfinite() == other.isfinite()).all())
+def _array(value: FloatArray | Tensor) -> FloatArray:
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value

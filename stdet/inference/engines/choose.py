@@ -42,7 +42,7 @@ def choose_engine(
     if name == "eager":
         return eager_engine(detector)
     if name != "auto":
-        fast = _ENGINES[name](export_parts(detector), device=device, num_threads=num_threads)
+        fast = _ENGINES[name](export_parts(detector), device=str(device), num_threads=num_threads)
         return CheckedEngine(fast, eager_engine(detector), is_required=True)
     if device.type != "cpu" or not can_be_divided(detector):
         return eager_engine(detector)
@@ -62,7 +62,7 @@ def _fastest(detector: ClipDetector, device: torch.device, num_threads: int) -> 
         return eager
     for name in installed:
         try:
-            fast = _ENGINES[name](parts, device=device, num_threads=num_threads)
+            fast = _ENGINES[name](parts, device=str(device), num_threads=num_threads)
         except ConfigError as error:
             log.warning("%s", error)
         else:

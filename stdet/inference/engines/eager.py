@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stdet.inference.engines.engine import Engine, EngineOfParts
-from stdet.models.detector import ClipDetector, Predicted
-from stdet.models.inference_parts import (
-    FrameMaps,
-    can_be_divided,
-    fold_batch_norm,
-    inference_parts,
-)
-from stdet.models.interfaces import TemporalState
+from stdet.inference.engines.engine import ClipOutputs, Engine, EngineOfParts, FrameMaps, State
+from stdet.models.detector import ClipDetector
+from stdet.models.inference_parts import can_be_divided, fold_batch_norm, inference_parts
+from stdet.types import FloatArray
 
 
 def eager_engine(detector: ClipDetector) -> Engine:
@@ -25,20 +21,26 @@ def eager_engine(detector: ClipDetector) -> Engine:
         detector: Copied, so that what happens to it later makes no difference.
     """
     folded = fold_batch_norm(detector)
+    device = folded.pixel_mean.device
     if not can_be_divided(folded):
         return _WholeEngine(folded)
     parts = inference_parts(folded)
     _to_channels_last(parts.frame)
     _to_channels_last(parts.clip)
 
-    def run_frame(frame: Tensor) -> FrameMaps:
-        maps: FrameMaps = parts.frame(frame.contiguous(memory_format=torch.channels_last))
+    @torch.inference_mode()
+    def run_frame(frame: FloatArray) -> FrameMaps:
+        maps: FrameMaps = parts.frame(_frame_tensor(frame, device))
         return maps
+
+    @torch.inference_mode()
+    def run_clip(maps: Sequence[Any]) -> list[FloatArray]:
+        return [_array(one) for one in parts.clip(*(_tensor(value, device) for value in maps))]
 
     return EngineOfParts(
         "eager",
         run_frame=run_frame,
-        run_clip=lambda maps: parts.clip(*maps),
+        run_clip=run_clip,
         clip_inputs=parts.clip_inputs,
         feature_stride=folded.head.feature_stride,
     )
@@ -51,17 +53,39 @@ class _WholeEngine:
 
     def __init__(self, folded: ClipDetector) -> None:
         self._detector = folded
+        self._device = folded.pixel_mean.device
         _to_channels_last(folded)
 
-    def frame_maps(self, frame: Tensor) -> FrameMaps:
-        frame = frame.contiguous(memory_format=torch.channels_last)
-        return (self._detector.frame_features(frame),)
+    @torch.inference_mode()
+    def frame_maps(self, frame: FloatArray) -> FrameMaps:
+        return (self._detector.frame_features(_frame_tensor(frame, self._device)),)
 
-    def fuse(
-        self, context: Sequence[FrameMaps], key: FrameMaps, state: TemporalState
-    ) -> Predicted:
+    @torch.inference_mode()
+    def fuse(self, context: Sequence[FrameMaps], key: FrameMaps, state: State) -> ClipOutputs:
         stacked = torch.stack([maps[0] for maps in context], dim=1)
-        return self._detector.fuse(stacked, key[0], state)
+        found = self._detector.fuse(stacked, key[0], state)
+        cls_logits, obj_logits, box_offsets = map(_array, found.outputs.tensors)
+        return ClipOutputs(
+            cls_logits=cls_logits,
+            obj_logits=obj_logits,
+            box_offsets=box_offsets,
+            feature_stride=found.outputs.feature_stride,
+            state=found.state,
+        )
+
+
+def _frame_tensor(frame: FloatArray, device: torch.device) -> Tensor:
+    return _tensor(frame, device).contiguous(memory_format=torch.channels_last)
+
+
+def _tensor(value: FloatArray | Tensor, device: torch.device) -> Tensor:
+    """Return a map of this engine or of another one as a tensor of the device."""
+    return torch.as_tensor(value, device=device)
+
+
+def _array(value: Tensor) -> FloatArray:
+    array: FloatArray = value.float().cpu().numpy()
+    return array
 
 
 def _to_channels_last(module: nn.Module) -> None:

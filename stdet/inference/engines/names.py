@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from types import ModuleType
 from typing import Literal, get_args
 
@@ -21,9 +22,27 @@ _EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx", "onnx": "onnx"}
 """Extra of setup.cfg that installs a library."""
 
 
+_DEVICES = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
+
+
+def check_device_name(name: str) -> None:
+    """Refuse what is no name of a device.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    if not _DEVICES.fullmatch(name):
+        raise ConfigError(f"device {name!r}: expected auto, cpu, cuda or cuda:N.")
+
+
+def has_library(name: str) -> bool:
+    """Say whether a library can be imported, without importing it."""
+    return importlib.util.find_spec(name) is not None
+
+
 def is_installed(library: str) -> bool:
     """Say whether a library of an engine, and the exporter, can be imported."""
-    return all(importlib.util.find_spec(name) is not None for name in (library, "onnx"))
+    return has_library(library) and has_library("onnx")
 
 
 def import_library(library: str, *, wanted_by: str) -> ModuleType:

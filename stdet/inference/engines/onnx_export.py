@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -14,47 +12,15 @@ from torch import Tensor, nn
 
 from stdet.errors import ConfigError, reason_of
 from stdet.inference.engines.names import import_library
+from stdet.inference.engines.onnx_parts import OnnxParts
 from stdet.models.detector import ClipDetector
-from stdet.models.inference_parts import (
-    OUTPUT_NAMES,
-    ClipInput,
-    can_be_divided,
-    fold_batch_norm,
-    inference_parts,
-)
-
-FRAME_NAME = "frame"
-"""Name of the frame part's input, float32 (1, channels, H, W) in [0, 1]."""
+from stdet.models.inference_parts import can_be_divided, fold_batch_norm, inference_parts
+from stdet.models.part_names import FRAME_NAME, OUTPUT_NAMES
 
 OPSET = 18
 
 _PROBE_CELLS = 3
 """Side of the frame that is traced, in cells of the deepest stage; nothing depends on it."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OnnxParts:
-    """Both parts; files may also be of the format of the engine that reads them.
-
-    Attributes:
-        frame: ONNX model, or a file: ``FRAME_NAME`` to ``map_names``.
-        clip: ONNX model, or a file: ``clip_input_names`` to ``OUTPUT_NAMES``.
-        map_names: Of a frame's maps, the features first.
-        clip_input_names: In the order of ``clip_inputs``.
-        clip_inputs: What they are.
-        feature_stride: Pixels per cell of all maps.
-        num_channels: Of a frame.
-        size_divisor: Height and width of a frame are multiples of it, pixels.
-    """
-
-    frame: bytes | Path
-    clip: bytes | Path
-    map_names: tuple[str, ...]
-    clip_input_names: tuple[str, ...]
-    clip_inputs: tuple[ClipInput, ...]
-    feature_stride: int
-    num_channels: int
-    size_divisor: int
 
 
 def export_parts(detector: ClipDetector) -> OnnxParts:

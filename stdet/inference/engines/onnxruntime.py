@@ -6,27 +6,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from stdet.errors import ConfigError, reason_of
 from stdet.inference.engines.engine import Engine, EngineOfParts
 from stdet.inference.engines.names import import_library
-from stdet.inference.engines.onnx_export import FRAME_NAME, OnnxParts
-from stdet.models.inference_parts import OUTPUT_NAMES
+from stdet.inference.engines.onnx_parts import OnnxParts
+from stdet.models.part_names import FRAME_NAME, OUTPUT_NAMES
 from stdet.types import FloatArray
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-_Run = Callable[[Mapping[str, Tensor]], tuple[Tensor, ...]]
+_Run = Callable[[Mapping[str, FloatArray]], tuple[FloatArray, ...]]
 
 
-def onnxruntime_engine(parts: OnnxParts, *, device: torch.device, num_threads: int) -> Engine:
+def onnxruntime_engine(parts: OnnxParts, *, device: str, num_threads: int) -> Engine:
     """Run a detector in ONNX Runtime.
 
     Args:
         parts: Exported.
-        device: A CPU or a GPU.
+        device: `cpu`, `cuda` or `cuda:N`.
         num_threads: On a CPU.
 
     Raises:
@@ -50,11 +47,12 @@ def _session(
     library: Any,
     model: bytes | Path,
     output_names: tuple[str, ...],
-    device: torch.device,
+    device: str,
     num_threads: int,
 ) -> _Run:
     """Load one part."""
-    provider = _PROVIDERS[device.type]
+    kind, _, index = device.partition(":")
+    provider = _PROVIDERS[kind]
     available = library.get_available_providers()
     if provider not in available:
         raise ConfigError(
@@ -67,7 +65,7 @@ def _session(
     settings.log_severity_level = 3  # Errors; they are raised as well.
     # Threads that spin while they wait slow down whatever else runs.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options = [{"device_id": device.index or 0}] if device.type == "cuda" else [{}]
+    options = [{"device_id": int(index or 0)}] if kind == "cuda" else [{}]
     try:
         session = library.InferenceSession(
             str(model) if isinstance(model, Path) else model,
@@ -79,10 +77,8 @@ def _session(
         raise ConfigError(f"engine onnxruntime: {reason_of(error)}; use another.") from error
     require_provider(session.get_providers(), provider)
 
-    def run(inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        arrays = {name: _array(value) for name, value in inputs.items()}
-        found = session.run(list(output_names), arrays)
-        return tuple(torch.from_numpy(value).to(device) for value in found)
+    def run(inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, ...]:
+        return tuple(session.run(list(output_names), dict(inputs)))
 
     return run
 
@@ -99,9 +95,3 @@ def require_provider(given: list[str], wanted: str) -> None:
             f"{', '.join(given) or 'nothing'}; check the installation of its libraries, or choose "
             "device cpu."
         )
-
-
-def _array(value: Tensor) -> FloatArray:
-    """Return a tensor as ONNX Runtime takes it."""
-    array: FloatArray = value.detach().cpu().contiguous().numpy()
-    return array

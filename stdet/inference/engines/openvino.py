@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from stdet.errors import ConfigError, reason_of
 from stdet.inference.engines.engine import Engine, EngineOfParts
 from stdet.inference.engines.names import import_library
-from stdet.inference.engines.onnx_export import OnnxParts
+from stdet.inference.engines.onnx_parts import OnnxParts
+from stdet.types import FloatArray
 
 _MAX_SIZES = 8
 """Sizes of frames whose compiled networks are kept."""
@@ -20,7 +20,7 @@ _MAX_SIZES = 8
 _Shapes = tuple[tuple[int, ...], ...]
 
 
-def openvino_engine(parts: OnnxParts, *, device: torch.device, num_threads: int) -> Engine:
+def openvino_engine(parts: OnnxParts, *, device: str, num_threads: int) -> Engine:
     """Run a detector in OpenVINO.
 
     Args:
@@ -33,7 +33,7 @@ def openvino_engine(parts: OnnxParts, *, device: torch.device, num_threads: int)
             of its own.
     """
     library = import_library("openvino", wanted_by="engine openvino")
-    if device.type != "cpu":
+    if device != "cpu":
         raise ConfigError(f"engine openvino: runs on the CPU, not on {device}; use --device cpu.")
     core = library.Core()
     run_frame = _CompiledPart(core, parts.frame, num_threads=num_threads)
@@ -61,11 +61,10 @@ class _CompiledPart:
         }
         self._requests: dict[_Shapes, Any] = {}
 
-    def __call__(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        request = self._request(tuple(tuple(value.shape) for value in inputs))
-        arrays = [value.detach().contiguous().numpy() for value in inputs]
-        found = request.infer(arrays, share_inputs=True)
-        return tuple(torch.from_numpy(value) for value in found.values())
+    def __call__(self, inputs: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+        request = self._request(tuple(value.shape for value in inputs))
+        arrays = [np.ascontiguousarray(value) for value in inputs]
+        return tuple(request.infer(arrays, share_inputs=True).values())
 
     def _request(self, shapes: _Shapes) -> Any:
         """Return what runs inputs of these shapes."""

@@ -10,20 +10,19 @@ import numpy as np
 import torch
 
 from stdet.errors import CheckpointError
-from stdet.inference.checkpoint import Weights, operating_point
+from stdet.inference.checkpoint import Weights
 from stdet.inference.detector import Detector
 from stdet.inference.engines.checked import largest_difference
 from stdet.inference.engines.eager import eager_engine
-from stdet.inference.engines.engine import Engine
-from stdet.inference.network import Network
+from stdet.inference.engines.engine import ClipOutputs, Engine, FrameMaps, State
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.frames import DetectedFrame
 from stdet.inference.stages.stage import Stage
+from stdet.inference.trained_network import network_of_detector
+from stdet.inference.weights_files import operating_point
 from stdet.io.open_source import open_source
-from stdet.models.detector import ClipDetector, Predicted
-from stdet.models.inference_parts import FrameMaps
-from stdet.models.interfaces import TemporalState
-from stdet.types import Detections, Tracks
+from stdet.models.detector import ClipDetector
+from stdet.types import Detections, FloatArray, Tracks
 
 _NOISE_SIDES = ((2, 3), (5, 2))
 """Heights and widths of the random frames, in units of the size divisor."""
@@ -94,26 +93,23 @@ class ComparedEngine:
         self.difference = 0.0
         self._engine, self._exact = engine, exact
 
-    def frame_maps(self, frame: torch.Tensor) -> FrameMaps:
+    def frame_maps(self, frame: FloatArray) -> FrameMaps:
         """Compute what is kept of a frame, in both."""
         found = self._engine.frame_maps(frame)
         self._compare(found, self._exact.frame_maps(frame))
         return found
 
-    def fuse(
-        self, context: Sequence[FrameMaps], key: FrameMaps, state: TemporalState
-    ) -> Predicted:
+    def fuse(self, context: Sequence[FrameMaps], key: FrameMaps, state: State) -> ClipOutputs:
         """Predict on a key frame, in both."""
         found = self._engine.fuse(context, key, state)
         wanted = self._exact.fuse(context, key, state)
-        self._compare(found.outputs.tensors, wanted.outputs.tensors)
+        self._compare(found.arrays, wanted.arrays)
         return found
 
-    def _compare(self, found: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor]) -> None:
+    def _compare(self, found: FrameMaps, wanted: FrameMaps) -> None:
         self.difference = max(self.difference, largest_difference(found, wanted))
 
 
-@torch.inference_mode()
 def verify_on_noise(
     engine: Engine,
     detector: ClipDetector,
@@ -134,7 +130,8 @@ def verify_on_noise(
     num_channels, divisor = detector.pixel_mean.shape[1], detector.size_divisor
     for height, width in _NOISE_SIDES:
         shape = (num_frames, 1, num_channels, height * divisor, width * divisor)
-        maps = [compared.frame_maps(frame) for frame in torch.rand(shape, generator=generator)]
+        frames = torch.rand(shape, generator=generator).numpy()
+        maps = [compared.frame_maps(frame) for frame in frames]
         compared.fuse(maps[:-1], maps[-1], ())
     return Agreement(
         num_frames=num_frames * len(_NOISE_SIDES),
@@ -219,7 +216,7 @@ def _tracked(
     source: Path,
     num_frames: int | None,
 ) -> _Found:
-    network = Network(
+    network = network_of_detector(
         detector,
         model=weights.config.model,
         config=weights.config.postprocess,
@@ -231,7 +228,7 @@ def _tracked(
     detections: list[Detections] = []
     recorded = Detector(lambda times: alone.start(times).then(_Record(detections)))
     tracker = StreamingTracker(
-        recorded, weights.config.tracker, confidence=operating_point(weights)
+        recorded, weights.config.tracker, confidence=operating_point(weights.config, weights.path)
     )
     with open_source(source) as frames:
         tracks = [frame.tracks for frame in tracker.run(frames, stop=num_frames)]

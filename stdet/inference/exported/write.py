@@ -5,26 +5,41 @@ What the parts take and give is said in ``stdet.json``; `docs/engines.md` explai
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
-
-import torch
+from typing import Any
 
 from stdet import registration
-from stdet.datasets.clip_sampler import ClipShape
 from stdet.errors import CheckpointError, DataError
 from stdet.files.atomic_file import explain_os_errors, write_whole
 from stdet.files.locks import lock_folder
+from stdet.files.settings_file import settings_to_dict
 from stdet.inference.checkpoint import Weights, git_commit, load_detector
 from stdet.inference.engines.engine import Engine
 from stdet.inference.engines.names import import_library
-from stdet.inference.engines.onnx_export import FRAME_NAME, OnnxParts, export_parts
+from stdet.inference.engines.onnx_export import export_parts
+from stdet.inference.engines.onnx_parts import OnnxParts
 from stdet.inference.engines.onnxruntime import onnxruntime_engine
 from stdet.inference.engines.openvino import openvino_engine
+from stdet.inference.exported.metadata import (
+    ENDINGS,
+    FORMAT_VERSION,
+    METADATA_NAME,
+    ClipMap,
+    ClipPart,
+    ExportFormat,
+    ExportMetadata,
+    FileDigest,
+    FrameInput,
+    FramePart,
+    Normalisation,
+    Registration,
+    WeightsDigest,
+    clip_steps,
+)
+from stdet.inference.exported.read import digest_of
 from stdet.inference.exported.verify import (
     DEFAULT_TOLERANCE,
     Agreement,
@@ -33,19 +48,9 @@ from stdet.inference.exported.verify import (
     verify_on_video,
 )
 from stdet.models.detector import ClipDetector
-from stdet.models.inference_parts import OUTPUT_NAMES
+from stdet.models.part_names import FRAME_NAME, OUTPUT_NAMES
 from stdet.registration.background_features import LAGS
 from stdet.registration.references import LONG_LAGS
-
-ExportFormat = Literal["onnx", "openvino"]
-FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
-
-METADATA_NAME = "stdet.json"
-FORMAT_VERSION = 1
-"""Of the keys of ``METADATA_NAME``."""
-
-_ENDINGS: dict[ExportFormat, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
-_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ def export_weights(
             f"{loaded.path}: was never validated, so that it has no operating point; export "
             "weights of a finished training."
         )
-    names = [f"{part}{ending}" for part in ("frame", "clip") for ending in _ENDINGS[format]]
+    names = [f"{part}{ending}" for part in ("frame", "clip") for ending in ENDINGS[format]]
     names.append(METADATA_NAME)
     with explain_os_errors(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
@@ -111,7 +116,7 @@ def export_weights(
             agreement.require(out_dir)
             content = {name: (Path(work) / name).read_bytes() for name in names[:-1]}
         metadata = _metadata(parts, loaded, content)
-        content[METADATA_NAME] = (json.dumps(metadata, indent=2) + "\n").encode()
+        content[METADATA_NAME] = (json.dumps(settings_to_dict(metadata), indent=2) + "\n").encode()
         for name, data in content.items():
             write_whole(out_dir / name, data)
     return Exported(paths=tuple(out_dir / name for name in names), agreement=agreement)
@@ -120,12 +125,12 @@ def export_weights(
 def engine_of_files(parts: OnnxParts, format: ExportFormat) -> Engine:
     """Return the engine that runs files of a format, on one thread of the CPU."""
     make = onnxruntime_engine if format == "onnx" else openvino_engine
-    return make(parts, device=_CPU, num_threads=1)
+    return make(parts, device="cpu", num_threads=1)
 
 
 def _write_parts(parts: OnnxParts, folder: Path, format: ExportFormat) -> OnnxParts:
     """Write both parts to a folder; returns them as files."""
-    ending = _ENDINGS[format][0]
+    ending = ENDINGS[format][0]
     paths = {"frame": folder / f"frame{ending}", "clip": folder / f"clip{ending}"}
     models = {"frame": parts.frame, "clip": parts.clip}
     with explain_os_errors(folder):
@@ -161,62 +166,51 @@ def _checked(
     )
 
 
-def _metadata(parts: OnnxParts, weights: Weights, content: dict[str, bytes]) -> dict[str, Any]:
+def _metadata(parts: OnnxParts, weights: Weights, content: dict[str, bytes]) -> ExportMetadata:
     """Return what a program needs beside the parts."""
-    model, config = weights.config.model, weights.config
+    model = weights.config.model
     channels = ["grey"] * model.in_channels
     if model.background:
         channels += ["residual", "contrast", "still_contrast"]
         channels += ["long_term_residual", "long_term_contrast"] * model.long_term
-    temporal = model.temporal
-    shape = ClipShape(
-        num_frames=temporal.num_frames,
-        frame_stride=temporal.frame_stride,
-        num_future_frames=temporal.num_future_frames,
-    )
-    # Frames before or after the key frame that the clip part is given, the key frame last.
-    steps = [*(shape.context_steps * shape.frame_stride).tolist(), 0]
-    return {
-        "stdet_export": FORMAT_VERSION,
-        "commit": git_commit(),
-        "weights": {"name": weights.path.name, "sha256": _digest(weights.path.read_bytes())},
-        "files": {name: {"sha256": _digest(data)} for name, data in content.items()},
-        "frame": {
-            "input": {
-                "name": FRAME_NAME,
-                "channels": channels,
-                "size_divisor": parts.size_divisor,
-                "input_hw": None if model.input_hw is None else list(model.input_hw),
-            },
-            "outputs": list(parts.map_names),
-            # Done inside the frame part; the grey level that goes in is in [0, 1].
-            "normalisation": {"mean": list(model.pixel_mean), "std": list(model.pixel_std)},
-        },
-        "clip": {
-            "inputs": [
-                {"name": name, "map": parts.map_names[i.map_index], "frame": steps[i.position]}
+    steps = clip_steps(model.temporal)
+    return ExportMetadata(
+        stdet_export=FORMAT_VERSION,
+        commit=git_commit(),
+        weights=WeightsDigest(name=weights.path.name, sha256=digest_of(weights.path.read_bytes())),
+        files={name: FileDigest(sha256=digest_of(data)) for name, data in content.items()},
+        frame=FramePart(
+            input=FrameInput(
+                name=FRAME_NAME,
+                channels=tuple(channels),
+                size_divisor=parts.size_divisor,
+                input_hw=model.input_hw,
+            ),
+            outputs=parts.map_names,
+            normalisation=Normalisation(mean=model.pixel_mean, std=model.pixel_std),
+        ),
+        clip=ClipPart(
+            inputs=tuple(
+                ClipMap(name=name, map=parts.map_names[i.map_index], frame=steps[i.position])
                 for name, i in zip(parts.clip_input_names, parts.clip_inputs, strict=True)
-            ],
-            "outputs": list(OUTPUT_NAMES),
-            "feature_stride": parts.feature_stride,
-        },
-        "scales": list(model.scales),
-        "registration": {
-            "lags": list(LAGS) if model.background else [],
-            "long_term_lags": list(LONG_LAGS) if model.long_term else [],
-            "sources_sha256": _registration_digest(),
-        },
-        "postprocess": asdict(config.postprocess),
-        "tracker": asdict(config.tracker),
-    }
+            ),
+            outputs=OUTPUT_NAMES,
+            feature_stride=parts.feature_stride,
+        ),
+        scales=model.scales,
+        registration=Registration(
+            lags=LAGS if model.background else (),
+            long_term_lags=LONG_LAGS if model.long_term else (),
+            sources_sha256=_registration_digest(),
+        ),
+        model=model,
+        postprocess=weights.config.postprocess,
+        tracker=weights.config.tracker,
+    )
 
 
 def _registration_digest() -> str:
     """Return one digest of all that registers frames and computes background features."""
     folder = Path(registration.__path__[0])
     sources = sorted(folder.rglob("*.py"))
-    return _digest(b"".join(path.read_bytes() for path in sources))
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    return digest_of(b"".join(path.read_bytes() for path in sources))

@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 
 from stdet.classical.peaks import find_peaks
 from stdet.config import PostprocessConfig
+from stdet.inference.engines.engine import State
 from stdet.inference.merge_scales import merge_scales
 from stdet.inference.network import FrameFeatures, Network, NetworkInput
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
 from stdet.inference.stages.stage import Stage
-from stdet.models.interfaces import TemporalState
 from stdet.types import FloatArray
 
 Seen = TypeVar("Seen", bound=StreamFrame, contravariant=True)
@@ -132,7 +132,7 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
         self._network = network
         self.delay = network.num_later_frames
         self._ring: deque[_Taken] = deque(maxlen=network.num_kept_frames)
-        self._states: list[TemporalState] = [()] * len(network.model.scales)
+        self._states: list[State] = [()] * len(network.model.scales)
         self._run = 0
         self._num_taken = 0
         self._num_decided = 0

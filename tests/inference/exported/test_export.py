@@ -13,13 +13,15 @@ from scenes import SyntheticConfig, generate
 
 from stdet.config import PostprocessConfig, StdetConfig
 from stdet.errors import CheckpointError, ConfigError, DataError
-from stdet.inference.checkpoint import find_weights, load_detector, save_weights
+from stdet.inference.checkpoint import load_detector, save_weights
 from stdet.inference.engines.eager import eager_engine
 from stdet.inference.engines.names import is_installed
 from stdet.inference.engines.onnx_export import export_parts
 from stdet.inference.exported import write
+from stdet.inference.exported.metadata import FORMATS
 from stdet.inference.exported.verify import Tolerance, verify_on_video
-from stdet.inference.exported.write import FORMATS, export_weights
+from stdet.inference.exported.write import export_weights
+from stdet.inference.weights_files import find_weights
 from stdet.io.video.writer import VideoWriter
 from stdet.models.build import build_detector
 
@@ -132,19 +134,20 @@ class _Moved:
         found = self._engine.fuse(*args)
         self._num += 1
         if self._num > 5:
-            self._change(found.outputs)
+            self._change(found)
         return found
+
+
+def _add(value, to):
+    np.add(to, value, out=to)
 
 
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (
-            lambda outputs: outputs.box_offsets[:, 0].add_(0.02),
-            r"detections differ in frames 5, 6",
-        ),
-        (lambda outputs: outputs.obj_logits.add_(0.05), r"detections differ in frames 5, 6"),
-        (lambda outputs: outputs.obj_logits.sub_(20), r"tracks differ in frames"),
+        (lambda found: _add(0.02, found.box_offsets[:, 0]), r"detections differ in frames 5, 6"),
+        (lambda found: _add(0.05, found.obj_logits), r"detections differ in frames 5, 6"),
+        (lambda found: _add(-20, found.obj_logits), r"tracks differ in frames"),
     ],
     ids=["boxes", "scores", "nothing"],
 )

@@ -1,0 +1,45 @@
+"""Boxes and scores of all cells, from logits and offsets: ``models/box_coder.py`` in NumPy.
+
+That one is for losses, which need gradients; a test compares both. Cells are row-major.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stdet.inference.engines.engine import ClipOutputs
+from stdet.types import FloatArray
+
+MAX_LOG_SIZE = 8.0
+"""As in ``models/box_coder.py``."""
+
+
+def decode_boxes(outputs: ClipOutputs) -> FloatArray:
+    """Decode offsets to boxes, float32 (A, 4) xyxy in input pixels, perhaps not finite."""
+    stride = np.float32(outputs.feature_stride)
+    dx, dy, log_width, log_height = outputs.box_offsets[0]
+    rows, columns = np.indices(dx.shape, np.float32) + np.float32(0.5)
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, y = dx * stride + columns * stride, dy * stride + rows * stride
+        half_width, half_height = (
+            _exp(np.minimum(one, np.float32(MAX_LOG_SIZE))) * (stride / 2)
+            for one in (log_width, log_height)
+        )
+        edges = (x - half_width, y - half_height, x + half_width, y + half_height)
+    return np.stack(edges, axis=-1).reshape(-1, 4)
+
+
+def decode_scores(outputs: ClipOutputs) -> FloatArray:
+    """Return class scores, float32 (A, K) in [0, 1]: sigmoid(class) * sigmoid(objectness)."""
+    scores = _sigmoid(outputs.cls_logits[0]) * _sigmoid(outputs.obj_logits[0])
+    return scores.reshape(len(scores), -1).T
+
+
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):
+        return np.float32(1) / (np.float32(1) + _exp(-logits))
+
+
+def _exp(values: FloatArray) -> FloatArray:
+    """Return the exponential, rounded once: NumPy's own of float32 is two digits less exact."""
+    return np.exp(values.astype(np.float64)).astype(np.float32)
