@@ -2,7 +2,7 @@
 # Make the virtual environment .venv and install stdet into it; sourced or called by the other
 # scripts. Does nothing where that has been done for the present setup.cfg.
 #
-#   bash scripts/setup_env.sh [EXTRA]      EXTRA: dev, for the tests
+#   bash scripts/setup_env.sh [EXTRA]      EXTRA beside torch: dev, for the tests
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -37,7 +37,7 @@ fi
 echo "setup: installing stdet and what it needs; PyTorch is about 5 GB, so this takes minutes"
 progress=()
 if [ ! -t 1 ]; then progress=(--progress-bar off); fi
-"$venv/bin/python" -m pip install "${progress[@]}" -e "$root${extra:+[$extra]}" |
+"$venv/bin/python" -m pip install "${progress[@]}" -e "$root[torch${extra:+,$extra}]" |
   sed -u -n 's/^ *\(Collecting\|Downloading\|Installing\|Successfully\) */setup: \1 /p' | cut -c1-100
 if ! "$venv/bin/python" -c 'import torch, torchvision' >/dev/null 2>&1; then
   echo "setup: torch and torchvision do not fit together; remove $venv and run this again." >&2

@@ -211,6 +211,15 @@ def test_tracking_and_evaluation_without_a_page_load_no_template_engine():
     assert "jinja2" not in loaded
 
 
+def test_tracking_loads_no_torch_before_it_is_needed():
+    loaded = modules_after(
+        "import stdet, stdet.inference.track_files, stdet.inference.exported.read\n"
+        "stdet.track, stdet.track_to_files, stdet.Detector, stdet.LiveTracker, stdet.Tracker"
+    )
+    assert "numpy" in loaded
+    assert loaded.isdisjoint({"torch", "torchvision", "safetensors", "einops", "onnxruntime"})
+
+
 @pytest.fixture
 def fake_tree(tmp_path):
     """A package with one file in some packages, to which tests add wrong imports."""

@@ -1,7 +1,23 @@
 import configparser
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+
+
+def _names(requirements):
+    return {re.split(r"[<>=]", line)[0] for line in requirements.split()}
+
+
+def test_without_an_extra_everything_but_pytorch_is_installed():
+    setup = configparser.ConfigParser(interpolation=None)
+    assert setup.read(ROOT / "setup.cfg")
+    base = _names(setup["options"]["install_requires"])
+    extras = setup["options.extras_require"]
+    assert {"numpy", "onnxruntime", "opencv-python-headless"} <= base
+    assert _names(extras["lite"]) <= base
+    assert {"torch", "torchvision", "safetensors"} <= _names(extras["torch"])
+    assert base.isdisjoint(_names(extras["torch"]))
 
 
 def test_wheel_holds_every_file_of_the_package_that_is_not_code():

@@ -36,6 +36,9 @@ from stdet.errors import StdetError, reason_of
 from stdet.files.atomic_file import is_disk_full, write_problem
 from stdet.processes.interrupts import Interrupted, orderly_end
 
+_WITH_TORCH = {"einops", "safetensors", "tensorboard", "torch", "torchvision"}
+"""Packages of the extra `torch`, without which networks are tracked with and nothing else."""
+
 _LESS_MEMORY = (
     "use smaller frames or crops, lower train.batch_size, train.num_workers or "
     "data.cache_megabytes, or use the CPU"
@@ -61,6 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if line is None:
             raise
         complain(line)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in _WITH_TORCH:
+            raise
+        complain(
+            f"this command needs {error.name}, which is not installed; run `pip install "
+            "'stdet[torch]'`."
+        )
         return 2
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):

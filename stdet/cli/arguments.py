@@ -67,10 +67,12 @@ def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_detector_options(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+def add_detector_options(
+    parser: argparse.ArgumentParser, *, weights_help: str = WEIGHTS_HELP
+) -> argparse._MutuallyExclusiveGroup:
     """Add --weights and --detector, of which one may be given; return their group."""
     group = parser.add_mutually_exclusive_group()
-    group.add_argument("--weights", default="stdet_n", help=f"{WEIGHTS_HELP} (stdet_n)")
+    group.add_argument("--weights", default="stdet_n", help=f"{weights_help} (stdet_n)")
     group.add_argument(
         "--detector",
         choices=METHODS,
@@ -191,6 +193,15 @@ def use_threads(num_threads: int = 0) -> None:
 
     if num_threads or "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(num_threads or 1)
+
+
+def use_threads_of_network(args: argparse.Namespace) -> None:
+    """Do so where a network runs in PyTorch, which nothing else loads."""
+    from stdet.inference.load_network import uses_torch
+
+    is_other = args.detector is not None or getattr(args, "detections", None) is not None
+    if not is_other and uses_torch(args.weights):
+        use_threads()
 
 
 def add_format_option(parser: argparse.ArgumentParser) -> None:

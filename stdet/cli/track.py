@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stdet.cli.arguments import (
+    WEIGHTS_HELP,
     add_detector_options,
     add_device_options,
     add_ignored_zones,
@@ -21,7 +22,7 @@ from stdet.cli.arguments import (
     positive,
     positive_number,
     size_hw,
-    use_threads,
+    use_threads_of_network,
 )
 from stdet.cli.terminal import complain, say
 from stdet.errors import ConfigError
@@ -48,7 +49,10 @@ def add_track(commands: Any) -> None:
         "live, newest frame first: a camera (0, /dev/video0), an address (rtsp://, http://, "
         "udp://, ...), or - for raw frames on standard input (--raw); Ctrl-C ends it",
     )
-    detectors = add_detector_options(parser)
+    detectors = add_detector_options(
+        parser,
+        weights_help=f"{WEIGHTS_HELP}, or a folder of `stdet export`, which needs no PyTorch",
+    )
     detectors.add_argument(
         "--detections",
         type=Path,
@@ -147,7 +151,7 @@ def _run_track(args: argparse.Namespace) -> int:
         max_megapixels=args.max_megapixels,
         with_profile=args.profile,
     )
-    use_threads()
+    use_threads_of_network(args)
     return say_end(track_to_files(args.source, options), args.jsonl)
 
 

@@ -34,12 +34,12 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
-def needs_torch(weights: str) -> bool:
-    """Say whether weights are trained ones, which PyTorch reads.
+def uses_torch(weights: str) -> bool:
+    """Say whether PyTorch is installed and reads these weights.
 
-    Shipped names mean the trained ones where PyTorch is installed, else their exported form.
+    Shipped names mean the trained weights where PyTorch is installed, else their exported form.
     """
-    return find_exported(weights, with_shipped=not has_torch()) is None
+    return has_torch() and find_exported(weights, with_shipped=False) is None
 
 
 def load_network(weights: str, *, device: str, engine: EngineName) -> LoadedNetwork:
@@ -49,7 +49,7 @@ def load_network(weights: str, *, device: str, engine: EngineName) -> LoadedNetw
         weights: Name of shipped weights, a file of `stdet train`, or what `stdet export` has
             written: its folder, or the metadata in it.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        engine: What runs it; see ``choose_engine`` and ``engine_of_exported``.
+        engine: What runs it; see ``choose_engine`` and ``ExportedNetwork.network``.
 
     Raises:
         CheckpointError: If the weights cannot be used, or need PyTorch and that is missing.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from stdet.inference.exported.metadata import (
 from stdet.inference.network import Network
 from stdet.inference.weights_files import config_of_weights, shipped_weights, weights_folder
 from stdet.models.part_names import ClipInput
+
+log = logging.getLogger(__name__)
 
 _MAX_BYTES = 1_000_000
 """Of the metadata."""
@@ -64,9 +67,10 @@ class ExportedNetwork:
                 on the device.
         """
         check_device_name(device)
-        device = "cpu" if device == "auto" else device
+        made = self._engine(engine, "cpu" if device == "auto" else device)
+        log.info("The network of %s runs in %s.", self.path, made.name)
         return Network(
-            self._engine(engine, device),
+            made,
             model=self.config.model,
             config=self.config.postprocess,
             size_divisor=self.parts.size_divisor,
