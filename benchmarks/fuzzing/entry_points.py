@@ -97,6 +97,9 @@ def _track_entries(builder: _Builder) -> None:
     files = weights | {"f": "images/png8"}
     argv = ("track", "f", *_NETWORK, "--no-video")
     builder.add("track/weights", argv, files, ("w.safetensors",), weight=3)
+    files = {"x": "exported", "f": "images/png8"}
+    argv = ("track", "f", "--weights", "x", "--out", "out", "--no-video")
+    builder.add("track/exported", argv, files, ("x/stdet.json", "x/stdet.json", "x/*"), weight=2)
 
 
 def _evaluate_entries(builder: _Builder) -> None:

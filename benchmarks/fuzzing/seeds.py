@@ -98,6 +98,7 @@ def make_seeds(folder: Path, run: Run) -> None:
     _settings(folder / "settings")
     _dataset(folder / "dataset", folder / "settings", run)
     _weights(folder / "weights.safetensors", folder / "settings" / "model.yaml")
+    run(["export", "weights.safetensors", "--out", "exported"], folder)
     _other_labels(folder / "labels", folder / "dataset" / "ds")
     _predictions(folder / "scored", folder, run)
 

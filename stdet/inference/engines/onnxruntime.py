@@ -78,7 +78,12 @@ def _session(
     require_provider(session.get_providers(), provider)
 
     def run(inputs: Mapping[str, FloatArray]) -> tuple[FloatArray, ...]:
-        return tuple(session.run(list(output_names), dict(inputs)))
+        try:
+            return tuple(session.run(list(output_names), dict(inputs)))
+        except Exception as error:
+            raise ConfigError(
+                f"engine onnxruntime: cannot run the network ({reason_of(error)}); use another."
+            ) from error
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from stdet.config import ModelConfig, PostprocessConfig, TemporalConfig, TrackerConfig
@@ -42,7 +43,7 @@ class FrameInput:
 
     name: str
     channels: tuple[str, ...]
-    size_divisor: int
+    size_divisor: int = Field(ge=1, le=1024)
     input_hw: tuple[int, int] | None
 
 
@@ -78,7 +79,7 @@ class ClipPart:
 
     inputs: tuple[ClipMap, ...]
     outputs: tuple[str, ...]
-    feature_stride: int
+    feature_stride: int = Field(ge=1, le=1024)
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

@@ -109,6 +109,10 @@ def test_files_of_both_formats_find_what_the_weights_find(format, tmp_path):
             "clip.inputs",
         ),
         (
+            lambda folder: _edit(folder, lambda v: v["frame"]["input"].update(size_divisor=0)),
+            "size_divisor: Input should be greater than or equal to 1",
+        ),
+        (
             lambda folder: _edit(folder, lambda v: v["model"].update(name=3)),
             "model.name: Input should be a valid string",
         ),
@@ -119,6 +123,23 @@ def test_a_damaged_export_is_refused(spoil, problem, exported):
     with pytest.raises(CheckpointError, match=problem) as error:
         load_network(str(exported), device="cpu", engine="auto")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values["frame"].update(outputs=["a", "pair_context", "pair_key"]),
+        lambda values: values["clip"]["inputs"][0].update(name="a"),
+        lambda values: values["model"].update(in_channels=2, pixel_mean=[0, 0], pixel_std=[1, 1]),
+        lambda values: values["frame"]["input"].update(size_divisor=1),
+    ],
+    ids=["map", "input", "channels", "divisor"],
+)
+def test_metadata_of_another_network_are_told_from_the_first_frame_on(change, exported):
+    _edit(exported, change)
+    frames = np.zeros((1, 34, 48), np.float32)
+    with pytest.raises((CheckpointError, ConfigError), match=r"stdet\.json|engine onnxruntime"):
+        Detector.from_weights(str(exported)).predict(frames)
 
 
 @pytest.mark.parametrize(
