@@ -6,6 +6,7 @@ const OLD_S = 2;  // An age to be looked at.
 const live = {
   number: 0,
   isPaused: false,
+  isBehind: false,    // A newer frame has come without its picture
   isChanging: false,  // The slider is being moved
   firstConfidence: null,
   frameAt: 0,         // When the newest frame came, ms
@@ -45,8 +46,9 @@ const live = {
 
   async fetchNext() {
     try {
+      const number = live.isBehind && !live.isPaused ? 0 : live.number;
       const query = live.isPaused ? "&no_picture" : "";
-      const { values, bitmap } = await readMessage(await fetch(`next?after=${live.number}${query}`));
+      const { values, bitmap } = await readMessage(await fetch(`next?after=${number}${query}`));
       live.take(values, bitmap);
       return !values.is_over;
     } catch (error) {
@@ -71,7 +73,8 @@ const live = {
       live.frameAt = performance.now();
       live.showNumbers(values);
       live.showRecent(values.recent);
-      if (bitmap && !live.isPaused) showFrame(values, bitmap);
+      live.isBehind = live.isPaused || !bitmap;
+      if (!live.isBehind) showFrame(values, bitmap);
       else if (bitmap) bitmap.close();
     }
     live.showState(values);
@@ -110,7 +113,10 @@ const live = {
     }
     setText("dropped", values.num_dropped.toLocaleString("en"));
     const all = values.num_dropped + values.num_frames;
-    setText("dropped-more", `${percent(values.num_dropped / all, 1)} of ${all.toLocaleString("en")}`);
+    setText("dropped-more", percent(values.num_dropped / all, 1));
+    const num = values.tracks.length, taken = values.captured_at;
+    const when = taken ? `${taken.slice(11, 19)} UTC, ` : "";
+    setText("moment", `${when}frame ${values.frame_index.toLocaleString("en")}, ${num || "no"} track${num === 1 ? "" : "s"}`);
   },
 
   showRecent(recent) {

@@ -17,7 +17,7 @@ const finished = {
   lanes: new Map(),   // Lane of each visible track in the timeline
   numLanes: 1,
   position: 0,        // Number of the frame among those of the run
-  wanted: null,       // The same, to be fetched next
+  target: 0,          // The same, of the frame that was asked for last
   isFetching: false,
   isPlaying: false,
   playedAt: 0,
@@ -133,23 +133,23 @@ const finished = {
   },
 
   seek(position) {
-    finished.wanted = Math.min(Math.max(Math.round(position), 0), finished.numFrames - 1);
-    finished.fetchWanted();
+    finished.target = Math.min(Math.max(Math.round(position), 0), finished.numFrames - 1);
+    finished.fetchTarget();
   },
 
   step(count) {
     if (finished.isPlaying) finished.play();
-    finished.seek((finished.wanted ?? finished.position) + count);
+    finished.seek(finished.target + count);
   },
 
   // One request at a time; of what is asked for meanwhile the newest counts.
-  async fetchWanted() {
+  async fetchTarget() {
     if (finished.isFetching) return;
     finished.isFetching = true;
     try {
-      while (finished.wanted !== null) {
-        const position = finished.wanted;
-        finished.wanted = null;
+      let position = null;
+      while (position !== finished.target) {
+        position = finished.target;
         const response = await fetch(`frame/${finished.indexOf(position)}`);
         const { values, bitmap } = await readMessage(response);
         finished.position = position;
@@ -219,12 +219,13 @@ const finished = {
     finished.jumpTo(visible[(next + visible.length) % visible.length]);
   },
 
+  // Frames, where the frame rate is not known.
   secondsOf(track) {
     return (track.last_frame - track.first_frame + 1) / (finished.run.fps || 1);
   },
 
-  lengthText(track) {
-    return finished.run.fps ? seconds(finished.secondsOf(track)) : `${finished.secondsOf(track)} frames`;
+  lengthText(length) {
+    return finished.run.fps ? seconds(length) : `${Math.round(length)} frames`;
   },
 
   filter() {
@@ -234,7 +235,7 @@ const finished = {
     const share = Number($("least-length").value) / 100, shortest = 1 / (run.fps || 1);
     const least = share ? shortest * (longest / shortest) ** share : 0;
     const probability = Number($("least-probability").value) / 100;
-    setText("least-length-value", run.fps ? seconds(least) : `${Math.round(least)} frames`);
+    setText("least-length-value", finished.lengthText(least));
     setText("least-probability-value", percent(probability));
     finished.visible = finished.tracks.filter((track) =>
       finished.secondsOf(track) >= least - 1e-9
@@ -251,7 +252,8 @@ const finished = {
     const sign = key === "first_frame" ? 1 : -1;
     const value = (track) => (key === "num_frames" ? finished.secondsOf(track) : track[key] ?? -1);
     const sorted = [...finished.visible].sort((a, b) => sign * (value(a) - value(b)));
-    setText("count", num === finished.tracks.length ? `${num} tracks` : `${num} of ${finished.tracks.length} tracks`);
+    const all = finished.tracks.length, word = all === 1 ? "track" : "tracks";
+    setText("count", num === all ? `${num} ${word}` : `${num} of ${all} ${word}`);
     $("tracks").replaceChildren(...sorted.slice(0, MAX_ROWS).map(makeRow));
     if (num > MAX_ROWS) {
       const text = `${(num - MAX_ROWS).toLocaleString("en")} more: filter, or sort in another way.`;
@@ -401,7 +403,7 @@ function makeRow(track) {
   box.addEventListener("change", () => finished.choose(id, box.checked));
   const start = finished.run.fps ? seconds(track.first_frame / finished.run.fps) : `frame ${track.first_frame}`;
   const probability = probabilityText(track.probability);
-  const first = [`from ${start}`, `for ${finished.lengthText(track)}`];
+  const first = [`from ${start}`, `for ${finished.lengthText(finished.secondsOf(track))}`];
   const second = [probability && `${probability} sure`, track.motion,
     track.speed_px_per_frame !== null && track.speed_px_per_frame !== undefined
       && `${track.speed_px_per_frame.toFixed(1)} px/frame`];

@@ -1,8 +1,11 @@
+import contextlib
 import json
 
 import pytest
+from finished_run import write_run
 from live_run import FakeSource, FakeTracker, ask
 
+from stdet.page.finished_page import FinishedPage
 from stdet.page.live_page import LivePage
 
 
@@ -27,6 +30,30 @@ def live_page(source, tracker):
     with PageServer("live", page.routes(), PageAddress(port=0)) as server, page:
         page.url = server.url
         yield page
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The outputs of a run, and what was tracked."""
+    write_run(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def serve(folder):
+    """Serve the run, with pictures from where is said; return where, and the page."""
+    pytest.importorskip("uvicorn", reason="needs the extra page: pip install 'stdet[page]'")
+    from stdet.page.server import PageAddress, PageServer
+
+    with contextlib.ExitStack() as opened:
+
+        def start(source=None):
+            page = FinishedPage.open(folder / "clip.json", source=source, max_megapixels=10)
+            opened.enter_context(page)
+            server = PageServer("view", page.routes(), PageAddress(port=0))
+            return opened.enter_context(server).url, page
+
+        yield start
 
 
 def unpack(content):

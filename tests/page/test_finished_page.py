@@ -7,68 +7,15 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from live_run import HW, ask, tracked_frame
+from finished_run import FRAMES, MISSING, frame_of_run
+from live_run import HW, ask
 
 from stdet.errors import DataError
-from stdet.formats.track_json import TrackJsonWriter, read_track_json
-from stdet.inference.track_run import TrackRun
-from stdet.io.drawing import render_scale
+from stdet.formats.track_json import read_track_json
 from stdet.io.video.writer import VideoWriter, write_grey
 from stdet.page.finished_page import FinishedPage
 
 pytest.importorskip("starlette", reason="needs the extra page: pip install 'stdet[page]'")
-
-MISSING = 7
-FRAMES = [index for index in range(3, 20) if index != MISSING]
-
-
-def _ids(index):
-    return (1,) if index < 10 else (1, 4)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A run of frames 3 to 19 without frame 7: its JSON, its annotated video, what was tracked."""
-    run = TrackRun()
-    header = {"source": "clip.mkv", "confidence": 0.4, "fps": 25.0, "image_hw": list(HW)}
-    scale = render_scale(HW)
-    drawn_hw = (HW[0] * scale, HW[1] * scale)
-    with (
-        TrackJsonWriter(tmp_path / "clip.json", header) as writer,
-        VideoWriter(tmp_path / "clip.mp4", hw=drawn_hw, fps=25) as video,
-    ):
-        for index in FRAMES:
-            frame = tracked_frame(index, track_ids=_ids(index))
-            writer.write(frame.detections, frame.tracks, frame.from_previous)
-            run.add(frame)
-            large = frame.image.repeat(scale, 0).repeat(scale, 1)
-            video.write(np.repeat(large[:, :, None], 3, axis=2), position=index - FRAMES[0])
-        writer.footer.update(run.footer([], with_camera=False))
-        writer.is_complete = True
-    write_grey(
-        tmp_path / "clip.mkv", [tracked_frame(i, track_ids=_ids(i)).image for i in range(20)], 25
-    )
-    return tmp_path
-
-
-@pytest.fixture
-def serve(folder):
-    """Serve the run, with pictures from where is said."""
-    from stdet.page.server import PageAddress, PageServer
-
-    opened = []
-
-    def start(source=None):
-        page = FinishedPage.open(folder / "clip.json", source=source, max_megapixels=10)
-        server = PageServer("view", page.routes(), PageAddress(port=0))
-        server.__enter__()
-        opened.append((page, server))
-        return server.url, page
-
-    yield start
-    for page, server in opened:
-        server.__exit__(None, None, None)
-        page.__exit__(None, None, None)
 
 
 def test_run_says_its_frames_and_tracks(serve):
@@ -94,12 +41,14 @@ def test_frame_has_the_picture_of_its_index_and_trails(serve, folder, message, i
     assert ("without drawings" in page.pictures_note) == is_annotated
     for index in (12, 3, 19, 8):
         values, picture = message(f"{url}frame/{index}")
-        expected = tracked_frame(index, track_ids=_ids(index))
+        expected = frame_of_run(index)
         image = _image(picture)
         scale = image.shape[0] // HW[0]
         assert (scale > 1) == is_annotated
         assert np.abs(image[scale // 2 :: scale, scale // 2 :: scale] - expected.image).mean() < 4
-        assert [track["track_id"] for track in values["tracks"]] == list(_ids(index))
+        assert [track["track_id"] for track in values["tracks"]] == frame_of_run(
+            index
+        ).tracks.track_ids.tolist()
         trail = values["tracks"][0]["trail"]
         assert trail[-1] == [7.5 + index, 11.5]
         assert len(trail) == FRAMES.index(index) + 1
@@ -129,7 +78,7 @@ def test_run_without_pictures_has_its_tracks(serve, folder, message):
 
 
 def test_frame_that_cannot_be_read_is_named_and_the_tracks_come(serve, folder, message):
-    frames = [tracked_frame(i, track_ids=_ids(i)).image for i in range(15)]
+    frames = [frame_of_run(i).image for i in range(15)]
     write_grey(folder / "short.mkv", frames, 25)
     url, _ = serve(folder / "short.mkv")
     values, picture = message(f"{url}frame/19")

@@ -1,45 +1,14 @@
 """The report as a browser shows it: scripts run, charts have marks, the page filters and sorts."""
 
-import shutil
-
 import pytest
+from chromium import needs_chromium, requested_urls, set_screen, start_chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None or DRIVER is None,
-        reason="needs chromium and chromedriver (Debian: apt-get install chromium-driver)",
-    ),
-]
-
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Start a headless Chromium that keeps its console and logs its requests."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in [*ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = start_chromium(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
@@ -58,20 +27,9 @@ def page(browser, path):
     """Open the report anew, on a wide light screen."""
     for log in ("browser", "performance"):
         browser.get_log(log)  # Reading empties it.
-    show(browser, width=1280)
+    set_screen(browser, width=1280)
     browser.get(path.as_uri())
     return browser
-
-
-def show(browser, *, width, scheme="light"):
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
-    )
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia",
-        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-    )
 
 
 def find(page, selector):
@@ -98,11 +56,7 @@ def click(page, element):
 def test_page_runs_without_a_word_on_the_console_and_without_requests(page, path):
     click(page, find(page, ".choose")[0])
     assert page.get_log("browser") == []
-    urls = [
-        entry["message"].split('"url":"')[1].split('"')[0]
-        for entry in page.get_log("performance")
-        if '"Network.requestWillBeSent"' in entry["message"]
-    ]
+    urls = requested_urls(page)
     assert {url.split(":")[0] for url in urls} <= {"file", "data"}
     assert path.as_uri() in urls
 
@@ -167,7 +121,7 @@ def test_headings_sort_the_table_in_both_directions(page):
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_page_is_no_wider_than_its_screen(page, width):
-    show(page, width=width)
+    set_screen(page, width=width)
     assert page.execute_script("return document.documentElement.scrollWidth") <= width
 
 
@@ -177,5 +131,5 @@ def test_page_follows_the_colour_scheme_of_the_reader(page):
         return sum(int(part) for part in colour.removeprefix("rgb(").rstrip(")").split(", ")) / 3
 
     assert brightness() > 200
-    show(page, width=1280, scheme="dark")
+    set_screen(page, width=1280, scheme="dark")
     assert brightness() < 60
