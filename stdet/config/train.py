@@ -49,6 +49,8 @@ class AugmentConfig:
     """Exponent, drawn log-uniformly."""
     noise_max: float = Field(default=0.0, ge=0)
     """Standard deviation of white noise is drawn from [0, this], in units of the full scale."""
+    jpeg_probability: float = Field(default=0.0, ge=0, le=1)
+    """Probability that the frames of a clip are saved as JPEG, at a quality from 25 to 95."""
     inject_targets_max: int = Field(default=0, ge=0, le=1000)
     """Maximum number of synthetic moving targets injected per clip, with labels."""
     inject_negatives_max: int = Field(default=0, ge=0, le=1000)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,7 @@ _OWN_SIZE_SHARE = 0.5
 _SIZE_FACTORS = (0.1, 2.0)
 _EMPTY_FACTORS = (0.25, 1.0)
 """Of clips without a target: scales that the network looks at."""
+_JPEG_QUALITIES = (25.0, 95.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,7 +219,20 @@ class ClipAugmentation:
             # One channel's noise for all: grey input is repeated, and so is its noise.
             noise = torch.randn_like(frames[:, :1]) * _uniform(0, config.noise_max)
             frames = frames + noise
-        return frames.clamp(0, 1).contiguous()
+        frames = frames.clamp(0, 1).contiguous()
+        if config.jpeg_probability > 0 and _uniform(0, 1) < config.jpeg_probability:
+            frames = _saved_as_jpeg(frames, round(_log_uniform(_JPEG_QUALITIES)))
+        return frames
+
+
+def _saved_as_jpeg(frames: Tensor, quality: int) -> Tensor:
+    """Return grey frames (M, C, H, W) in [0, 1] as JPEG of 8 bits keeps them."""
+    kept = []
+    for image in (frames[:, 0] * 255).round().to(torch.uint8).numpy():
+        _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        kept.append(np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)))
+    found = torch.from_numpy(np.stack(kept)).to(frames.dtype) / 255
+    return found[:, None].expand_as(frames).contiguous()
 
 
 def grow_boxes(boxes_xyxy: Tensor, min_side: float) -> Tensor:

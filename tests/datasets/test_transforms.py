@@ -318,3 +318,19 @@ def test_too_large_targets_at_their_own_size_have_no_label():
 def test_refuses_sizes_of_targets_that_are_no_range():
     with pytest.raises(ValueError, match="target_px_range"):
         AugmentConfig(target_px_range=(8, 2))
+
+
+def test_jpeg_keeps_what_is_smooth_and_changes_what_is_fine():
+    noise = np.random.default_rng(0).normal(size=(2, 1, 48, 64))
+    fine = torch.from_numpy((0.5 + 0.05 * noise).astype(np.float32)).clamp(0, 1)
+    smooth = torch.from_numpy(
+        (0.5 + gaussian_filter(noise, (0, 0, 6, 6))).astype(np.float32)
+    ).clamp(0, 1)
+    config = AugmentConfig(**STILL, jpeg_probability=1.0)
+    for seed in range(5):
+        changes = [
+            (_augment(config, _sample(frames, []), seed).frames - frames).abs().mean().item()
+            for frames in (fine, smooth)
+        ]
+        assert 1 / 255 < changes[0] < 0.05
+        assert changes[1] < 2 / 255
