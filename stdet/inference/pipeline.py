@@ -254,7 +254,7 @@ def track(
         ignore: Pixels that do not belong to the scene (text, reticles, zones), bool (H, W), true
             where ignored: they are not registered, and nothing is detected there.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        engine: What runs the network: `auto`, `eager`, `openvino` or `onnxruntime`.
+        engine: What runs the network; `docs/engines.md` has the names.
         latency: Frames by which results may be late, as ``tracker.latency``; None for five, the
             first ones of a scene later.
         max_megapixels: Largest area of a file's frame, 10^6 pixels.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 
 import torch
 
 from stdet.errors import ConfigError
-from stdet.inference.engines.checked import CheckedEngine
-from stdet.inference.engines.eager import eager_engine
+from stdet.inference.engines.bfloat16 import SUFFIX
+from stdet.inference.engines.checked import BFLOAT16, FLOAT32, CheckedEngine
+from stdet.inference.engines.eager import bfloat16_engine, eager_engine
 from stdet.inference.engines.engine import Engine
 from stdet.inference.engines.names import FASTEST_FIRST, EngineName, is_installed
 from stdet.inference.engines.onnx_export import export_parts
@@ -19,7 +22,11 @@ from stdet.models.inference_parts import can_be_divided
 
 log = logging.getLogger(__name__)
 
-_ENGINES = {"openvino": openvino_engine, "onnxruntime": onnxruntime_engine}
+_OF_PARTS: dict[str, Callable[..., Engine]] = {
+    "openvino": openvino_engine,
+    "openvino-bf16": functools.partial(openvino_engine, precision="bf16"),
+    "onnxruntime": onnxruntime_engine,
+}
 
 
 def choose_engine(
@@ -28,7 +35,7 @@ def choose_engine(
     """Return an engine, checked against PyTorch on the first frames.
 
     Args:
-        name: `auto` takes, on a CPU, the fastest one that is installed and exports the detector;
+        name: `auto` takes, on a CPU, the fastest one that is installed and takes the detector;
             PyTorch on a GPU.
         detector: In eval mode, on the device.
         device: Where it runs.
@@ -39,32 +46,27 @@ def choose_engine(
         ConfigError: If the engine is not installed, does not run on the device or cannot take the
             detector.
     """
+    exact = eager_engine(detector)
     if name == "eager":
-        return eager_engine(detector)
-    if name != "auto":
-        fast = _ENGINES[name](export_parts(detector), device=str(device), num_threads=num_threads)
-        return CheckedEngine(fast, eager_engine(detector), is_required=True)
-    if device.type != "cpu" or not can_be_divided(detector):
-        return eager_engine(detector)
-    return _fastest(detector, device, num_threads)
+        return exact
+    export = functools.cache(lambda: export_parts(detector))
 
-
-def _fastest(detector: ClipDetector, device: torch.device, num_threads: int) -> Engine:
-    """Return the fastest installed engine that takes the detector, exported once for all."""
-    eager = eager_engine(detector)
-    installed = [name for name in FASTEST_FIRST if is_installed(name)]
-    if not installed:
-        return eager
-    try:
-        parts = export_parts(detector)
-    except ConfigError as error:
-        log.warning("%s", error)
-        return eager
-    for name in installed:
-        try:
-            fast = _ENGINES[name](parts, device=str(device), num_threads=num_threads)
-        except ConfigError as error:
-            log.warning("%s", error)
+    def checked(name: EngineName, *, is_required: bool) -> Engine:
+        if name == "eager-bf16":
+            fast = bfloat16_engine(detector)
         else:
-            return CheckedEngine(fast, eager, is_required=False)
-    return eager
+            fast = _OF_PARTS[name](export(), device=str(device), num_threads=num_threads)
+        closeness = BFLOAT16 if name.endswith(SUFFIX) else FLOAT32
+        return CheckedEngine(fast, exact, closeness=closeness, is_required=is_required)
+
+    if name != "auto":
+        return checked(name, is_required=True)
+    if device.type != "cpu" or not can_be_divided(detector):
+        return exact
+    for candidate in FASTEST_FIRST:
+        if is_installed(candidate):
+            try:
+                return checked(candidate, is_required=False)
+            except ConfigError as error:
+                log.warning("%s", error)
+    return exact

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stdet.errors import ConfigError
+from stdet.inference.engines.bfloat16 import SUFFIX, require_bfloat16
 from stdet.inference.engines.engine import ClipOutputs, Engine, EngineOfParts, FrameMaps, State
 from stdet.models.detector import ClipDetector
 from stdet.models.inference_parts import can_be_divided, fold_batch_norm, inference_parts
@@ -39,6 +41,51 @@ def eager_engine(detector: ClipDetector) -> Engine:
 
     return EngineOfParts(
         "eager",
+        run_frame=run_frame,
+        run_clip=run_clip,
+        clip_inputs=parts.clip_inputs,
+        feature_stride=folded.head.feature_stride,
+    )
+
+
+def bfloat16_engine(detector: ClipDetector) -> Engine:
+    """Run a detector in PyTorch on the CPU, its convolutions in bfloat16.
+
+    Args:
+        detector: Copied; see ``can_be_divided``.
+
+    Raises:
+        ConfigError: If its temporal module is not motion coupling, or the CPU has no bfloat16.
+    """
+    name = f"eager{SUFFIX}"
+    require_bfloat16(name, str(detector.pixel_mean.device))
+    if not can_be_divided(detector):
+        raise ConfigError(
+            f"engine {name}: the temporal module {type(detector.temporal).__name__} is not known; "
+            "use eager."
+        )
+    folded = fold_batch_norm(detector)
+    device = folded.pixel_mean.device
+    parts = inference_parts(folded)
+    for part in (parts.frame, parts.clip):
+        part.to(dtype=torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Grey levels keep their 32 bits until the mean is taken off: a dim target is small beside it.
+    folded.pixel_mean, folded.pixel_std = detector.pixel_mean, detector.pixel_std
+
+    @torch.inference_mode()
+    def run_frame(frame: FloatArray) -> FrameMaps:
+        with torch.autocast("cpu", torch.bfloat16):
+            maps: FrameMaps = parts.frame(_frame_tensor(frame, device))
+        return tuple(one.float() for one in maps)
+
+    @torch.inference_mode()
+    def run_clip(maps: Sequence[Any]) -> list[FloatArray]:
+        with torch.autocast("cpu", torch.bfloat16):
+            found = parts.clip(*(_tensor(value, device).bfloat16() for value in maps))
+        return [_array(one) for one in found]
+
+    return EngineOfParts(
+        name,
         run_frame=run_frame,
         run_clip=run_clip,
         clip_inputs=parts.clip_inputs,

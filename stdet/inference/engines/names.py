@@ -10,13 +10,16 @@ from typing import Literal, get_args
 
 from stdet.errors import ConfigError
 
-EngineName = Literal["auto", "eager", "openvino", "onnxruntime"]
+EngineName = Literal["auto", "eager", "eager-bf16", "openvino", "openvino-bf16", "onnxruntime"]
 """``auto`` takes the first of ``FASTEST_FIRST`` that is installed."""
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 FASTEST_FIRST: tuple[EngineName, ...] = ("onnxruntime", "openvino")
-"""On a CPU, one thread; `docs/engines.md` has the times."""
+"""In 32 bits, on a CPU, one thread; `docs/engines.md` has the times."""
+
+BFLOAT16_FIRST: tuple[EngineName, ...] = ("openvino-bf16", "eager-bf16")
+"""In bfloat16, likewise; never chosen by ``auto``, since scores move a little."""
 
 _EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx", "onnx": "onnx"}
 """Extra of setup.cfg that installs a library."""
@@ -40,9 +43,10 @@ def has_library(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
-def is_installed(library: str) -> bool:
-    """Say whether a library of an engine, and the exporter, can be imported."""
-    return has_library(library) and has_library("onnx")
+def is_installed(engine: str) -> bool:
+    """Say whether the library of an engine, and the exporter, can be imported."""
+    library, _, _ = engine.partition("-")
+    return library == "eager" or (has_library(library) and has_library("onnx"))
 
 
 def import_library(library: str, *, wanted_by: str) -> ModuleType:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from stdet.errors import ConfigError, reason_of
+from stdet.inference.engines.bfloat16 import SUFFIX, require_bfloat16
 from stdet.inference.engines.engine import Engine, EngineOfParts
 from stdet.inference.engines.names import import_library
 from stdet.inference.engines.onnx_parts import OnnxParts
@@ -17,29 +18,40 @@ from stdet.types import FloatArray
 _MAX_SIZES = 8
 """Sizes of frames whose compiled networks are kept."""
 
+_PRECISION_HINT = "INFERENCE_PRECISION_HINT"
+
 _Shapes = tuple[tuple[int, ...], ...]
 
+Precision = Literal["f32", "bf16"]
+"""Of the arithmetic, as OpenVINO calls it; maps and outputs are float32 all the same."""
 
-def openvino_engine(parts: OnnxParts, *, device: str, num_threads: int) -> Engine:
+
+def openvino_engine(
+    parts: OnnxParts, *, device: str, num_threads: int, precision: Precision = "f32"
+) -> Engine:
     """Run a detector in OpenVINO.
 
     Args:
         parts: Exported.
         device: The CPU.
         num_threads: CPU threads.
+        precision: Of the arithmetic; layers that the parts have in 8 bits stay so.
 
     Raises:
         ConfigError: If OpenVINO is not installed or cannot load the parts, or the device is none
-            of its own.
+            of its own or has no bfloat16 where that is asked for.
     """
-    library = import_library("openvino", wanted_by="engine openvino")
+    name = "openvino" if precision == "f32" else f"openvino{SUFFIX}"
+    library = import_library("openvino", wanted_by=f"engine {name}")
     if device != "cpu":
-        raise ConfigError(f"engine openvino: runs on the CPU, not on {device}; use --device cpu.")
+        raise ConfigError(f"engine {name}: runs on the CPU, not on {device}; use --device cpu.")
+    if precision == "bf16":
+        require_bfloat16(name, device)
     core = library.Core()
-    run_frame = _CompiledPart(core, parts.frame, num_threads=num_threads)
-    run_clip = _CompiledPart(core, parts.clip, num_threads=num_threads)
+    run_frame = _CompiledPart(core, parts.frame, num_threads=num_threads, precision=precision)
+    run_clip = _CompiledPart(core, parts.clip, num_threads=num_threads, precision=precision)
     return EngineOfParts(
-        "openvino",
+        name,
         run_frame=lambda frame: run_frame([frame]),
         run_clip=run_clip,
         clip_inputs=parts.clip_inputs,
@@ -50,14 +62,17 @@ def openvino_engine(parts: OnnxParts, *, device: str, num_threads: int) -> Engin
 class _CompiledPart:
     """A part, compiled for each size of frames: a sixth faster than for any size."""
 
-    def __init__(self, core: Any, model: bytes | Path, *, num_threads: int) -> None:
+    def __init__(
+        self, core: Any, model: bytes | Path, *, num_threads: int, precision: Precision
+    ) -> None:
         self._core = core
         self._model = model
+        self._precision = precision
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
             "INFERENCE_NUM_THREADS": num_threads,
-            "INFERENCE_PRECISION_HINT": "f32",  # Some CPUs would take bfloat16.
+            _PRECISION_HINT: precision,  # Else some CPUs would take bfloat16, unasked.
         }
         self._requests: dict[_Shapes, Any] = {}
 
@@ -78,6 +93,23 @@ class _CompiledPart:
         try:
             model = self._core.read_model(self._model)
             model.reshape(dict(enumerate(map(list, shapes))))
-            return self._core.compile_model(model, "CPU", self._settings).create_infer_request()
+            compiled = self._core.compile_model(model, "CPU", self._settings)
+            require_precision(
+                given=compiled.get_property(_PRECISION_HINT).to_string(), wanted=self._precision
+            )
+            return compiled.create_infer_request()
         except RuntimeError as error:
             raise ConfigError(f"engine openvino: {reason_of(error)}; use another.") from error
+
+
+def require_precision(given: str, wanted: str) -> None:
+    """Refuse a network that was compiled for another precision: OpenVINO takes it as a hint.
+
+    Raises:
+        ConfigError: If it was.
+    """
+    if given != wanted:
+        raise ConfigError(
+            f"engine openvino: {wanted} was asked for, and the network runs in {given}; use "
+            "another engine."
+        )

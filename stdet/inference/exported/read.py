@@ -82,13 +82,19 @@ class ExportedNetwork:
             is_onnx = self.format == "onnx"
             has_runtime = has_library("onnxruntime") or not has_library("openvino")
             name = "onnxruntime" if is_onnx and has_runtime else "openvino"
-        if name == "eager" or (name == "onnxruntime" and self.format != "onnx"):
+        if name.startswith("eager") or (name == "onnxruntime" and self.format != "onnx"):
             raise ConfigError(
                 f"engine {name}: does not read the {self.format} files of {self.path}; leave "
                 "--engine out, or name the weights that they were exported from."
             )
-        make = onnxruntime_engine if name == "onnxruntime" else openvino_engine
-        return make(self.parts, device=device, num_threads=1)
+        if name == "onnxruntime":
+            return onnxruntime_engine(self.parts, device=device, num_threads=1)
+        return openvino_engine(
+            self.parts,
+            device=device,
+            num_threads=1,
+            precision="bf16" if name == "openvino-bf16" else "f32",
+        )
 
 
 def find_exported(weights: str, *, with_shipped: bool) -> Path | None:
