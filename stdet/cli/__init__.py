@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 from stdet import __version__
 from stdet.cli.ablate import add_ablate
+from stdet.cli.bench import add_bench
 from stdet.cli.convert import add_convert
 from stdet.cli.data import add_data
 from stdet.cli.evaluate import add_compare, add_evaluate
@@ -95,7 +96,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"stdet {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     adders = (add_track, add_live, add_view, add_convert, add_train, add_evaluate, add_compare)
-    for add in (*adders, add_robustness, add_ablate, add_export, add_synth, add_info, add_data):
+    more = (add_robustness, add_ablate, add_bench, add_export, add_synth, add_info, add_data)
+    for add in (*adders, *more):
         add(commands)
     return parser
 

@@ -203,7 +203,7 @@ def test_a_wrong_precision_is_refused(with_cpu, tiny_model, lively):
         return (one / step).round() * step
 
     few = Changed(detector, in_few_bits)
-    with pytest.raises(ConfigError, match="at most 5% is allowed"):
+    with pytest.raises(ConfigError, match="at most 8% is allowed"):
         _clip(CheckedEngine(few, exact, closeness=BFLOAT16, is_required=True), frames)
     with pytest.raises(ConfigError, match="bf16 was asked for, and the network runs in f32"):
         require_precision("f32", "bf16")

@@ -1,0 +1,1 @@
+"""What each stage costs, in every engine, frame by frame in turns in one process."""
