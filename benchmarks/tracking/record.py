@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from stdet.boxes import xywh_to_xyxy
-from stdet.config import DataConfig, EvaluationConfig, SourceConfig
+from stdet.config import DataConfig, EvaluationConfig, SourceConfig, load_config
+from stdet.datasets.ignored_regions import ignore_regions
 from stdet.datasets.sequences import middle_of
 from stdet.datasets.splits import choose_sequences, load_sequences
 from stdet.evaluation.from_model import detect_sequence, untracked
@@ -42,6 +43,8 @@ _CLIPS = tuple(
 _ANTIUAV = ("20190925_101846_1_4", "3700000000002_153514_1")
 """Parts of the fold data13 in configs/ablation/leave_one_out.yaml, and data19 of DAUB: the weights
 must leave them out."""
+_MOVERS = Path("configs/ignored/daub.yaml")
+"""What moves in DAUB without a label: it counts neither as target nor as false."""
 _NUM_FRAMES = 120
 """The middle of a clip or video that is used."""
 
@@ -104,6 +107,7 @@ def record(data_root: Path, weights: str, folder: Path) -> None:
     """
     detector = Detector.from_weights(weights, device="cpu")
     gate = EvaluationConfig().link_gate_px
+    regions = load_config(_MOVERS).evaluation.ignored_regions
     for part in parts():
         data = DataConfig(root=data_root, train=(part.source,))
         sequences = load_sequences(data, "train")
@@ -116,6 +120,7 @@ def record(data_root: Path, weights: str, folder: Path) -> None:
             cut = middle_of(sequence, part.num_frames)
             result = untracked(cut.annotation, detect_sequence(detector, cut))
             truth = identify_truth(result.annotation, link_gate_px=gate).annotation
+            truth = ignore_regions(truth, sequence, regions)
             write_sequence(stem, replace(result, annotation=truth))
             print(f"{part.name}: {sequence.name}, {truth.num_frames} frames", flush=True)
 

@@ -29,11 +29,13 @@ SHARE_GAIN = 0.08
 """Weight of the newest frame in a track's share of frames with a detection."""
 SHARES = (0.3, 0.95)
 """Least and largest share."""
-LEVEL_GAIN = 0.15
-"""Weight of the newest score in a track's level of scores."""
+LEVEL_GAIN = 0.12
+"""Least weight of the newest score in a track's level of scores, at first their plain mean."""
 FIRST_LEVEL, MISSED_LEVEL = -1.0, -0.5
 """Log-odds relative to the operating point: of a track before its first score, and of a frame in
 which nothing is found."""
+FIRST_FRAMES = 2.0
+"""Scores that the level before the first score is worth."""
 MOVED_PX = 1.0
 """Where the scene moved by less, a track that did not move with it is where it is expected."""
 LARGEST_LOG_RATIO = 40.0
@@ -282,7 +284,8 @@ class Tracker:
         np.clip(shares, *SHARES, out=shares)
         levels = self._missed_levels(np.flatnonzero(~is_hit), found)
         levels[rows] = found.log_odds[columns]
-        records.score_levels[:] += LEVEL_GAIN * (levels - records.score_levels)
+        ages = detections.frame_index - records.first_frames
+        records.score_levels[:] += _level_gain(ages) * (levels - records.score_levels)
         records.num_hits[rows] += 1
         records.num_misses[:] = np.where(is_hit, 0, records.num_misses + 1)
         records.sizes_wh[:] = np.maximum(records.sizes_wh * self._growths[:, None], MIN_SIZE_PX)
@@ -333,7 +336,8 @@ class Tracker:
             first_uid=self._num_begun,
             frame_index=detections.frame_index,
             log_ratios=found.worth.score_log_ratios[columns],
-            score_levels=FIRST_LEVEL + LEVEL_GAIN * (found.log_odds[columns] - FIRST_LEVEL),
+            score_levels=FIRST_LEVEL
+            + _level_gain(np.zeros(1, np.int64)) * (found.log_odds[columns] - FIRST_LEVEL),
             sizes_wh=_sizes_wh(detections.boxes_xyxy[rows]),
             scores=detections.scores[rows],
             class_ids=detections.class_ids[rows],
@@ -434,6 +438,12 @@ class Tracker:
             is_credible=is_credible,
             is_coasting=records.num_misses <= max_coast,
         )
+
+
+def _level_gain(ages: IntArray) -> StateArray:
+    """Return the weight of the newest score in the level of tracks that are so many frames old."""
+    gain: StateArray = np.maximum(LEVEL_GAIN, 1 / (ages + 1 + FIRST_FRAMES))
+    return gain
 
 
 def _sizes_wh(boxes_xyxy: FloatArray) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Thousands of detections: the same results as over all pairs, linear work, bounded memory."""
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -196,3 +197,47 @@ def test_clutter_for_ever_leaves_bounded_memory():
     assert len(tracker._clutter._places) <= 25
     assert max(paths for _, paths in sizes) <= num * (num_frames + 1)
     assert len(scores._waiting) == 2
+
+
+def num_held(value, seen=None):
+    """Return how many numbers and entries an object holds, all that it refers to included."""
+    seen = set() if seen is None else seen
+    if id(value) in seen or value is None or isinstance(value, type | str):
+        return 0
+    seen.add(id(value))
+    if isinstance(value, np.ndarray):
+        return value.size
+    if isinstance(value, dict):
+        return len(value) + num_held(list(value.values()), seen)
+    if isinstance(value, list | tuple | set | deque):
+        return len(value) + sum(num_held(one, seen) for one in value)
+    return num_held(vars(value), seen) if hasattr(value, "__dict__") else 1
+
+
+def test_state_of_a_long_stream_does_not_grow():
+    """Targets come and go, the camera pans and jerks, frames are missing, scenes are cut."""
+    rng = np.random.default_rng(0)
+    tracker, scores = Tracker(TrackerConfig(), lookahead=5), TrackBeforeDetect(5)
+    index, num_ids, held = 0, 0, []
+    paths_xy, speeds = rng.uniform(0, 600, (8, 2)), rng.normal(0, 3, (8, 2))
+    for count in range(4000):
+        index += 1 if rng.random() < 0.99 else 7
+        shift_xy = rng.normal(0, 1.0 if rng.random() < 0.95 else 30.0, 2)
+        motion = FrameMotion.known(Transform.translation(shift_xy))
+        if rng.random() < 0.05:
+            motion = NOT_REGISTERED
+        if count % 500 == 499:
+            tracker.end_tracks()
+        paths_xy = paths_xy + speeds + shift_xy
+        is_gone = np.any((paths_xy < 0) | (paths_xy > 600), axis=1)
+        paths_xy[is_gone] = rng.uniform(0, 600, (int(is_gone.sum()), 2))
+        centres = np.concatenate([paths_xy, rng.uniform(0, 600, (rng.poisson(2), 2))])
+        found = detections_at(centres, rng.uniform(0.1, 0.9, len(centres)), index)
+        scores.push(Frame(detections=found, from_previous=motion))
+        tracks = tracker.update(found, motion.transform, confidence=CONFIDENCE)
+        num_ids = max(num_ids, *tracks.track_ids.tolist(), 0)
+        if count % 20 == 0:
+            held.append(num_held(tracker) + num_held(scores))
+    assert num_ids > 100
+    assert max(held[100:]) <= 1.3 * max(held[10:100])
+    assert max(held[100:]) < 20_000

@@ -549,6 +549,14 @@ def test_wrong_transforms_take_no_id_from_a_target_alone(
     assert (tracks.detection_indices == 0).all()
 
 
+def test_scores_a_little_above_the_operating_point_confirm_a_track_soon() -> None:
+    tracker = Tracker()
+    for index in range(5):
+        found = detections_at(index, [[100.0 + 3 * index, 50.0]], score=0.6)
+        tracks = tracker.update(found, confidence=0.5)
+    assert tracks.track_ids.tolist() == [1]
+
+
 def test_transform_over_missing_frames_is_that_from_the_frame_given_before() -> None:
     tracker = Tracker()
     for i in range(6):
