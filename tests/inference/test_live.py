@@ -1,12 +1,17 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import stdet
 from stdet.config import TrackerConfig
+from stdet.errors import ConfigError
 from stdet.inference.detector import Detector
 from stdet.inference.live import LiveTracker
 from stdet.inference.pipeline import StreamingTracker
+from stdet.inference.track_files import live_options
+from stdet.inference.track_options import LIVE_LATENCY, TrackOptions
 from stdet.io.array_source import ArraySource
 
 
@@ -75,6 +80,14 @@ def test_with_a_latency_every_frame_comes_so_much_later_from_the_first_on(weight
     found += live.flush()
     assert live.delay == latency
     assert [frame.index for frame in found] == list(range(24))
+
+
+def test_live_sources_have_little_latency_unless_told():
+    source = SimpleNamespace(address=SimpleNamespace(label="camera 0"))
+    assert live_options(source, TrackOptions()).latency == LIVE_LATENCY < TrackerConfig().lookahead
+    assert live_options(source, TrackOptions(latency=0)).latency == 0
+    with pytest.raises(ConfigError, match="camera 0: is live; --smooth goes with files"):
+        live_options(source, TrackOptions(smooth=True))
 
 
 def test_more_latency_never_finds_the_target_later():
