@@ -1,5 +1,6 @@
 """A live run without a camera and without a network, for the page that shows it."""
 
+import json
 import time
 import urllib.error
 import urllib.request
@@ -93,6 +94,12 @@ def ask(url, *, data=None, headers=None, method=None):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.headers, error.read()
+
+
+def unpack(content):
+    """Return the values and the picture of a message."""
+    end = 4 + int.from_bytes(content[:4], "big")
+    return json.loads(content[4:end]), content[end:]
 
 
 class _StayHere(urllib.request.HTTPRedirectHandler):

@@ -20,7 +20,7 @@ from stdet.page.crops import crop_around
 from stdet.page.message import MEDIA_TYPE, crop_png, frame_values, pack
 from stdet.page.requests import WrongRequestError, read_values
 from stdet.page.run_pictures import RunPictures
-from stdet.page.track_table import best_rows, track_table
+from stdet.page.track_table import BestRow, best_rows, track_table
 from stdet.types import Tracks
 
 if TYPE_CHECKING:
@@ -166,26 +166,31 @@ class FinishedPage:
         return {track_id: list(points) for track_id, points in trails.points.items()}
 
     def _crop(self, request: Request) -> Response:
-        """Answer with the piece of a picture that shows a track best."""
+        """Answer with the piece of a picture that shows a track best, empty where none does."""
         from starlette.responses import Response
 
         track_id = request.path_params["track_id"]
-        content = self._crops.get(track_id)
         best = self._best.get(track_id)
-        if content is None and best is not None:
-            try:
-                picture = self._pictures_of_crops.at(best.frame_index)
-            except DataError:
-                picture = None
-            if picture is not None:
-                box = self._file.tracks.boxes_xyxy[best.row] * self._pictures.scale
-                content = crop_png(crop_around(picture.pixels, box))
-                self._crops[track_id] = content
-                while len(self._crops) > _MAX_CROPS:
-                    self._crops.popitem(last=False)
+        if best is None:
+            return Response(f"there is no track {track_id}\n", 404)
+        content = self._crops.get(track_id)
         if content is None:
-            return Response(status_code=404)
-        return Response(content, media_type="image/png")
+            content = self._new_crop(best)
+            self._crops[track_id] = content
+            while len(self._crops) > _MAX_CROPS:
+                self._crops.popitem(last=False)
+        return Response(content, media_type="image/png") if content else Response(status_code=204)
+
+    def _new_crop(self, best: BestRow) -> bytes:
+        """Read the piece of a picture, empty where that is not possible."""
+        try:
+            picture = self._pictures_of_crops.at(best.frame_index)
+        except DataError:
+            return b""
+        if picture is None:
+            return b""
+        box = self._file.tracks.boxes_xyxy[best.row] * self._pictures.scale
+        return crop_png(crop_around(picture.pixels, box))
 
     async def _export(self, request: Request) -> Response:
         """Answer with a file of chosen tracks."""

@@ -128,13 +128,13 @@ const live = {
         live.cards.delete(trackId);
       }
     }
-    // The list is the newest first, and ids grow: a new card stands before all others.
-    for (const one of [...recent].reverse()) {
+    for (const one of recent) {
       let card = live.cards.get(one.track_id);
       if (!card) {
         card = makeCard(one.track_id);
         live.cards.set(one.track_id, card);
-        $("recent").prepend(element("li", {}, card));
+        $("recent").append(element("li", {}, card));
+        card.parentElement.style.order = -one.track_id;  // The newest first.
       }
       fillCard(card, one);
     }
@@ -191,10 +191,12 @@ function confidenceText(confidence) {
 }
 
 function makeCard(trackId) {
+  const image = element("img", { alt: "" });
+  image.addEventListener("error", () => image.removeAttribute("src"));  // The track has just gone.
   const card = element(
     "button",
     { className: "card", type: "button" },
-    element("img", { alt: "" }),
+    image,
     element("b", { textContent: String(trackId) }),
     element("span"),
     element("span"),

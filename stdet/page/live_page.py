@@ -178,14 +178,14 @@ class LivePage:
         }
 
     async def _crop(self, request: Request) -> Response:
-        """Answer with the piece of the picture that shows a track."""
+        """Answer with the piece of the picture that shows a track, empty where it has gone."""
         from starlette.responses import Response
 
         crop = None
         if self._run is not None:
             crop = self._run.recent.crop(request.path_params["track_id"])
         if crop is None:
-            return Response(status_code=404)
+            return Response(status_code=204)
         return Response(crop_png(crop), media_type="image/png")
 
     async def _set_confidence(self, request: Request) -> Response:

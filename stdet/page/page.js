@@ -6,6 +6,7 @@ const mode = document.body.dataset.mode;
 const $ = (id) => document.getElementById(id);
 
 const BOX_GAP = 4;      // Screen pixels between a target and its box.
+const CROWD = 12;       // With more tracks, labels are ids alone.
 const MAX_ZOOM = 40;
 const INSET_PX = 24;    // Least side of what is enlarged in the corner, pixels of the frame.
 
@@ -171,8 +172,9 @@ function paintOverlay(context, place, unit, size) {
   const tracks = visibleTracks().filter((track) => shown.boxes || track.track_id === shown.marked);
   for (const track of tracks) paintTrail(context, track, place, unit);
   for (const track of tracks) paintBox(context, track, place, unit);
-  const taken = [];
-  for (const track of tracks) paintLabel(context, track, place, unit, size, taken);
+  const taken = [], isCrowded = tracks.length > CROWD;
+  tracks.sort((a, b) => (b.track_id === shown.marked) - (a.track_id === shown.marked));
+  for (const track of tracks) paintLabel(context, track, place, unit, size, taken, isCrowded);
 }
 
 function paintTrail(context, track, place, unit) {
@@ -206,10 +208,12 @@ function paintBox(context, track, place, unit) {
   context.setLineDash([]);
 }
 
-function paintLabel(context, track, place, unit, size, taken) {
+// The label stands where it covers no other one; where there is no room it is left out.
+function paintLabel(context, track, place, unit, size, taken, isCrowded) {
   const box = outline(track.box_xyxy, place, unit);
   if (box.x > size[0] || box.y > size[1] || box.x + box.width < 0 || box.y + box.height < 0) return;
-  const id = String(track.track_id), probability = probabilityText(track.probability);
+  const id = String(track.track_id);
+  const probability = isCrowded && track.track_id !== shown.marked ? "" : probabilityText(track.probability);
   const bold = `600 ${13 * unit}px system-ui, sans-serif`, plain = `${13 * unit}px system-ui, sans-serif`;
   context.font = bold;
   const idWidth = context.measureText(id).width;
@@ -220,8 +224,8 @@ function paintLabel(context, track, place, unit, size, taken) {
   const places = [box.y - height - gap, box.y + box.height + gap, box.y - 2 * height - gap];
   const free = (y) => y >= 0 && y + height <= size[1]
     && !taken.some((t) => x < t.x + t.width && t.x < x + width && y < t.y + height && t.y < y + height);
-  let y = places.find(free);
-  if (y === undefined) y = Math.max(0, Math.min(places[0], size[1] - height));
+  const y = places.find(free);
+  if (y === undefined) return;
   taken.push({ x, y, width });
   context.fillStyle = "rgb(0 0 0 / .7)";
   context.fillRect(x, y, width, height);

@@ -230,9 +230,10 @@ const finished = {
 
   filter() {
     const { run } = finished;
-    const longest = Math.max(1 / (run.fps || 1), ...finished.tracks.map(finished.secondsOf));
+    const shortest = 1 / (run.fps || 1);
+    const longest = finished.tracks.reduce((most, track) => Math.max(most, finished.secondsOf(track)), shortest);
     // Even in ratios: short tracks are told apart.
-    const share = Number($("least-length").value) / 100, shortest = 1 / (run.fps || 1);
+    const share = Number($("least-length").value) / 100;
     const least = share ? shortest * (longest / shortest) ** share : 0;
     const probability = Number($("least-probability").value) / 100;
     setText("least-length-value", finished.lengthText(least));
@@ -403,9 +404,9 @@ function makeRow(track) {
   box.addEventListener("change", () => finished.choose(id, box.checked));
   const start = finished.run.fps ? seconds(track.first_frame / finished.run.fps) : `frame ${track.first_frame}`;
   const probability = probabilityText(track.probability);
-  const first = [`from ${start}`, `for ${finished.lengthText(finished.secondsOf(track))}`];
+  const first = [`at ${start},`, `for ${finished.lengthText(finished.secondsOf(track))}`];
   const second = [probability && `${probability} sure`, track.motion,
-    track.speed_px_per_frame !== null && track.speed_px_per_frame !== undefined
+    track.motion !== "hovering" && typeof track.speed_px_per_frame === "number"
       && `${track.speed_px_per_frame.toFixed(1)} px/frame`];
   const words = element(
     "button",

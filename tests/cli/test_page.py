@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from finished_run import write_run
-from live_run import ask
+from live_run import ask, unpack
 from rtsp_server import RtspServer, encode
 
 pytest.importorskip("uvicorn", reason="needs the extra page: pip install 'stdet[page]'")
@@ -89,9 +89,7 @@ def command():
 
 
 def _next(url, number=0):
-    content = ask(f"{url}next?after={number}")[2]
-    end = 4 + int.from_bytes(content[:4], "big")
-    return json.loads(content[4:end]), content[end:]
+    return unpack(ask(f"{url}next?after={number}")[2])
 
 
 def _wait_for_tracks(url):

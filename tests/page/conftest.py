@@ -3,7 +3,7 @@ import json
 
 import pytest
 from finished_run import write_run
-from live_run import FakeSource, FakeTracker, ask
+from live_run import FakeSource, FakeTracker, ask, unpack
 
 from stdet.page.finished_page import FinishedPage
 from stdet.page.live_page import LivePage
@@ -54,12 +54,6 @@ def serve(folder):
             return opened.enter_context(server).url, page
 
         yield start
-
-
-def unpack(content):
-    """Return the values and the picture of a message."""
-    end = 4 + int.from_bytes(content[:4], "big")
-    return json.loads(content[4:end]), content[end:]
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_run_without_pictures_has_its_tracks(serve, folder, message):
     values, picture = message(f"{url}frame/5")
     assert picture == b""
     assert len(values["tracks"]) == 1
-    assert ask(f"{url}crop/1")[0] == 404
+    assert ask(f"{url}crop/1")[0] == 204
 
 
 def test_frame_that_cannot_be_read_is_named_and_the_tracks_come(serve, folder, message):

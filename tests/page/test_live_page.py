@@ -72,7 +72,7 @@ def test_before_the_run_the_page_waits(message):
     page = LivePage()
     with PageServer("live", page.routes(), PageAddress(port=0)) as server:
         assert message(f"{server.url}next?after=0") == ({"number": 0, "is_over": False}, b"")
-        assert ask(f"{server.url}crop/1")[0] == 404
+        assert ask(f"{server.url}crop/1")[0] == 204
 
 
 def test_end_of_the_run_is_said_at_once(live_page, message):
@@ -139,7 +139,7 @@ def test_recent_tracks_come_newest_first_with_their_pieces(live_page, message):
     crop = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
     assert crop.shape == (24, 24)
     assert crop.max() == 255  # Stretched: the target is white.
-    assert ask(f"{live_page.url}crop/9")[0] == 404
+    assert ask(f"{live_page.url}crop/9")[0] == 204
 
 
 def test_recent_tracks_are_bounded_and_keep_those_that_are_there(live_page, message):
