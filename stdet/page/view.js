@@ -2,10 +2,10 @@
 
 const MAX_ROWS = 400;  // Of the list; filters show the others.
 const FORMAT_NAMES = {
-  "mot-zip": "MOT 1.1 for CVAT (.zip)",
-  "coco-vid": "COCO-VID (.json)",
-  csv: "CSV, a line per box",
-  summary: "CSV, a line per track",
+  "mot-zip": "CVAT (MOT 1.1)",
+  "coco-vid": "COCO-VID",
+  csv: "CSV of boxes",
+  summary: "CSV of tracks",
 };
 
 const finished = {
@@ -112,7 +112,7 @@ const finished = {
     for (const row of $("tracks").children) {
       const isMarked = Number(row.dataset.id) === shown.marked;
       row.classList.toggle("marked", isMarked);
-      if (isMarked) scrollTo(row);
+      if (isMarked) scrollInList(row);
     }
     finished.paintTimeline();
   },
@@ -373,7 +373,7 @@ const finished = {
 };
 
 // Only within the list: on a phone the picture stays where it is.
-function scrollTo(row) {
+function scrollInList(row) {
   const list = row.parentElement, top = row.offsetTop - list.offsetTop;
   if (top < list.scrollTop) list.scrollTop = top;
   const bottom = top + row.offsetHeight;
@@ -404,10 +404,9 @@ function makeRow(track) {
   box.addEventListener("change", () => finished.choose(id, box.checked));
   const start = finished.run.fps ? seconds(track.first_frame / finished.run.fps) : `frame ${track.first_frame}`;
   const probability = probabilityText(track.probability);
-  const first = [`at ${start},`, `for ${finished.lengthText(finished.secondsOf(track))}`];
-  const second = [probability && `${probability} sure`, track.motion,
-    track.motion !== "hovering" && typeof track.speed_px_per_frame === "number"
-      && `${track.speed_px_per_frame.toFixed(1)} px/frame`];
+  const when = `at ${start}, for ${finished.lengthText(finished.secondsOf(track))}`;
+  const how = [track.motion, track.motion !== "hovering" && typeof track.speed_px_per_frame === "number"
+    && `${track.speed_px_per_frame.toFixed(1)} px/frame`];
   const words = element(
     "button",
     { type: "button" },
@@ -415,9 +414,10 @@ function makeRow(track) {
     element(
       "div",
       { className: "words" },
-      element("b", { textContent: String(id) }),
-      element("span", { textContent: first.join(" ") }),
-      element("span", { textContent: second.filter(Boolean).join(" \u00b7 ") }),
+      element("p", {}, element("b", { textContent: String(id) }),
+        element("span", { textContent: probability && `${probability} sure` })),
+      element("span", { textContent: when }),
+      element("span", { textContent: how.filter(Boolean).join(", ") }),
     ),
   );
   const row = element("li", { className: "track" }, box, words);

@@ -280,7 +280,10 @@ def rows(page):
 def test_finished_page_lists_tracks_and_jumps_to_one(viewed):
     assert text(viewed, "#state") == "16 frames, 0.6 s"
     assert text(viewed, "#count") == "2 tracks"
-    assert [row.text.split("\n")[0] for row in rows(viewed)] == ["1", "4"]
+    assert [row.text.split("\n") for row in rows(viewed)] == [
+        ["1", "75 % sure", "at 0.1 s, for 0.7 s", "straight, 1.0 px/frame"],
+        ["4", "75 % sure", "at 0.4 s, for 0.4 s", "straight, 1.0 px/frame"],
+    ]
     rows(viewed)[1].click()
     wait_for(lambda: text(viewed, "#position") == "0.4 s, frame 10")
     assert "marked" in rows(viewed)[1].get_attribute("class")
