@@ -185,21 +185,26 @@ def use_threads(num_threads: int = 0) -> None:
     """Let PyTorch use so many CPU threads; 0 for one, or for what OMP_NUM_THREADS says.
 
     Threads of one small operator wait for each other, and a busy neighbour holds all of them up.
-    OpenCV, whose threads compute while they wait, has one: stages have threads of their own.
     """
-    import cv2
     import torch
-
-    cv2.setNumThreads(1)
 
     if num_threads or "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(num_threads or 1)
 
 
-def use_threads_of_network(args: argparse.Namespace) -> None:
-    """Do so where a network runs in PyTorch, which nothing else loads."""
-    from stdet.inference.load_network import uses_torch
+def use_stage_threads(args: argparse.Namespace) -> None:
+    """Prepare for stages in threads: each has one, and one heap serves all.
 
+    OpenCV's own threads compute while they wait. PyTorch is told where it runs the network, and
+    not loaded for it elsewhere.
+    """
+    import cv2
+
+    from stdet.inference.load_network import uses_torch
+    from stdet.processes.one_heap import use_one_heap
+
+    use_one_heap()
+    cv2.setNumThreads(1)
     is_other = args.detector is not None or getattr(args, "detections", None) is not None
     if not is_other and uses_torch(args.weights):
         use_threads()

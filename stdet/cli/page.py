@@ -16,7 +16,7 @@ from stdet.cli.arguments import (
     add_stream_options,
     fraction,
     ignored_zones,
-    use_threads_of_network,
+    use_stage_threads,
 )
 from stdet.cli.terminal import say
 from stdet.cli.track import say_end
@@ -102,7 +102,7 @@ def _run_live(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         max_megapixels=args.max_megapixels,
     )
-    use_threads_of_network(args)
+    use_stage_threads(args)
     page = LivePage()
     with PageServer("live", page.routes(), _address(args)) as server, page:
         _say_url(server)

@@ -22,7 +22,7 @@ from stdet.cli.arguments import (
     positive,
     positive_number,
     size_hw,
-    use_threads_of_network,
+    use_stage_threads,
 )
 from stdet.cli.terminal import complain, say
 from stdet.errors import ConfigError
@@ -151,7 +151,7 @@ def _run_track(args: argparse.Namespace) -> int:
         max_megapixels=args.max_megapixels,
         with_profile=args.profile,
     )
-    use_threads_of_network(args)
+    use_stage_threads(args)
     return say_end(track_to_files(args.source, options), args.jsonl)
 
 
