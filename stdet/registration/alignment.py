@@ -137,10 +137,10 @@ def align(
             # Steps from a guess some pixels off may end before they arrive.
             near = _align_finely(before, after, near.transform)
         if near is not None and near.unexplained <= MAX_UNEXPLAINED:
-            return near
+            return _without_bend(before, after, near)
     coarse = _align_coarsely(before, after, guess)
     found = None if coarse is None else _align_finely(before, after, coarse)
-    return nothing if found is None else found
+    return nothing if found is None else _without_bend(before, after, found)
 
 
 def nearest_start(
@@ -189,13 +189,40 @@ def _align_finely(
     if fit is None:
         return None
     bent = _as_homography(pixels, image, fit) if num == 4 else None
-    fit = fit if bent is None else bent
+    return _rated(before, after, fit if bent is None else bent)
+
+
+def _without_bend(before: PreparedFrame, after: PreparedFrame, found: Alignment) -> Alignment:
+    """Return a similarity in place of a homography that is not trusted, where that one is.
+
+    A homography is kept from frame to frame. Where its error has grown so far that it does not
+    differ significantly from a similarity, it would no longer be taken.
+    """
+    if found.is_trusted or found.transform.is_affine:
+        return found
+    pixels, image = before.pixels(FINE), after.reduced(FINE)
+    centre_xy = np.array(before.hw[::-1]) / 2
+    start = Transform.translation(found.transform.displacements(centre_xy))
+    fit = refine(pixels, image, at_level(start, FINE), FINE)
+    if fit is None:
+        return found
+    bent = at_level(found.transform, FINE)
+    apart_px = FINE * np.sqrt((pixels.distances(fit.matrix, bent) ** 2).mean())
+    plain = _rated(before, after, fit)
+    is_same = apart_px <= _MIN_BEND * found.error_px
+    # By a period of a facade neither is right, and both leave about as much.
+    is_explained = plain.unexplained <= _OF_HOMOGRAPHY * MAX_UNEXPLAINED
+    return plain if is_same and is_explained and plain.is_trusted else found
+
+
+def _rated(before: PreparedFrame, after: PreparedFrame, fit: Fit) -> Alignment:
+    """Return the alignment of a fit at half the size, with its error and what it explains."""
     share = left_by(before, after, fit.differences, fit.is_seen)
     if share > MAX_UNEXPLAINED:
         share = left_by_neither(before, after, fit, share)
     return Alignment(
         transform=from_level(fit.matrix, FINE),
-        error_px=_INFLATION * FINE * fit.error_px(pixels),
+        error_px=_INFLATION * FINE * fit.error_px(before.pixels(FINE)),
         unexplained=share,
         inliers=float((fit.weights > _INLIER * fit.weights.max()).sum() / fit.is_seen.sum()),
     )

@@ -93,6 +93,22 @@ def test_guess_is_a_start_where_correlation_fails():
     assert error_px(found, motion) < 0.05
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_bend_that_frames_no_longer_show_gives_way_to_a_similarity(seed):
+    field = scene(seed)
+    field[:186] = 0.5  # All structure is in the lowest rows, which show no perspective.
+    motion = similarity(shift_xy=(-3.0, 2.0))
+    frames = [
+        PreparedFrame(view(field, moved, noise=1 / 255, seed=number))
+        for number, moved in enumerate((Transform.identity(), motion))
+    ]
+    bent = motion.matrix.copy()
+    bent[2, 1] = 2e-5
+    found = align(*frames, guess=Transform(bent))
+    assert found.is_trusted and found.transform.is_affine
+    assert error_px(found, motion) < 0.15
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_unrelated_and_featureless_frames_are_not_trusted(seed):
     still = Transform.identity()
