@@ -21,6 +21,9 @@ forwards and backwards: places and velocities are those in the scene. Since a tr
 wrong, and targets may leap with the camera, a detection is also compared with the place of a path
 that was not carried, and d is the smaller distance.
 
+A cut ends one scene and begins another, with F = l in its first frame and B = l in the last one
+before it, as where a sequence begins and ends.
+
 Source:
     Dynamic programming over frames: Barniv 1985 (IEEE Trans. AES 21), Tonissen and Evans 1996
     (IEEE Trans. AES 32). They add up images over a fixed number of frames, on a grid of
@@ -274,13 +277,23 @@ class ScoredFrame(Generic[Frame]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Waiting(Generic[Frame]):
-    """A frame whose future has not come yet."""
+    """A frame whose future has not come yet.
+
+    Attributes:
+        frame: As it came.
+        xy: Centres of its detections (N, 2), pixels.
+        log_odds: Of their scores (N,).
+        past: F (N,).
+        to_previous: Of the background to the frame before; None where unknown.
+        begins_scene: Whether a cut lies before it.
+    """
 
     frame: Frame
     xy: Float64Array
     log_odds: Float64Array
     past: Float64Array
     to_previous: Transform | None
+    begins_scene: bool = False
 
 
 class TrackBeforeDetect(Generic[Frame]):
@@ -298,6 +311,7 @@ class TrackBeforeDetect(Generic[Frame]):
         self._lookahead = lookahead
         self._past = PathEvidence()
         self._waiting: deque[_Waiting[Frame]] = deque()
+        self._num_others = 0  # Newest frames in a row that show another scene than the one before.
 
     def push(self, frame: Frame) -> list[ScoredFrame[Frame]]:
         """Take the next frame.
@@ -309,6 +323,7 @@ class TrackBeforeDetect(Generic[Frame]):
         detections = frame.detections
         xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
         log_odds = log_odds_of(detections.scores)
+        self._notice_cut(frame.from_previous)
         transform = frame.from_previous.transform
         past = self._past.push(xy, log_odds, transform)
         to_previous = None if transform is None else transform.inverse()
@@ -321,12 +336,27 @@ class TrackBeforeDetect(Generic[Frame]):
         """Return the frames that still wait, scored with what came after them."""
         return [self._score_oldest() for _ in range(len(self._waiting))]
 
+    def _notice_cut(self, motion: FrameMotion) -> None:
+        """Begin anew with the newest frame where the next one shows that it began a scene.
+
+        A spoilt frame is unlike the one before it and the one after it, and ends nothing.
+        """
+        num_others = self._num_others
+        self._num_others = 0 if motion.is_same_scene else num_others + 1
+        if num_others == 1 and motion.is_same_scene and self._waiting:
+            first = self._waiting.pop()
+            self._past = PathEvidence()
+            past = self._past.push(first.xy, first.log_odds)
+            self._waiting.append(replace(first, past=past, begins_scene=True))
+
     def _score_oldest(self) -> ScoredFrame[Frame]:
         """Score the oldest frame that waits, and let it go."""
         future, back = PathEvidence(), None
         for later in reversed(self._waiting):
             evidence = future.push(later.xy, later.log_odds, back)
             back = later.to_previous
+            if later.begins_scene:
+                future, back = PathEvidence(), None
         oldest = self._waiting.popleft()
         odds = np.exp(-(oldest.past + evidence) / 2)
         detections = oldest.frame.detections

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving_camera import moving_cameras, steps_of
 
-from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
+from stdet.registration.frame_motion import NOT_REGISTERED, OTHER_SCENE, FrameMotion
 from stdet.registration.transform import Transform
 from stdet.tracking.track_before_detect import KEEP, NEW, TrackBeforeDetect, track_before_detect
 from stdet.types import Detections
@@ -169,6 +169,33 @@ def test_whole_sequence_backwards_gives_the_same_scores(frames):
     ]
     for one, other in zip(scored(frames), scored(backwards)[::-1], strict=True):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+
+
+def with_others(frames, positions, lookahead):
+    """Score a sequence; frames at some positions do not show the scene of the one before."""
+    other = FrameMotion.unknown(OTHER_SCENE)
+    motions = [other if t in positions else NOT_REGISTERED for t in range(len(frames))]
+    return list(track_before_detect(frames, lookahead, motions))
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences(), sequences(), st.integers(1, 6) | st.just(100))
+def test_scenes_joined_by_a_cut_score_as_each_does_alone(one, other, lookahead):
+    other = [*other, frame(len(other), (30, 30, 0.6))]  # A frame alone may be a spoilt one.
+    joined = with_others([*one, *other], {len(one)}, lookahead)
+    apart = scored(one, lookahead) + scored(other, lookahead)
+    # A cut is known a frame later: what looks ahead to its first frame, and no farther, sees none.
+    first = len(one) if lookahead < 100 else 0
+    for found, alone in zip(joined[first:], apart[first:], strict=True):
+        np.testing.assert_array_equal(found.scores, alone.scores)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences(), st.integers(0, 6), st.integers(1, 6))
+def test_spoilt_frame_ends_nothing(frames, lookahead, position):
+    found = with_others(frames, {position, position + 1}, lookahead)
+    for one, other in zip(found, scored(frames, lookahead), strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
 
 
 @settings(max_examples=60, deadline=None)
