@@ -6,6 +6,7 @@ Every image is warped by shifts of up to 40 px, rotations of up to 3 degrees and
 (a shift alone, with one of the others, or with both), with noise of 0.5, 2 or 4 grey levels and
 full or 0.3 of its contrast. The error of an estimate is its median distance from the truth over
 the frame. A failure is silent where an estimate that is trusted is wrong by more than 0.5 px.
+Those of the alignment are listed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     rows: dict[str, list[tuple[float, bool, float]]] = {"translation": [], "aligned": []}
     for number in range(args.warps):
-        scene = scenes[number % len(scenes)]
+        path, scene = args.images[number % len(scenes)], scenes[number % len(scenes)]
         motion = draw_motion(rng, args.size)
         noise, contrast = rng.choice([0.5, 2, 4]) / 255, rng.choice([1, 0.3])
         pair = [
@@ -51,7 +52,10 @@ def main() -> None:
         ]
         for name, estimate in (("translation", _translation), ("aligned", _aligned)):
             found, is_trusted, seconds = estimate(*pair)
-            rows[name].append((error_px(found, motion, args.size), is_trusted, seconds))
+            error = error_px(found, motion, args.size)
+            rows[name].append((error, is_trusted, seconds))
+            if name == "aligned" and is_trusted and error > SILENT_PX:
+                print(f"silent: warp {number}, {path}, {error:.2f} px, found {found.matrix}")
     print(f"{'method':<12}{'trusted':>9}{'median px':>11}{'99 % px':>9}{'silent':>8}{'CPU ms':>8}")
     for name, row in rows.items():
         errors, trusted, seconds = (np.array(column) for column in zip(*row, strict=True))
