@@ -37,7 +37,7 @@ LAYERS = (
 )
 LAYER_OF = {package: number for number, packages in enumerate(LAYERS) for package in packages}
 NO_TORCH = {package for packages in LAYERS[:8] for package in packages}
-NO_TORCH |= {"classical", "report", "tracking"}
+NO_TORCH |= {"classical", "page", "report", "tracking"}
 """Packages that never import torch."""
 
 FILE_MODULES = {"glob", "io", "json", "os", "pathlib", "safetensors", "shutil", "tempfile", "yaml"}
@@ -167,9 +167,10 @@ def test_models_know_no_files():
     assert file_users(PACKAGE) == []
 
 
-def test_reports_tracking_and_classical_detectors_load_no_torch():
+def test_pages_reports_tracking_and_classical_detectors_load_no_torch():
     loaded = modules_after(
         "import stdet.tracking.tracker, stdet.evaluation.report, stdet.report.html_report\n"
+        "import stdet.page.live_page, stdet.page.finished_page, stdet.page.server\n"
         "from stdet.classical.methods import METHODS, build_method\n"
         "for method in METHODS: build_method(method)"
     )
