@@ -28,3 +28,25 @@ def test_a_video_that_cannot_be_read_leaves_nothing(cli, weights, tmp_path):
     assert outcome.code == 2
     assert "no.mp4" in outcome.err[-1]
     assert not list((tmp_path / "out").iterdir())
+
+
+CALIBRATE = ["--calibrate", "a.mp4"]
+LABELLED = ["--labelled", "a.yaml"]
+OPENVINO = ["--format", "openvino"]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (CALIBRATE, "need both --calibrate and --labelled"),
+        (LABELLED, "need both --calibrate and --labelled"),
+        ([*CALIBRATE, *LABELLED], "pass --format openvino"),
+        (
+            [*CALIBRATE, *LABELLED, *OPENVINO, "--verify", "a.mp4"],
+            "--labelled checks them instead",
+        ),
+    ],
+)
+def test_arguments_of_8_bits_belong_together(refused, weights, tmp_path, more, reason):
+    assert reason in refused("export", weights, "--out", tmp_path / "out", *more)
+    assert not (tmp_path / "out").exists()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,58 @@ def export_weights(
         DataError: If a file is there already or cannot be written, or the video cannot be read.
     """
     detector, loaded = load_detector(weights)
-    if loaded.config.postprocess.confidence is None:
+    found: list[Agreement] = []
+
+    def check(parts: OnnxParts) -> None:
+        agreement = _checked(parts, detector, loaded, format, video, num_frames, tolerance)
+        agreement.require(out_dir)
+        found.append(agreement)
+
+    require_finished(loaded)
+    paths = write_checked(
+        export_parts(detector), loaded, out_dir, format=format, check=check, overwrite=overwrite
+    )
+    return Exported(paths=paths, agreement=found[0])
+
+
+def require_finished(weights: Weights) -> None:
+    """Refuse weights that were never validated.
+
+    Raises:
+        CheckpointError: If they were not.
+    """
+    if weights.config.postprocess.confidence is None:
         raise CheckpointError(
-            f"{loaded.path}: was never validated, so that it has no operating point; export "
+            f"{weights.path}: was never validated, so that it has no operating point; export "
             "weights of a finished training."
         )
+
+
+def write_checked(
+    parts: OnnxParts,
+    weights: Weights,
+    out_dir: Path,
+    *,
+    format: ExportFormat,
+    check: Callable[[OnnxParts], None],
+    overwrite: bool,
+) -> tuple[Path, ...]:
+    """Write both parts and their metadata, once they have passed a check.
+
+    Args:
+        parts: ONNX models.
+        weights: That they were made of.
+        out_dir: Folder; created.
+        format: To write.
+        check: Is given the parts as files, and raises where they are not to be left.
+        overwrite: Replace files of an earlier export.
+
+    Returns:
+        The files, the metadata last.
+
+    Raises:
+        DataError: If a file is there already or cannot be written.
+    """
     names = [f"{part}{ending}" for part in ("frame", "clip") for ending in ENDINGS[format]]
     names.append(METADATA_NAME)
     with explain_os_errors(out_dir):
@@ -111,15 +159,14 @@ def export_weights(
                 f"{out_dir / there[0]}: already there; pass --overwrite to replace it."
             )
         with tempfile.TemporaryDirectory() as work:
-            parts = _write_parts(export_parts(detector), Path(work), format)
-            agreement = _checked(parts, detector, loaded, format, video, num_frames, tolerance)
-            agreement.require(out_dir)
+            files = _write_parts(parts, Path(work), format)
+            check(files)
             content = {name: (Path(work) / name).read_bytes() for name in names[:-1]}
-        metadata = _metadata(parts, loaded, content)
+        metadata = _metadata(files, weights, content)
         content[METADATA_NAME] = (json.dumps(settings_to_dict(metadata), indent=2) + "\n").encode()
         for name, data in content.items():
             write_whole(out_dir / name, data)
-    return Exported(paths=tuple(out_dir / name for name in names), agreement=agreement)
+    return tuple(out_dir / name for name in names)
 
 
 def engine_of_files(parts: OnnxParts, format: ExportFormat) -> Engine:
