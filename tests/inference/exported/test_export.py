@@ -219,4 +219,4 @@ def test_a_missing_package_is_named(missing, weights, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigError, match=rf"cannot import {missing} .*stdet\[onnx\]"):
         export_weights(weights, tmp_path / "out", format="onnx")
-    assert not list((tmp_path / "out").iterdir())
+    assert not list(tmp_path.glob("out/*"))
