@@ -56,8 +56,8 @@ class TrackerConfig:
     """Frames that a track is shown after its last detection, less ``lookahead``: what that sees
     need not be guessed."""
     max_lost: int = Field(default=20, ge=0)
-    """Frames without a detection after which a confirmed track is forgotten; found again before,
-    it has its id back."""
+    """Frames in which a confirmed track has neither a detection nor a peak of the residual, after
+    which it is forgotten; found again before, it has its id back."""
     measurement_std_px: float = Field(default=0.5, gt=0)
     """Standard deviation of a detected centre, pixels."""
     acceleration_stds_px: tuple[Annotated[float, Field(gt=0)], ...] = Field(

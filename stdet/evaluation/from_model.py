@@ -30,6 +30,7 @@ from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.models.build import build_detector
 from stdet.processes.progress import ProgressBar
+from stdet.registration.contrast_peaks import Peaks
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.tracking.track_before_detect import track_before_detect
 from stdet.tracking.tracker import Tracker
@@ -109,11 +110,12 @@ def detect_sequence(detector: Detector, sequence: LabelledSequence) -> Iterator[
 def untracked(annotation: SequenceAnnotation, frames: Iterable[DetectedFrame]) -> SequenceResult:
     """Return what was detected in the frames of a sequence, and how its background moved."""
     # Frames hold their pixels; all of them at once may be too many.
-    found = [(frame.detections, frame.from_previous) for frame in frames]
+    found = [(frame.detections, frame.from_previous, frame.peaks) for frame in frames]
     return SequenceResult(
         annotation=annotation,
-        detections=tuple(detections for detections, _ in found),
-        motions=tuple(motion for _, motion in found),
+        detections=tuple(detections for detections, _, _ in found),
+        motions=tuple(motion for _, motion, _ in found),
+        peaks=tuple(peaks for _, _, peaks in found),
         tracks=Tracks.empty(),
     )
 
@@ -151,6 +153,7 @@ def track_detections(
     *,
     confidence: float,
     motions: Sequence[FrameMotion] = (),
+    peaks: Sequence[Peaks | None] = (),
 ) -> Tracks:
     """Track one sequence's detections at an operating point.
 
@@ -159,6 +162,7 @@ def track_detections(
         config: Tracker settings.
         confidence: Operating point.
         motions: Of the background before each frame; none where nothing is known of it.
+        peaks: Of the residual of each frame; none where nothing is known of them.
     """
     tracker = Tracker.for_stream(config)
     known = motions or itertools.repeat(NOT_REGISTERED)
@@ -166,10 +170,13 @@ def track_detections(
         tracker.update(
             found,
             motion.transform,
+            peaks=seen,
             confidence=confidence,
             is_same_scene=motion.is_same_scene,
         )
-        for found, motion in zip(detections, known, strict=False)
+        for found, motion, seen in zip(
+            detections, known, peaks or itertools.repeat(None), strict=False
+        )
     ]
     return Tracks.concatenate(tracks + tracker.flush())
 
@@ -193,7 +200,11 @@ def track_results(
         replace(
             result,
             tracks=track_detections(
-                seen.detections, config, confidence=confidence, motions=seen.motions
+                seen.detections,
+                config,
+                confidence=confidence,
+                motions=seen.motions,
+                peaks=seen.peaks,
             ),
         )
         for result, seen in zip(results, as_detected, strict=True)

@@ -4,7 +4,7 @@ Of each source a pair, ``<source>.truth.json`` and ``<source>.detections.json``,
 evaluate --truth ... --predictions ...` and tools for COCO results read too. Its images are the
 frames, `<sequence>/<number>.png`; there are no such files. ``<source>.motions.json`` has for each
 sequence how the background moved before each frame (``formats/camera_motion.py``); without it the
-camera is taken as resting.
+camera is taken as resting. Peaks of residuals are not kept: tracks are those of detections alone.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Self, overload
 import numpy as np
 
 from stdet.errors import DataError
+from stdet.registration.contrast_peaks import Peaks
 from stdet.registration.frame_motion import FrameMotion
 from stdet.types import Detections, FloatArray, IntArray, SequenceAnnotation, Tracks
 
@@ -102,6 +103,8 @@ class SequenceResult:
         is_tracked: False where the output has no identities, so that tracking has no scores.
         motions: Of the background before each frame, one entry per frame; none where nothing is
             known of it.
+        peaks: Of the residual of each frame, one entry per frame; none where nothing is known of
+            them.
     """
 
     annotation: SequenceAnnotation
@@ -109,6 +112,7 @@ class SequenceResult:
     tracks: Tracks
     is_tracked: bool = True
     motions: Sequence[FrameMotion] = ()
+    peaks: Sequence[Peaks | None] = ()
 
     def __post_init__(self) -> None:
         """Check that truth, detections and tracks speak of the same frames.
@@ -116,7 +120,7 @@ class SequenceResult:
         Raises:
             DataError: If the number or the size of the frames differs.
             ValueError: If the detections are not in the order of the frames, or some frames have
-                a motion and others none.
+                a motion, or peaks, and others none.
         """
         name, num_frames = self.annotation.name, self.annotation.num_frames
         if len(self.detections) != num_frames:
@@ -128,6 +132,11 @@ class SequenceResult:
             raise ValueError(
                 f"{name}: {len(self.motions)} motions of {num_frames} frames; expected one each, "
                 "or none."
+            )
+        if self.peaks and len(self.peaks) != num_frames:
+            raise ValueError(
+                f"{name}: peaks of {len(self.peaks)} frames of {num_frames}; expected one entry "
+                "each, or none."
             )
         for frame_index, frame in self._found():
             if frame.frame_index != frame_index:

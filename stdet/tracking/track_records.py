@@ -27,6 +27,10 @@ class TrackRecords:
         first_frames: Index of each track's first frame, int64 (N,).
         log_ratios: Log of how much likelier the detections are with the track than without,
             float64 (N,).
+        faint_log_ratios: Log of the evidence of the pixels in the newest frames, float64 (N,); see
+            ``faint.py``.
+        faint_credits: Rows that may be shown for peaks alone: one for each shown for a detection,
+            int64 (N,).
         score_levels: Mean log-odds of the scores, the newest ones weighing most, relative to the
             operating point, float64 (N,).
         detection_shares: Expected share of frames with a detection, float64 (N,).
@@ -35,13 +39,16 @@ class TrackRecords:
         class_ids: Of the last detection, int64 (N,).
         detection_indices: Row among the newest frame's detections, int64 (N,), -1 for none.
         num_hits: Since birth, int64 (N,).
-        num_misses: Since the last hit, int64 (N,).
+        num_misses: Frames since the last hit, int64 (N,).
+        num_unseen: Frames since the last hit or the last peak that was the track's, int64 (N,).
     """
 
     uids: IntArray
     track_ids: IntArray
     first_frames: IntArray
     log_ratios: NDArray[np.float64]
+    faint_log_ratios: NDArray[np.float64]
+    faint_credits: IntArray
     score_levels: NDArray[np.float64]
     detection_shares: NDArray[np.float64]
     sizes_wh: NDArray[np.float64]
@@ -50,6 +57,7 @@ class TrackRecords:
     detection_indices: IntArray
     num_hits: IntArray
     num_misses: IntArray
+    num_unseen: IntArray
 
     def __len__(self) -> int:
         """Return the number of tracks."""
@@ -106,6 +114,8 @@ class TrackRecords:
             track_ids=np.full(num, UNCONFIRMED, np.int64),
             first_frames=np.full(num, frame_index, np.int64),
             log_ratios=log_ratios,
+            faint_log_ratios=np.zeros(num),
+            faint_credits=np.zeros(num, np.int64),
             score_levels=score_levels,
             detection_shares=np.full(num, _FIRST_DETECTION_SHARE),
             sizes_wh=sizes_wh,
@@ -114,6 +124,7 @@ class TrackRecords:
             detection_indices=detection_indices,
             num_hits=np.ones(num, np.int64),
             num_misses=np.zeros(num, np.int64),
+            num_unseen=np.zeros(num, np.int64),
         )
 
     @classmethod

@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 from stdet.boxes import xyxy_to_xywh
 from stdet.config import TrackerConfig
+from stdet.registration.contrast_peaks import Peaks
 from stdet.registration.transform import Transform
 from stdet.tracking.association import Assignment, assign
 from stdet.tracking.clutter import ClutterModel
+from stdet.tracking.faint import MOST, Taken, look_for
 from stdet.tracking.found import Found
 from stdet.tracking.leaps import continuations
 from stdet.tracking.log_odds import log_odds
@@ -36,6 +38,8 @@ FIRST_LEVEL, MISSED_LEVEL = -1.0, -0.5
 which nothing is found."""
 FIRST_FRAMES = 2.0
 """Scores that the level before the first score is worth."""
+MOST_FOLLOWED = 60
+"""Frames for which a track goes on along peaks of the residual without any detection."""
 MOVED_PX = 1.0
 """Where the scene moved by less, a track that did not move with it is where it is expected."""
 LARGEST_LOG_RATIO = 40.0
@@ -63,8 +67,14 @@ class Tracker:
     newest weighing most. It is shown while that average is above ``continue_share`` of the
     operating point. What is known of clutter is learnt from the stream.
 
-    A track that is not found goes on along its path, and is forgotten after ``max_lost`` frames. A
-    track that is confirmed where a target that was lost may have leapt to goes on as that target.
+    A confirmed track without a detection is looked for among the peaks of the residual
+    (``faint.py``). It is shown, also below that level, while what the pixels say of it speaks for
+    a target, in no more rows than for detections, and goes on so for up to ``MOST_FOLLOWED``
+    frames.
+
+    A track that is not found goes on along its path, and is forgotten after ``max_lost`` frames
+    in which it has neither detection nor peak. A track that is confirmed where a target that was
+    lost may have leapt to goes on as that target.
 
     Ids belong to the tracker object; they count from 1 in order of confirmation, without gaps, and
     are never used twice before ``reset``.
@@ -143,6 +153,7 @@ class Tracker:
         detections: Detections,
         transform: Transform | None = None,
         *,
+        peaks: Peaks | None = None,
         confidence: float = 0.0,
         is_same_scene: bool = True,
     ) -> Tracks:
@@ -153,6 +164,8 @@ class Tracker:
                 detector's weak ones tracks go on longer.
             transform: Where the background of the frame given before lies in this one. None where
                 the camera rests, or nothing is known.
+            peaks: Of the residual's contrast; confirmed tracks go on along them where no detection
+                is theirs. None where nothing is known of them.
             confidence: Operating point: tracks of lower scores are not confirmed. With 0, scores
                 only tell targets from clutter.
             is_same_scene: False after a cut, and for a frame that shows nothing of the scene:
@@ -171,7 +184,10 @@ class Tracker:
         predicted, steps = self._advance_to(detections.frame_index, transform)
         found = Found.of(detections, confidence, self._clutter)
         hits = self._pair(found, None if transform is None else predicted)
-        self._correct(hits, found, detections)
+        followed = np.zeros(0, np.int64)
+        if peaks is not None and is_same_scene:
+            followed = self._follow(hits.pairs, found, peaks, detections.image_hw)
+        self._correct(hits, found, detections, followed)
         self._learn(hits.pairs, found)
         is_left = np.ones(len(found), np.bool_)
         is_left[hits.pairs.detection_rows] = False
@@ -268,8 +284,43 @@ class Tracker:
             evidence=np.concatenate([hits.evidence, more.evidence]),
         )
 
-    def _correct(self, hits: Hits, found: Found, detections: Detections) -> None:
-        """Give each paired track its detection, and the others a miss."""
+    def _follow(
+        self, hits: Assignment, found: Found, peaks: Peaks, image_hw: tuple[int, int]
+    ) -> IntArray:
+        """Follow confirmed tracks along peaks where no detection is theirs.
+
+        Returns:
+            Rows of the tracks that were.
+        """
+        records = self._records
+        sought = np.flatnonzero(records.is_confirmed)
+        row_of = np.full(len(records), -1)
+        row_of[sought] = np.arange(len(sought))
+        owners = np.full(len(found), -1)
+        owners[hits.detection_rows] = row_of[hits.track_rows]
+        taken = Taken(xy=found.xy, rows=owners)
+        faint = look_for(
+            self._states[sought],
+            peaks,
+            image_hw,
+            taken,
+            motion=self._motion,
+            pairing=self._pairing,
+        )
+        ratios = np.clip(records.faint_log_ratios[sought] + faint.log_evidence, -MOST, MOST)
+        records.faint_log_ratios[sought] = ratios
+        is_missed = ~np.isin(sought, hits.track_rows)
+        is_followed = is_missed & (ratios > 0) & (faint.log_evidence > 0)
+        followed: IntArray = sought[is_followed]
+        self._states.put(
+            followed, self._motion.update(self._states[followed], faint.xy[is_followed])
+        )
+        return followed
+
+    def _correct(
+        self, hits: Hits, found: Found, detections: Detections, followed: IntArray
+    ) -> None:
+        """Give each paired track its detection, and those that nothing is seen of a miss."""
         records, rows, columns = self._records, hits.pairs.track_rows, hits.pairs.detection_rows
         self._states.put(rows, self._motion.update(self._states[rows], found.xy[columns]))
         is_hit = np.zeros(len(records), np.bool_)
@@ -288,6 +339,8 @@ class Tracker:
         records.score_levels[:] += _level_gain(ages) * (levels - records.score_levels)
         records.num_hits[rows] += 1
         records.num_misses[:] = np.where(is_hit, 0, records.num_misses + 1)
+        records.num_unseen[:] = np.where(is_hit, 0, records.num_unseen + 1)
+        records.num_unseen[followed] = 0
         records.sizes_wh[:] = np.maximum(records.sizes_wh * self._growths[:, None], MIN_SIZE_PX)
         records.detection_indices[:] = -1
         taken = found.rows[columns]
@@ -310,7 +363,8 @@ class Tracker:
             )
             weak = np.full(len(missed), -np.inf)
             np.maximum.at(weak, rows, found.weak_log_odds[columns])
-            levels[missed] = np.where(np.isfinite(weak), weak, MISSED_LEVEL)
+            is_dim = self._records.faint_log_ratios[missed] > 0
+            levels[missed] = np.where(np.isfinite(weak) & ~is_dim, weak, MISSED_LEVEL)
         # No miss makes a track more credible.
         np.minimum(levels, self._records.score_levels, out=levels)
         return levels
@@ -359,7 +413,8 @@ class Tracker:
         max_lost = max(self.config.max_lost, self.lookahead)
         is_alive = np.where(
             records.is_confirmed,
-            records.num_misses <= max_lost,
+            (records.num_unseen <= max_lost)
+            & (records.num_misses <= max(MOST_FOLLOWED, max_lost)),
             (records.num_misses <= MAX_UNCONFIRMED_MISSES)
             & (records.log_ratios >= LOST_LOG_RATIO),
         )
@@ -424,6 +479,10 @@ class Tracker:
         if confidence > 0:
             least = log_odds(config.continue_share * confidence) - log_odds(confidence)
             is_credible = records.score_levels >= least
+        # At most as many rows by peaks as by detections: a track of clutter is no longer for them.
+        is_detected = is_credible & (records.detection_indices >= 0)
+        is_faint = (records.faint_log_ratios > 0) & (records.faint_credits > 0)
+        records.faint_credits[:] += is_detected.astype(np.int64) - (is_faint & ~is_detected)
         max_coast = max(config.max_coast - self.lookahead, 0)
         return FrameRows(
             uids=records.uids,
@@ -435,8 +494,8 @@ class Tracker:
             probabilities=self._existence().astype(np.float32),
             class_ids=records.class_ids.copy(),
             detection_indices=records.detection_indices.copy(),
-            is_credible=is_credible,
-            is_coasting=records.num_misses <= max_coast,
+            is_credible=is_credible | is_faint,
+            is_coasting=(records.num_misses <= max_coast) | is_faint,
         )
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from stdet.evaluation.from_model import (
     rescore_results,
     score_sequences,
     track_detections,
+    track_results,
     untracked,
 )
 from stdet.evaluation.report import SequenceResult, evaluate_sequences
@@ -18,6 +21,7 @@ from stdet.inference.stages.frames import DetectedFrame, StreamFrame
 from stdet.inference.stages.track import OperatingPoint, Track
 from stdet.inference.trained_network import network_of_detector
 from stdet.models.build import build_detector
+from stdet.registration.contrast_peaks import Peaks
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, SequenceAnnotation, Tracks
 
@@ -110,3 +114,50 @@ def test_paths_of_a_stream_and_of_results_are_scored_alike():
         for one, other in zip(outputs, scored.detections, strict=True):
             np.testing.assert_array_equal(one.scores, other.scores)
             np.testing.assert_array_equal(one.boxes_xyxy, other.boxes_xyxy)
+
+
+def test_results_are_tracked_along_the_peaks_of_their_frames(result_of_a_dim_target):
+    seen, blind = result_of_a_dim_target, replace(result_of_a_dim_target, peaks=())
+    followed, lost = track_results(
+        [seen, blind], TrackerConfig(), confidence=0.5, as_detected=[seen, blind]
+    )
+    assert len(followed.tracks) == len(seen.detections)
+    assert set(followed.tracks.track_ids.tolist()) == {1}
+    assert len(lost.tracks) < 30
+
+
+def test_peaks_of_some_frames_are_refused(result_of_a_dim_target):
+    with pytest.raises(ValueError, match="a: peaks of 39 frames of 40; expected one entry each"):
+        replace(result_of_a_dim_target, peaks=result_of_a_dim_target.peaks[1:])
+
+
+@pytest.fixture
+def result_of_a_dim_target():
+    """Detected in 25 frames, and in 15 later ones the only peak."""
+    none = np.zeros(0, np.int64)
+    places = [np.array([20.0 + index, 50.0]) for index in range(40)]
+    boxes = [np.array([[*(xy - 3), *(xy + 3)]], np.float32) for xy in places]
+    return SequenceResult(
+        annotation=SequenceAnnotation(
+            name="a",
+            num_frames=40,
+            image_hw=(100, 100),
+            fps=None,
+            frame_indices=none,
+            track_ids=none,
+            boxes_xyxy=np.zeros((0, 4), np.float32),
+            class_ids=none,
+            is_ignored=np.zeros(0, np.bool_),
+        ),
+        detections=tuple(
+            Detections.from_unsorted(
+                box[: int(index < 25)],
+                np.ones(int(index < 25)),
+                frame_index=index,
+                image_hw=(100, 100),
+            )
+            for index, box in enumerate(boxes)
+        ),
+        tracks=Tracks.empty(),
+        peaks=tuple(Peaks(xy=xy[None], strengths=np.array([4.0])) for xy in places),
+    )

@@ -282,3 +282,23 @@ def test_stream_on_a_gpu_finds_what_the_cpu_finds(tiny_model, lively):
     cpu = _run(_streaming(detector, model, config), frames)
     gpu = _run(_streaming(detector, model, config, torch.device("cuda")), frames)
     _assert_equal(gpu, cpu)
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_peaks_lie_where_something_moves_over_the_background(tiny_model, lively, background):
+    model = tiny_model(temporal={"num_frames": 3, "num_future_frames": 1}, background=background)
+    scene = _frames(1, (64, 80))[0] * np.float32(0.1)
+    frames = np.tile(scene, (40, 1, 1))
+    places = [(8 + 3 * index // 2, 30) for index in range(len(frames))]
+    for frame, (column, row) in zip(frames, places, strict=True):
+        frame[row, column] += np.float32(0.4)
+    given = (StreamFrame.of_scaled(index, frame) for index, frame in enumerate(frames))
+    found = list(_streaming(lively(build_detector(model)), model).run(given))
+    if not background:
+        assert {frame.peaks for frame in found} == {None}
+        return
+    for frame in found:
+        assert frame.peaks is not None
+        strongest = frame.peaks.xy[np.argmax(frame.peaks.strengths)]
+        column, row = places[frame.index]
+        np.testing.assert_allclose(strongest, (column + 0.5, row + 0.5), atol=0.5)

@@ -14,6 +14,7 @@ from stdet.inference.merge_scales import merge_scales
 from stdet.inference.network import FrameFeatures, Network, NetworkInput
 from stdet.inference.stages.frames import DetectedFrame, StreamFrame
 from stdet.inference.stages.stage import Stage
+from stdet.registration.contrast_peaks import Peaks, contrast_peaks
 from stdet.types import FloatArray
 
 Seen = TypeVar("Seen", bound=StreamFrame, contravariant=True)
@@ -103,9 +104,10 @@ class Look(Stage[Seen, FrameToSee], Generic[Seen]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Taken:
-    """A frame and its features at every scale."""
+    """A frame, its features at every scale, and the peaks of its residual, if it has one."""
 
     frame: StreamFrame
+    peaks: Peaks | None
     features: tuple[FrameFeatures, ...]
 
     @property
@@ -145,7 +147,8 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
         ]
         # Without what the network has looked at, which is several times the frame.
         kept = StreamFrame(**frame.known(), scaled=frame.scaled)
-        self._ring.append(_Taken(frame=kept, features=tuple(features)))
+        peaks = _peaks_of(frame.seen)
+        self._ring.append(_Taken(frame=kept, peaks=peaks, features=tuple(features)))
         self._num_taken += 1
         yield from self._decide_up_to(self._num_taken - self.delay)
 
@@ -180,7 +183,7 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
             self._states[scale] = output.state
             found.append(output.detections)
         detections = merge_scales(found, taken.frame.scaled.shape)
-        return DetectedFrame.of(taken.frame, detections)
+        return DetectedFrame.of(taken.frame, detections, taken.peaks)
 
     def _nearest_of_run(self, position: int, key: int) -> _Taken:
         """Return what is at a position of the ring, or nearer to the key frame in its run."""
@@ -188,3 +191,11 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
         while self._ring[position].run != self._ring[key].run:
             position += towards
         return self._ring[position]
+
+
+def _peaks_of(seen: NetworkInput) -> Peaks | None:
+    """Return the peaks of the residual that the network looks at, if it does."""
+    if seen.background is None:
+        return None
+    _, contrast, *_ = seen.background
+    return contrast_peaks(contrast)

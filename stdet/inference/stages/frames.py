@@ -9,6 +9,7 @@ from stdet.boxes import centres_lie_in
 from stdet.io.frame_source import RawImage
 from stdet.io.live.capture import Capture
 from stdet.registration.camera_motion import CameraPose
+from stdet.registration.contrast_peaks import Peaks
 from stdet.registration.frame_motion import NOT_REGISTERED, FrameMotion
 from stdet.registration.registered_stream import Registered, RegisteredFrame
 from stdet.types import BoolArray, Detections, FloatArray, Tracks
@@ -92,19 +93,23 @@ class DetectedFrame(KnownOfFrame):
 
     Attributes:
         detections: Of the frame.
+        peaks: Of the contrast of its residual; None where the detector looks at none.
     """
 
     detections: Detections
+    peaks: Peaks | None = None
 
     @classmethod
-    def of(cls, frame: StreamFrame, detections: Detections) -> DetectedFrame:
+    def of(
+        cls, frame: StreamFrame, detections: Detections, peaks: Peaks | None = None
+    ) -> DetectedFrame:
         """Return a frame with its detections, without what only a detector needs.
 
-        Detections whose centre lies in an ignored pixel are left out.
+        Detections whose centre lies in an ignored pixel are left out; peaks have none there.
         """
         if frame.is_ignored is not None:
             detections = detections[~centres_lie_in(frame.is_ignored, detections.boxes_xyxy)]
-        return cls(**frame.known(), detections=detections)
+        return cls(**frame.known(), detections=detections, peaks=peaks)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -60,6 +60,7 @@ class Track(Stage[DetectedFrame, TrackedFrame]):
         tracks = self._tracker.update(
             frame.detections,
             frame.from_previous.transform,
+            peaks=frame.peaks,
             confidence=self._operating_point.confidence,
             is_same_scene=frame.from_previous.is_same_scene,
         )
