@@ -43,9 +43,9 @@ class TrackerConfig:
     and at this many later ones, and tracks are put out in hindsight. None keeps the detector's own
     scores and waits for nothing."""
     latency: int | None = Field(default=None, ge=0)
-    """Frames by which outputs may be late, from the first frame on; replaces ``lookahead``. Below
-    20, frames are compared with earlier reference frames alone. None takes ``lookahead``, and the
-    first frames of a scene wait for later reference frames."""
+    """Frames by which outputs may be late, from the first frame on; replaces ``lookahead``, unless
+    that is None. Below 20, frames are compared with earlier reference frames alone. None takes
+    ``lookahead``, and the first frames of a scene wait for later reference frames."""
     false_tracks_per_hour: float = Field(default=0.5, gt=0)
     """Tracks that clutter alone may give in an hour of 25 frames per second; fewer take more
     detections to confirm a track."""
@@ -74,8 +74,11 @@ class TrackerConfig:
 
     @property
     def frames_ahead(self) -> int | None:
-        """Frames that scores and tracks look ahead: ``latency`` if set, else ``lookahead``."""
-        return self.lookahead if self.latency is None else self.latency
+        """Frames that scores and tracks look ahead; None for the detector's own scores.
+
+        An operating point is of one kind of scores, so that ``latency`` does not change the kind.
+        """
+        return self.lookahead if None in (self.lookahead, self.latency) else self.latency
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)

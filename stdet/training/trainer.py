@@ -296,7 +296,7 @@ class Trainer:
         )
         try:
             return score_sequences(
-                Detector.from_network(network),
+                Detector.from_network(network, latency=self.config.tracker.latency),
                 self.config,
                 self.validation_sequences,
                 title=f"validating epoch {self.epoch}",

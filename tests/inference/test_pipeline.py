@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -113,6 +115,15 @@ def test_every_frame_comes_out_once_with_its_own_pixels(tracker_of, num_future_f
     # With what comes later, the first of the two hits that confirm has its track, too.
     first = [1] if lookahead else []
     assert [t.tracks.track_ids.tolist() for t in tracked] == [first] + [[1]] * 6
+
+
+@pytest.mark.parametrize("latency", [None, 0, 2])
+def test_latency_does_not_change_the_kind_of_scores(tracker_of, latency):
+    tracker = tracker_of(lookahead=None)
+    tracker.config = replace(tracker.config, latency=latency)
+    assert tracker.delay == 0
+    for tracked in tracker.run(StubSource(range(3))):
+        assert tracked.detections.scores.tolist() == [np.float32(0.999)]
 
 
 @pytest.mark.parametrize("lookahead", [None, 3])

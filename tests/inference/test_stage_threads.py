@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stdet.errors import IncompleteInputError
 from stdet.inference.stages.stage import InOwnThread, Stage
-from stdet.inference.stages.threads import StageThreads
+from stdet.inference.stages.threads import StageThreads, _Ahead
 from stdet.io.live.capture import Pause
 
 
@@ -112,6 +112,32 @@ def test_no_thread_is_left_where_nobody_takes_the_rest(num_taken):
     with StageThreads(num_ahead=2) as threads:
         found = _stages([2, 0, 3], [True] * 3).run_in_threads(endless(), threads)
         assert len(list(zip(range(num_taken), found, strict=False))) == num_taken
+    assert not _threads()
+
+
+def test_thread_after_one_that_ends_meanwhile_is_stopped(monkeypatch):
+    threads = StageThreads(num_ahead=1)
+    may_end = threading.Event()
+    stop = _Ahead.stop
+
+    def stop_late(ahead):
+        may_end.set()
+        until = time.monotonic() + 10
+        while len(threads._threads) == 2 and time.monotonic() < until:
+            time.sleep(0.01)  # The second thread takes the end of the first one.
+        stop(ahead)
+
+    def ending():
+        yield 0
+        may_end.wait()
+
+    monkeypatch.setattr(_Ahead, "stop", stop_late)
+    stages = InOwnThread(Waiting(0, 1), "stage a").then(InOwnThread(Waiting(1, 9), "stage b"))
+    stages.run_in_threads(ending(), threads)
+    leaving = threading.Thread(target=threads.__exit__, args=(None, None, None), daemon=True)
+    leaving.start()
+    leaving.join(20)
+    assert not leaving.is_alive()
     assert not _threads()
 
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from stdet.cli import main
-from stdet.config import PostprocessConfig, save_config
+from stdet.config import PostprocessConfig, TrackerConfig, save_config
 from stdet.errors import ConfigError, DataError, TrainingError
 from stdet.evaluation.from_model import evaluate
 from stdet.inference.checkpoint import load_weights, save_weights
+from stdet.inference.detector import Detector
 from stdet.models.build import build_detector
 from stdet.training import trainer as trainer_module
 from stdet.training.run import train
@@ -109,6 +110,22 @@ def test_validation_that_finds_nothing_is_told_and_stores_no_operating_point(
     assert caplog.text.count("No validated epoch found a target (mAP50 0)") == 1
     for path in (result.best_weights, result.last_weights):
         assert load_weights(path).config.postprocess.confidence is None
+
+
+def test_validation_compares_with_the_reference_frames_that_the_latency_leaves(
+    tiny_run, tmp_path, monkeypatch
+):
+    latencies = []
+    build = Detector.from_network
+
+    def noted(network, *, latency=None):
+        latencies.append(latency)
+        return build(network, latency=latency)
+
+    monkeypatch.setattr(Detector, "from_network", noted)
+    config = replace(tiny_run(epochs=1), tracker=TrackerConfig(latency=2))
+    train(config, run_dir=tmp_path / "run")
+    assert latencies == [2]
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])

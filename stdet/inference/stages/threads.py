@@ -57,9 +57,10 @@ class StageThreads:
         traceback: TracebackType | None,
     ) -> None:
         """End all threads; each finishes the item that it works on."""
-        for ahead in self._threads:
+        running = tuple(self._threads)  # Whoever takes the last item of one removes it.
+        for ahead in running:
             ahead.stop()
-        for ahead in self._threads:
+        for ahead in running:
             ahead.join()
 
 
