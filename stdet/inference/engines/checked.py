@@ -113,7 +113,7 @@ class CheckedEngine:
         """
         largest, share = largest_difference(found, wanted), largest_share(found, wanted)
         limits = self._closeness
-        if largest <= limits.largest and share <= limits.share:  # Not where they are NaN.
+        if largest <= limits.largest and share <= limits.share:
             return True
         problem = (
             f"engine {self.name}: differs from PyTorch on the first frames by {largest:.2g} "
@@ -129,36 +129,44 @@ class CheckedEngine:
 def largest_difference(found: FrameMaps, wanted: FrameMaps) -> float:
     """Return the largest difference of any two values.
 
-    Infinite where shapes differ or only one has values that are not finite.
+    Infinite where shapes differ, or values that are not finite.
     """
     largest = 0.0
     for one, other in zip(map(_array, found), map(_array, wanted), strict=True):
-        if one.shape != other.shape:
-            return float("inf")
-        with np.errstate(invalid="ignore", over="ignore"):  # Infinity less infinity.
-            difference = float(np.abs(one - other).max())
-        if difference != difference:  # NaN: equal only where both are broken alike.
-            is_alike = bool((np.isfinite(one) == np.isfinite(other)).all())
-            difference = 0.0 if is_alike else float("inf")
-        largest = max(largest, difference)
+        finite = _finite_of_both(one, other)
+        if finite is None:
+            return math.inf
+        with np.errstate(over="ignore"):
+            largest = max(largest, float(np.abs(finite[0] - finite[1]).max(initial=0)))
     return largest
 
 
 def largest_share(found: FrameMaps, wanted: FrameMaps) -> float:
     """Return the largest share of an array's values that the differences are, root mean squares.
 
-    Infinite where shapes differ; 0 where arrays are equal or values are not finite.
+    Infinite where shapes differ, or values that are not finite.
     """
     largest = 0.0
     for one, other in zip(map(_array, found), map(_array, wanted), strict=True):
-        if one.shape != other.shape:
-            return float("inf")
-        with np.errstate(invalid="ignore", over="ignore"):
-            size = float(np.sqrt(np.square(other, dtype=np.float64).mean()))
-            difference = float(np.sqrt(np.square(one - other, dtype=np.float64).mean()))
-        if difference > 0:  # Not where it is NaN, which the largest difference finds.
-            largest = max(largest, difference / size if size > 0 else float("inf"))
+        finite = _finite_of_both(one, other)
+        if finite is None:
+            return math.inf
+        with np.errstate(over="ignore"):
+            size = float(np.square(finite[1], dtype=np.float64).sum())
+            difference = float(np.square(finite[0] - finite[1], dtype=np.float64).sum())
+        if difference > 0:
+            largest = max(largest, math.sqrt(difference / size) if size > 0 else math.inf)
     return largest
+
+
+def _finite_of_both(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray] | None:
+    """Return the finite values of two arrays; None where shapes or other values differ."""
+    is_finite = np.isfinite(one)
+    if one.shape != other.shape or not np.array_equal(is_finite, np.isfinite(other)):
+        return None
+    if not np.array_equal(one[~is_finite], other[~is_finite], equal_nan=True):
+        return None
+    return one[is_finite], other[is_finite]
 
 
 def _array(value: FloatArray | Tensor) -> FloatArray:

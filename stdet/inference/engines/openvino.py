@@ -48,8 +48,10 @@ def openvino_engine(
     if precision == "bf16":
         require_bfloat16(name, device)
     core = library.Core()
-    run_frame = _CompiledPart(core, parts.frame, num_threads=num_threads, precision=precision)
-    run_clip = _CompiledPart(core, parts.clip, num_threads=num_threads, precision=precision)
+    run_frame, run_clip = (
+        _CompiledPart(core, model, name=name, num_threads=num_threads, precision=precision)
+        for model in (parts.frame, parts.clip)
+    )
     return EngineOfParts(
         name,
         run_frame=lambda frame: run_frame([frame]),
@@ -63,10 +65,17 @@ class _CompiledPart:
     """A part, compiled for each size of frames: a sixth faster than for any size."""
 
     def __init__(
-        self, core: Any, model: bytes | Path, *, num_threads: int, precision: Precision
+        self,
+        core: Any,
+        model: bytes | Path,
+        *,
+        name: str,
+        num_threads: int,
+        precision: Precision,
     ) -> None:
         self._core = core
         self._model = model
+        self._name = name
         self._precision = precision
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -95,14 +104,16 @@ class _CompiledPart:
             model.reshape(dict(enumerate(map(list, shapes))))
             compiled = self._core.compile_model(model, "CPU", self._settings)
             require_precision(
-                given=compiled.get_property(_PRECISION_HINT).to_string(), wanted=self._precision
+                self._name,
+                given=compiled.get_property(_PRECISION_HINT).to_string(),
+                wanted=self._precision,
             )
             return compiled.create_infer_request()
         except RuntimeError as error:
-            raise ConfigError(f"engine openvino: {reason_of(error)}; use another.") from error
+            raise ConfigError(f"engine {self._name}: {reason_of(error)}; use another.") from error
 
 
-def require_precision(given: str, wanted: str) -> None:
+def require_precision(name: str, *, given: str, wanted: str) -> None:
     """Refuse a network that was compiled for another precision: OpenVINO takes it as a hint.
 
     Raises:
@@ -110,6 +121,6 @@ def require_precision(given: str, wanted: str) -> None:
     """
     if given != wanted:
         raise ConfigError(
-            f"engine openvino: {wanted} was asked for, and the network runs in {given}; use "
+            f"engine {name}: {wanted} was asked for, and the network runs in {given}; use "
             "another engine."
         )

@@ -205,8 +205,8 @@ def test_a_wrong_precision_is_refused(with_cpu, tiny_model, lively):
     few = Changed(detector, in_few_bits)
     with pytest.raises(ConfigError, match="at most 8% is allowed"):
         _clip(CheckedEngine(few, exact, closeness=BFLOAT16, is_required=True), frames)
-    with pytest.raises(ConfigError, match="bf16 was asked for, and the network runs in f32"):
-        require_precision("f32", "bf16")
+    with pytest.raises(ConfigError, match=r"engine openvino-bf16: bf16 was asked for, and .* f32"):
+        require_precision("openvino-bf16", given="f32", wanted="bf16")
 
 
 @pytest.mark.parametrize(("name", "extra"), [("openvino", "openvino"), ("onnxruntime", "onnx")])
@@ -258,6 +258,16 @@ def test_an_engine_that_disagrees_is_replaced_or_refused(change, tiny_model, liv
         _clip(CheckedEngine(Changed(detector, change), exact, is_required=True), frames)
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_values_that_are_not_finite_are_refused_in_any_precision(value, tiny_model, lively):
+    detector = lively(build_detector(tiny_model()))
+    frames = _frames(3, 16, 24)
+    broken, exact = Changed(detector, lambda one: one * value), eager_engine(detector)
+    for closeness in (FLOAT32, BFLOAT16):
+        with pytest.raises(ConfigError, match="changed: differs from PyTorch"):
+            _clip(CheckedEngine(broken, exact, closeness=closeness, is_required=True), frames)
+
+
 def test_every_new_size_is_checked(tiny_model, lively):
     detector = lively(build_detector(tiny_model()))
 
@@ -277,9 +287,17 @@ def test_largest_difference_is_that_of_any_value():
     values = np.array([0.1, 100.0], np.float32)
     off = values + np.array([0.25, -0.5], np.float32)
     assert largest_difference([values, off], [values, values]) == 0.5
-    broken = np.array([np.nan], np.float32)
-    assert largest_difference([broken], [broken]) == 0  # The network's fault, not the engine's.
-    assert largest_difference([broken], [values[:1]]) == float("inf")
+
+
+def test_values_that_are_not_finite_have_to_be_the_same():
+    values = np.array([3.0, 4.0], np.float32)
+    broken, off = np.array([[np.nan, np.inf, one] for one in (8.0, 8.5)], np.float32)
+    for largest, difference in ((largest_difference, 0.5), (largest_share, 0.0625)):
+        assert largest([broken], [broken]) == 0  # The network's fault, not the engine's.
+        assert largest([off], [broken]) == difference
+        for other in (broken[::-1], -broken, values, np.zeros_like(broken)):
+            assert largest([broken], [other]) == float("inf")
+            assert largest([other], [broken]) == float("inf")
 
 
 def test_largest_share_is_that_of_root_mean_squares():
