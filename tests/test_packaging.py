@@ -20,6 +20,15 @@ def test_without_an_extra_everything_but_pytorch_is_installed():
     assert base.isdisjoint(_names(extras["torch"]))
 
 
+def test_beside_pytorch_the_runtime_of_the_base_runs_without_another_extra():
+    """ONNX Runtime runs a trained network once `onnx` has exported it."""
+    setup = configparser.ConfigParser(interpolation=None)
+    assert setup.read(ROOT / "setup.cfg")
+    extras = setup["options.extras_require"]
+    here = setup["options"]["install_requires"].split() + extras["torch"].split()
+    assert set(extras["onnx"].split()) <= set(here)
+
+
 def test_wheel_holds_every_file_of_the_package_that_is_not_code():
     """An installed stdet reads its weights, and the template and style of its report."""
     setup = configparser.ConfigParser(interpolation=None)

@@ -26,8 +26,7 @@ def add_export(commands: Any) -> None:
         "--format",
         choices=("onnx", "openvino"),
         default="onnx",
-        help="of the files; each needs its extra, `pip install 'stdet[onnx]'` or "
-        "'stdet[openvino]' (onnx)",
+        help="of the files; openvino needs `pip install 'stdet[openvino]'` (onnx)",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder")
     parser.add_argument(
