@@ -28,7 +28,7 @@ def add_bench(commands: Any) -> None:
         help="time every stage on this machine, in every engine",
         description="Track a video, and run the network on each of its frames in several engines "
         "in turns: recompute (the published way, all frames of every clip anew) and those of "
-        "--engine. Prints wall time (median, 95 %, 99 %) and CPU time of each stage, and the "
+        "--engines. Prints wall time (median, 95 %, 99 %) and CPU time of each stage, and the "
         "share of what this machine reaches in a product of two matrices. On a machine that is "
         "busy only ratios of CPU time mean anything.",
     )

@@ -5,11 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from stdet.errors import DataError
 from stdet.inference.bench.contenders import Recompute
-from stdet.inference.bench.measure import NUM_WARM_UP
+from stdet.inference.bench.measure import NUM_WARM_UP, run_bench
 from stdet.inference.bench.stopwatch import Stopwatch
 from stdet.inference.engines.eager import eager_engine
+from stdet.io.memory_source import MemorySource
 from stdet.models.build import build_detector
+from stdet.synthesis import SceneConfig, generate
 
 ENGINES = ("recompute", "eager")
 
@@ -72,8 +75,21 @@ def test_a_stage_that_runs_twice_in_a_frame_has_the_sum(monkeypatch):
     assert watch.cost("stage").median_ms == 3000
 
 
+def test_frames_that_wait_after_a_cut_are_not_timed():
+    scenes = [
+        generate(SceneConfig(num_frames=30, hw=(96, 128)), seed=seed).frames for seed in (0, 1)
+    ]
+    source = MemorySource("two scenes", np.concatenate(scenes), fps=None)
+    found = run_bench(source, "stdet_n", engines=("recompute", "eager"), num_frames=12)
+    assert found.shared["read"].median_ms > 0
+    for one in found.contenders:
+        assert one.end_to_end.cpu_ms > one.stages["network"].cpu_ms > 0
+    with pytest.raises(DataError, match="of its 60 frames can be timed"):
+        run_bench(source, "stdet_n", engines=("eager",), num_frames=30)
+
+
 def test_too_few_frames_and_unknown_engines_are_refused(refused, weights, clip):
     line = refused("bench", clip, "--weights", weights, "--frames", 5000, "--engines", "eager")
-    assert f"since the first {NUM_WARM_UP} wait" in line
+    assert f"since the first {NUM_WARM_UP}, and after a cut" in line
     line = refused("bench", clip, "--weights", weights, "--engines", "tensorrt")
     assert "'tensorrt' is no engine; expected recompute, eager," in line

@@ -111,7 +111,7 @@ def run_bench(
         weights: Name of shipped weights, or a file.
         engines: Names, `recompute` too; empty for all that this machine can run.
         threads: Each engine runs with each of these numbers of CPU threads.
-        num_frames: To count, after ``NUM_WARM_UP``.
+        num_frames: To count, after ``NUM_WARM_UP``; those that a cut makes wait are left out.
 
     Raises:
         CheckpointError: If the weights cannot be used.
@@ -190,27 +190,31 @@ class _Stream:
     def run(self, num_frames: int) -> None:
         """Track the warm-up and so many frames, which are counted.
 
+        After a cut no frame comes out until all that wait do at once: neither is the time of one.
+
         Raises:
             DataError: If the source has fewer frames.
         """
-        wanted = NUM_WARM_UP + num_frames
-        frames = self._source.frames(0, wanted)
-        for number in range(wanted):
+        frames = self._source.frames()
+        num_read = num_counted = 0
+        while num_counted < num_frames:
             with self.shared.watch(READ):
                 frame = next(frames, None)
             if frame is None:
                 raise DataError(
-                    f"{self._source.path}: has {number} frames; {wanted} are needed to time "
-                    f"{num_frames}, since the first {NUM_WARM_UP} wait for others."
+                    f"{self._source.path}: {num_counted} of its {num_read} frames can be timed, "
+                    f"since the first {NUM_WARM_UP}, and after a cut those that follow, wait for "
+                    f"others; {num_frames} are wanted. Pass --frames or a longer video."
                 )
-            self._push(frame)
-            is_counted = number >= NUM_WARM_UP
+            num_read += 1
+            is_counted = self._push(frame) == 1 and num_read > NUM_WARM_UP
+            num_counted += is_counted
             for watch in (self.shared, *(one.watch for one in self._turns)):
                 watch.end_frame(is_counted=is_counted)
             self.probe.run()
 
-    def _push(self, frame: Frame) -> None:
-        """Take a frame through all stages."""
+    def _push(self, frame: Frame) -> int:
+        """Take a frame through all stages; returns how many frames the network was given."""
         with self.shared.watch(SCALE):
             ready = list(self._scale.push(frame))
         if self._register is not None:
@@ -224,6 +228,7 @@ class _Stream:
                 detected = contender.push(one)
                 if contender is self._tracked:
                     self._follow(detected)
+        return len(seen)
 
     def _follow(self, detected: Sequence[DetectedFrame]) -> None:
         """Track what one contender has detected."""
