@@ -18,10 +18,16 @@ from stdet.inference.detector import Detector
 from stdet.inference.engines.choose import choose_engine
 from stdet.inference.engines.eager import eager_engine
 from stdet.inference.engines.engine import Engine
+from stdet.inference.engines.names import import_library
 from stdet.inference.engines.onnx_export import export_parts
 from stdet.inference.engines.onnx_parts import OnnxParts
 from stdet.inference.engines.quantise import Recorder, Samples, quantise
-from stdet.inference.exported.write import engine_of_files, require_finished, write_checked
+from stdet.inference.exported.write import (
+    engine_of_files,
+    require_finished,
+    require_no_files,
+    write_checked,
+)
 from stdet.inference.network import Network
 from stdet.inference.trained_network import network_of_detector
 from stdet.io.ignored_pixels import NOTHING_IGNORED
@@ -84,6 +90,10 @@ def export_int8(
         ConfigError: If the network cannot be exported, or a package is missing.
         DataError: If footage cannot be read, a file is there already or cannot be written.
     """
+    if not overwrite:
+        require_no_files(out_dir, "openvino")
+    for library in ("openvino", "onnxruntime.quantization"):
+        import_library(library, wanted_by="int8")
     detector, loaded = load_detector(weights)
     require_finished(loaded)
     sequences = scored_sequences(labelled, split, NOTHING_IGNORED)

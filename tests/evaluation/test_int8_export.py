@@ -1,5 +1,6 @@
 """Weights in 8 bits are left only where they find as much on labelled footage."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from scenes import SyntheticConfig, generate
 
 from stdet.config import EvaluationConfig, PostprocessConfig, StdetConfig
-from stdet.errors import CheckpointError
+from stdet.errors import CheckpointError, ConfigError, DataError
 from stdet.evaluation import int8_export
 from stdet.evaluation.int8_export import export_int8
 from stdet.inference.checkpoint import load_detector, save_weights
@@ -76,6 +77,19 @@ def test_files_that_find_less_are_not_left(weights, footage, tmp_path, monkeypat
     assert [path.name for path in (tmp_path / "out").iterdir()] == []
     pds["8 bits"] = 0.8985
     assert export_int8(weights, tmp_path / "out", **footage).int8_pd == 0.8985
+
+
+def test_what_is_missing_or_there_already_is_said_before_anything_is_read(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "clip.bin").touch()
+    nothing = {"calibrate": [], "labelled": StdetConfig()}
+    with pytest.raises(DataError, match=r"clip\.bin: already there; pass --overwrite"):
+        export_int8("no_weights", out, **nothing)
+    for library, extra in (("onnxruntime.quantization", "onnx"), ("openvino", "openvino")):
+        monkeypatch.setitem(sys.modules, library, None)
+        with pytest.raises(ConfigError, match=rf"int8: cannot import {library} .*\[{extra}\]"):
+            export_int8("no_weights", out, **nothing, overwrite=True)
 
 
 def test_quantised_parts_round_and_no_more(weights):

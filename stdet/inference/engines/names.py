@@ -53,7 +53,7 @@ def import_library(library: str, *, wanted_by: str) -> ModuleType:
     """Import a library of an extra.
 
     Args:
-        library: Its name.
+        library: Its name, or that of a module of it.
         wanted_by: What a message begins with.
 
     Raises:
@@ -62,7 +62,7 @@ def import_library(library: str, *, wanted_by: str) -> ModuleType:
     try:
         return importlib.import_module(library)
     except ImportError as error:
+        extra = _EXTRAS[library.partition(".")[0]]
         raise ConfigError(
-            f"{wanted_by}: cannot import {library} ({error}); run "
-            f"`pip install 'stdet[{_EXTRAS[library]}]'`."
+            f"{wanted_by}: cannot import {library} ({error}); run `pip install 'stdet[{extra}]'`."
         ) from error

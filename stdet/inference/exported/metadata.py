@@ -18,7 +18,7 @@ ENDINGS: dict[ExportFormat, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": 
 """Of the files of a part; the first one names it."""
 
 METADATA_NAME = "stdet.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of the keys of ``METADATA_NAME``."""
 
 
@@ -84,11 +84,10 @@ class ClipPart:
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
 class Registration:
-    """How many frames back the reference frames lie, and of what code they are registered by."""
+    """How many frames back the reference frames lie."""
 
     lags: tuple[int, ...]
     long_term_lags: tuple[int, ...]
-    sources_sha256: str
 
 
 @dataclass(config=STRICT, frozen=True, kw_only=True)
@@ -96,7 +95,6 @@ class ExportMetadata:
     """Everything; the sections from ``model`` on are those of the configuration."""
 
     stdet_export: int
-    commit: str
     weights: WeightsDigest
     files: dict[str, FileDigest]
     frame: FramePart

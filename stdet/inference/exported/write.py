@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stdet import registration
 from stdet.errors import CheckpointError, DataError
 from stdet.files.atomic_file import explain_os_errors, write_whole
 from stdet.files.locks import lock_folder
 from stdet.files.settings_file import settings_to_dict
-from stdet.inference.checkpoint import Weights, git_commit, load_detector
+from stdet.inference.checkpoint import Weights, load_detector
 from stdet.inference.engines.engine import Engine
 from stdet.inference.engines.names import import_library
 from stdet.inference.engines.onnx_export import export_parts
@@ -148,16 +147,12 @@ def write_checked(
     Raises:
         DataError: If a file is there already or cannot be written.
     """
-    names = [f"{part}{ending}" for part in ("frame", "clip") for ending in ENDINGS[format]]
-    names.append(METADATA_NAME)
+    names = _names(format)
     with explain_os_errors(out_dir):
         out_dir.mkdir(parents=True, exist_ok=True)
     with lock_folder(out_dir):
-        there = [name for name in names if (out_dir / name).exists()]
-        if there and not overwrite:
-            raise DataError(
-                f"{out_dir / there[0]}: already there; pass --overwrite to replace it."
-            )
+        if not overwrite:
+            require_no_files(out_dir, format)
         with tempfile.TemporaryDirectory() as work:
             files = _write_parts(parts, Path(work), format)
             check(files)
@@ -167,6 +162,25 @@ def write_checked(
         for name, data in content.items():
             write_whole(out_dir / name, data)
     return tuple(out_dir / name for name in names)
+
+
+def require_no_files(out_dir: Path, format: ExportFormat) -> None:
+    """Refuse a folder that has files of an export.
+
+    Raises:
+        DataError: If it has, or cannot be looked into.
+    """
+    for path in (out_dir / name for name in _names(format)):
+        with explain_os_errors(path):
+            is_there = path.exists()
+        if is_there:
+            raise DataError(f"{path}: already there; pass --overwrite to replace it.")
+
+
+def _names(format: ExportFormat) -> list[str]:
+    """Return the names of all files, the metadata last."""
+    parts = [f"{part}{ending}" for part in ("frame", "clip") for ending in ENDINGS[format]]
+    return [*parts, METADATA_NAME]
 
 
 def engine_of_files(parts: OnnxParts, format: ExportFormat) -> Engine:
@@ -223,7 +237,6 @@ def _metadata(parts: OnnxParts, weights: Weights, content: dict[str, bytes]) -> 
     steps = clip_steps(model.temporal)
     return ExportMetadata(
         stdet_export=FORMAT_VERSION,
-        commit=git_commit(),
         weights=WeightsDigest(name=weights.path.name, sha256=digest_of(weights.path.read_bytes())),
         files={name: FileDigest(sha256=digest_of(data)) for name, data in content.items()},
         frame=FramePart(
@@ -248,16 +261,8 @@ def _metadata(parts: OnnxParts, weights: Weights, content: dict[str, bytes]) -> 
         registration=Registration(
             lags=LAGS if model.background else (),
             long_term_lags=LONG_LAGS if model.long_term else (),
-            sources_sha256=_registration_digest(),
         ),
         model=model,
         postprocess=weights.config.postprocess,
         tracker=weights.config.tracker,
     )
-
-
-def _registration_digest() -> str:
-    """Return one digest of all that registers frames and computes background features."""
-    folder = Path(registration.__path__[0])
-    sources = sorted(folder.rglob("*.py"))
-    return digest_of(b"".join(path.read_bytes() for path in sources))
