@@ -34,6 +34,7 @@ _MAX_SHOWN = 40
 _Number = TypeVar("_Number", int, float)
 
 WEIGHTS_HELP = "name of shipped weights, or a .safetensors file of `stdet train`"
+TRACKED_WEIGHTS_HELP = f"{WEIGHTS_HELP}, or a folder of `stdet export`, which needs no PyTorch"
 
 
 def add_config(
@@ -82,6 +83,17 @@ def add_detector_options(
         "sparse, slower) at motion",
     )
     return group
+
+
+def add_latency(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """Add --latency; ``default`` says what holds without it."""
+    parser.add_argument(
+        "--latency",
+        type=count,
+        metavar="N",
+        help="frames by which outputs may be late, from the first frame on: 0 for at once, more "
+        f"for better tracks ({default})",
+    )
 
 
 def add_stream_options(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stdet.cli.arguments import (
+    TRACKED_WEIGHTS_HELP,
     add_detector_options,
     add_device_options,
     add_ignored_zones,
+    add_latency,
     add_max_megapixels,
     add_page_options,
     add_stream_options,
@@ -20,6 +22,7 @@ from stdet.cli.arguments import (
 )
 from stdet.cli.terminal import say
 from stdet.cli.track import say_end
+from stdet.errors import ConfigError
 
 if TYPE_CHECKING:
     from stdet.page.server import PageAddress, PageServer
@@ -40,13 +43,14 @@ def add_live(commands: Any) -> None:
         "raw frames on standard input (--raw)",
     )
     add_page_options(parser)
-    add_detector_options(parser)
+    add_detector_options(parser, weights_help=TRACKED_WEIGHTS_HELP)
     parser.add_argument(
         "--confidence",
         type=fraction,
         help="lowest score that begins a track, 0 to 1, until it is changed on the page (stored "
         "with the weights)",
     )
+    add_latency(parser, default="2")
     parser.add_argument(
         "--out", type=Path, help="folder to write the outputs of `stdet track` to (none)"
     )
@@ -87,11 +91,15 @@ def _run_live(args: argparse.Namespace) -> int:
 
     require_page_libraries()
     require_live(args.source, args.raw)
+    for name, is_asked in (("--no-video", args.no_video), ("--overwrite", args.overwrite)):
+        if is_asked and args.out is None:
+            raise ConfigError(f"live: nothing is written without --out; {name} goes with it.")
     options = TrackOptions(
         weights=args.weights,
         detector=args.detector,
         out_dir=args.out or Path("output"),
         confidence=args.confidence,
+        latency=args.latency,
         stream=args.stream,
         raw=args.raw,
         lines=tuple(args.jsonl),

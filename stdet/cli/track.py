@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stdet.cli.arguments import (
-    WEIGHTS_HELP,
+    TRACKED_WEIGHTS_HELP,
     add_detector_options,
     add_device_options,
     add_ignored_zones,
+    add_latency,
     add_max_megapixels,
     add_stream_options,
     count,
@@ -49,10 +50,7 @@ def add_track(commands: Any) -> None:
         "live, newest frame first: a camera (0, /dev/video0), an address (rtsp://, http://, "
         "udp://, ...), or - for raw frames on standard input (--raw); Ctrl-C ends it",
     )
-    detectors = add_detector_options(
-        parser,
-        weights_help=f"{WEIGHTS_HELP}, or a folder of `stdet export`, which needs no PyTorch",
-    )
+    detectors = add_detector_options(parser, weights_help=TRACKED_WEIGHTS_HELP)
     detectors.add_argument(
         "--detections",
         type=Path,
@@ -69,13 +67,7 @@ def add_track(commands: Any) -> None:
         "with the weights; for a classical detector chosen on two segments of DAUB; 0.5 with "
         "--detections)",
     )
-    parser.add_argument(
-        "--latency",
-        type=count,
-        metavar="N",
-        help="frames by which outputs may be late, from the first frame on: 0 for at once, more "
-        "for better tracks (live: 2; files: 5, the first frames up to 23)",
-    )
+    add_latency(parser, default="live: 2; files: 5, the first frames up to 23")
     parser.add_argument(
         "--smooth",
         action="store_true",

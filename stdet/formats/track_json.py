@@ -34,6 +34,9 @@ there). The footer has ``num_dropped`` of the whole run, ``age_s`` (median, 95 %
 ``events`` (``event``: lost, reconnected, ended, or confidence where the operating point was
 changed; ``at``; ``text``).
 
+``has_video``, before ``num_missing``, is true where the run wrote an annotated video of these
+frames, ``<stem>.mp4`` beside the JSON.
+
 The header of a video also has ``stream``, counted from 0, and ``num_streams``. ``frame_index``
 follows time: frame i is shown i / ``fps`` seconds after frame 0. ``num_missing`` indices between
 the first and the last have no entry, since the source has no picture then (dropped or repeated
@@ -244,6 +247,8 @@ class TrackFile:
         image_hw: Size of the frames.
         fps: Frames per second, None where unknown.
         confidence: Operating point of the run.
+        stream: Video stream that was tracked, counted from 0; None where the source is no video.
+        has_video: Whether the run wrote an annotated video beside the file.
         num_frames: Up to the last frame that was read.
         detections: By frame; frames without any are left out.
         tracks: All of them.
@@ -256,6 +261,8 @@ class TrackFile:
     image_hw: tuple[int, int]
     fps: float | None
     confidence: float
+    stream: int | None
+    has_video: bool
     num_frames: int
     detections: Mapping[int, Detections]
     tracks: Tracks
@@ -300,6 +307,9 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
         raise ValueError(f"image_hw {image_hw}, confidence {confidence}")
     if fps is not None and not 0 < fps < _MAX_FPS:
         raise ValueError(f"fps {fps}")
+    stream = content.get("stream")
+    if stream is not None and (type(stream) is not int or stream < 0):
+        raise ValueError(f"stream {shown(stream)}")
     entries = {_frame_index(entry): entry for entry in content["frames"]}
     if len(entries) < len(content["frames"]):
         raise ValueError("a frame_index occurs twice")
@@ -328,6 +338,8 @@ def _parse(name: str, content: dict[str, Any]) -> TrackFile:
         image_hw=image_hw,
         fps=fps,
         confidence=confidence,
+        stream=stream,
+        has_video=content.get("has_video") is True,
         num_frames=max(entries, default=-1) + 1,
         detections=detections,
         tracks=tracks,

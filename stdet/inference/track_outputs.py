@@ -180,6 +180,7 @@ class TrackOutputs:
                 f"{self.num_frames} frames of this one, which are dropped.",
             )
         self._json.is_complete = is_complete
+        self._json.footer["has_video"] = self._video is not None
         self._json.finish()  # Before the video, which may fill the disk with its end.
         self._finish_video()
         paths = [names.mot, names.json]

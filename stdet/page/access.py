@@ -65,7 +65,7 @@ class Access:
         elif token is None or not secrets.compare_digest(token.encode(), self.token.encode()):
             return "Open the whole address that stdet has printed: it ends with ?token=..."
         origin = headers.get("origin")
-        is_foreign = origin is not None and urllib.parse.urlsplit(origin).netloc != host
+        is_foreign = origin is not None and _place_of(origin) != host
         if is_foreign and method not in _SAFE_METHODS:
             return "Another web site may not change anything here."
         return None
@@ -151,6 +151,14 @@ def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
         await send(message)
 
     return send_with
+
+
+def _place_of(origin: str) -> str | None:
+    """Return the host and port in an Origin header, None where it is malformed."""
+    try:
+        return urllib.parse.urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _name_of(host: str) -> str:

@@ -59,7 +59,7 @@ class FinishedPage:
         Args:
             path: The JSON.
             source: What was tracked; None for the annotated video beside the JSON, or no pictures
-                where there is none.
+                where the run wrote none.
             max_megapixels: Largest area of a frame, 10^6 pixels.
 
         Raises:
@@ -69,7 +69,7 @@ class FinishedPage:
         annotated = path.with_suffix(".mp4")
         if source is not None:
             pictures = RunPictures.of_source(source, tracks, max_megapixels=max_megapixels)
-        elif annotated.exists():
+        elif tracks.has_video and annotated.exists():
             # Drawn frames are larger than those that were tracked.
             pictures = RunPictures.of_annotated(annotated, tracks, max_megapixels=max_megapixels)
         else:
@@ -81,7 +81,9 @@ class FinishedPage:
         """Where the pictures come from, as a sentence."""
         source = self._pictures.source
         if source is None:
-            return "pictures: none beside the JSON; --source shows what was tracked"
+            return (
+                "pictures: no annotated video is beside the JSON; --source shows what was tracked"
+            )
         if self._pictures.is_annotated:
             return f"pictures: {source.path}; --source shows what was tracked, without drawings"
         return f"pictures: {source.path}"

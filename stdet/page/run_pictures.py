@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 from stdet.errors import DataError
@@ -12,6 +13,7 @@ from stdet.formats.track_json import TrackFile
 from stdet.io.drawing import render_scale
 from stdet.io.frame_source import FrameSource
 from stdet.io.open_source import open_source
+from stdet.io.video.source import VideoFile
 from stdet.page.picture import Picture
 
 _MAX_KEPT = 32
@@ -24,7 +26,8 @@ class RunPictures:
     Args:
         source: Where they are; None for a run without pictures.
         scale: By which they are larger than the frames.
-        first_index: Of the frame that the source's first one shows.
+        places: Of an annotated video: by frame, the index in the source of the picture that shows
+            it. None where boxes are not drawn and the source counts frames as the tracks do.
 
     Attributes:
         scale: As given.
@@ -32,32 +35,32 @@ class RunPictures:
     """
 
     def __init__(
-        self, source: FrameSource | None, *, scale: int = 1, first_index: int = 0
+        self,
+        source: FrameSource | None,
+        *,
+        scale: int = 1,
+        places: Mapping[int, int] | None = None,
     ) -> None:
         """Keep the source."""
         self.source = source
         self.scale = scale
-        self.is_annotated = False
-        self._first_index = first_index
+        self.is_annotated = places is not None
+        self._places = places
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Picture] = OrderedDict()
 
     def copy(self) -> RunPictures:
         """Return the same pictures with a decoder of their own, so that neither waits."""
-        copied = RunPictures(
-            copy.deepcopy(self.source), scale=self.scale, first_index=self._first_index
-        )
-        copied.is_annotated = self.is_annotated
-        return copied
+        return RunPictures(copy.deepcopy(self.source), scale=self.scale, places=self._places)
 
     @classmethod
     def of_source(cls, path: Path, tracks: TrackFile, *, max_megapixels: float) -> RunPictures:
-        """Open what was tracked.
+        """Open what was tracked, of a video the stream that was.
 
         Raises:
             DataError: If it cannot be read, or has frames of another size.
         """
-        source = open_source(path, max_megapixels=max_megapixels)
+        source = open_source(path, stream=tracks.stream, max_megapixels=max_megapixels)
         if source.hw != tracks.image_hw:
             source.close()
             raise DataError(
@@ -70,21 +73,26 @@ class RunPictures:
     def of_annotated(cls, path: Path, tracks: TrackFile, *, max_megapixels: float) -> RunPictures:
         """Open the annotated video of a run.
 
+        It has a picture for each frame. They are taken in order: the rate of a video is a guess
+        where frames were dropped, so the times of its pictures say nothing about their indices.
+
         Raises:
             DataError: If it cannot be read, or is of another run.
         """
         source = open_source(path, max_megapixels=max_megapixels)
         scale = render_scale(tracks.image_hw)
         height, width = (scale * side + scale * side % 2 for side in tracks.image_hw)
-        if source.hw != (height, width):
+        indices = source.info.indices.tolist() if isinstance(source, VideoFile) else []
+        if source.hw != (height, width) or len(indices) != len(tracks.motions):
             source.close()
             raise DataError(
-                f"{path}: is no annotated video of these tracks ({_size(source.hw)}, expected "
+                f"{path}: is no annotated video of these tracks ({len(indices)} pictures of "
+                f"{_size(source.hw)}, expected {len(tracks.motions)} of "
                 f"{_size((height, width))}); give what was tracked with --source."
             )
-        found = cls(source, scale=scale, first_index=min(tracks.motions, default=0))
-        found.is_annotated = True
-        return found
+        return cls(
+            source, scale=scale, places=dict(zip(sorted(tracks.motions), indices, strict=True))
+        )
 
     def at(self, index: int) -> Picture | None:
         """Return the picture of a frame, None where there are none.
@@ -97,7 +105,8 @@ class RunPictures:
         with self._lock:
             picture = self._kept.pop(index, None)
             if picture is None:
-                image = self.source.read(index - self._first_index)
+                place = index if self._places is None else self._places[index]
+                image = self.source.read(place)
                 picture = Picture(image, self.source.scale)
             self._kept[index] = picture
             while len(self._kept) > _MAX_KEPT:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+_LOG = logging.getLogger(__name__)
+
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8080
 _MAX_CONNECTIONS = 64
 """Beyond these, requests are answered with 503."""
@@ -106,9 +108,8 @@ class PageServer:
             )
         )
         # A daemon: no browser keeps the process from ending.
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="page", daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, name="page", daemon=True)
+        self._is_closing = False
 
     def __enter__(self) -> Self:
         """Begin to answer."""
@@ -116,9 +117,24 @@ class PageServer:
         return self
 
     def wait(self) -> None:
-        """Wait until a signal raises its exception in this thread."""
+        """Wait until a signal raises its exception in this thread.
+
+        Raises:
+            DataError: If the page ends by itself.
+        """
         while self._thread.is_alive():
             self._thread.join(_POLL_S)
+        raise DataError(f"{self.url}: the page has ended by itself; start it again.")
+
+    def _serve(self) -> None:
+        """Answer until the end; an end that nobody asked for is said at once."""
+        reason = "its server stopped"
+        try:
+            self._server.run([self._socket])
+        except (Exception, SystemExit) as error:  # Of uvicorn, which ends the process at some.
+            reason = reason_of(error)
+        if not self._is_closing:
+            _LOG.warning("the page can no longer be reached: %s.", reason)
 
     def __exit__(
         self,
@@ -127,6 +143,7 @@ class PageServer:
         traceback: TracebackType | None,
     ) -> None:
         """End the thread; a browser that still reads is cut off."""
+        self._is_closing = True
         self._server.should_exit = True
         self._thread.join(_CLOSE_S / 2)
         self._server.force_exit = True

@@ -134,6 +134,7 @@ def test_change_on_the_page_is_in_what_is_recorded(command, encoded, tmp_path):
         run = command(
             *("live", server.url, "--detector", "lcm", "--port", 0),
             *("--out", tmp_path / "o", "--no-video", "--jsonl", tmp_path / "lines"),
+            *("--latency", 0),
         )
         url = run.url()
         values, _ = _wait_for_tracks(url)
@@ -173,6 +174,8 @@ def test_finished_run_is_shown_until_a_signal(command, tmp_path):
     [
         (("live", "clip.mp4"), "clip.mp4: is not live; track it with `stdet track`, and look at"),
         (("live", "0", "--token", "short"), "--token: expected at least 8 letters"),
+        (("live", "0", "--no-video"), "nothing is written without --out; --no-video goes with"),
+        (("live", "0", "--overwrite"), "nothing is written without --out; --overwrite goes with"),
         (("view", "none.json"), "none.json: "),
         (("view", "other.json"), "other.json: expected a JSON of `stdet track`"),
     ],

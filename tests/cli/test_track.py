@@ -118,6 +118,7 @@ def test_video_leaves_a_mot_file_a_json_and_a_video(track, clip, weights, tmp_pa
     content = json.loads((tmp_path / "o" / "clip.json").read_text())
     assert (content["num_frames"], content["is_complete"]) == (NUM_FRAMES, True)
     assert (content["source"], content["weights"]) == ("clip.mp4", str(weights))
+    assert content["has_video"]
     assert (content["fps"], content["image_hw"], content["confidence"]) == (25, [48, 64], 0.25)
     assert [frame["frame_index"] for frame in content["frames"]] == list(range(NUM_FRAMES))
     scores = [d["score"] for frame in content["frames"] for d in frame["detections"]]
@@ -176,6 +177,7 @@ def test_python_writes_the_same_files(track, clip, weights, tmp_path):
 def test_no_video_leaves_the_two_text_files(track, clip, tmp_path):
     assert track(clip, "--no-video").code == 0
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == NAMES[:2]
+    assert json.loads((tmp_path / "o" / "clip.json").read_text())["has_video"] is False
 
 
 def test_start_and_frames_choose_a_stretch_and_keep_the_numbering(track, clip, tmp_path):

@@ -56,6 +56,11 @@ def test_only_the_page_itself_may_change_something(access, token):
         return access.refusal(method, headers, token)
 
     assert refusal("POST", "http://localhost:8080") is None
-    for origin in ("http://evil.example", "http://localhost:9999", "null"):
+    for origin in ("http://evil.example", "http://localhost:9999", "null", "http://[x"):
         assert "Another web site" in refusal("POST", origin)
         assert refusal("GET", origin) is None  # Browsers keep the answer from it.
+
+
+def test_malformed_origin_is_foreign_to_a_request_without_a_host():
+    headers = {"host": "", "origin": "http://[x"}
+    assert "Another web site" in CLOSED.refusal("POST", headers, "a-secret-token")

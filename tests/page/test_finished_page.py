@@ -2,18 +2,22 @@
 
 import io
 import json
+import shutil
 import zipfile
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-from finished_run import FRAMES, MISSING, frame_of_run
+from finished_run import FRAMES, MISSING, frame_of_run, write_run
 from live_run import HW, ask
+from video_files import write_streams
 
 from stdet.errors import DataError
 from stdet.formats.track_json import read_track_json
 from stdet.io.video.writer import VideoWriter, write_grey
 from stdet.page.finished_page import FinishedPage
+from stdet.page.run_pictures import RunPictures
 
 pytest.importorskip("starlette", reason="needs the extra page: pip install 'stdet[page]'")
 
@@ -56,6 +60,27 @@ def test_frame_has_the_picture_of_its_index_and_trails(serve, folder, message, i
     assert ask(f"{url}frame/100000")[0] == 404
 
 
+@pytest.mark.parametrize(
+    "indices",
+    [range(5, 58, 2), range(0, 56, 5), [0, 1, *range(3, 30, 3), *range(30, 58, 2)], [7, 11, 12]],
+    ids=["every second", "every fifth", "mixed", "few"],
+)
+def test_annotated_video_of_dropped_frames_shows_the_frame_asked_for(
+    serve, folder, message, indices
+):
+    write_run(folder, indices)
+    url, _ = serve()
+    shown = {}
+    for index in indices:
+        image = _image(message(f"{url}frame/{index}")[1])
+        scale = image.shape[0] // HW[0]
+        row = image[11 * scale + scale // 2, scale // 2 :: scale]
+        shown[index] = (
+            int(np.flatnonzero(row > 150).mean()) - 7
+        )  # The target moves with the index.
+    assert shown == {index: index for index in indices}
+
+
 def test_piece_of_a_track_shows_it(serve, folder):
     url, _ = serve(folder / "clip.mkv")
     status, _, content = ask(f"{url}crop/4")
@@ -75,6 +100,26 @@ def test_run_without_pictures_has_its_tracks(serve, folder, message):
     assert picture == b""
     assert len(values["tracks"]) == 1
     assert ask(f"{url}crop/1")[0] == 204
+
+
+def test_video_beside_the_tracks_counts_only_where_the_run_wrote_it(serve, folder, message):
+    content = json.loads((folder / "clip.json").read_text())
+    assert content["has_video"]
+    (folder / "clip.json").write_text(json.dumps({**content, "has_video": False}))
+    url, page = serve()
+    assert "no annotated video" in page.pictures_note
+    assert not json.loads(ask(f"{url}run")[2])["is_annotated"]
+    assert message(f"{url}frame/5")[1] == b""
+
+
+def test_stream_that_was_tracked_is_shown(folder):
+    path = write_streams(folder / "two.mkv", default=1, sizes=[HW, (32, 48)])
+    tracks = replace(read_track_json(folder / "clip.json"), stream=0)
+    pictures = RunPictures.of_source(path, tracks, max_megapixels=10)
+    assert pictures.at(5).pixels.shape == HW
+    pictures.close()
+    with pytest.raises(DataError, match="has frames of 48x32"):
+        RunPictures.of_source(path, replace(tracks, stream=None), max_megapixels=10)
 
 
 def test_frame_that_cannot_be_read_is_named_and_the_tracks_come(serve, folder, message):
@@ -136,7 +181,15 @@ def test_pictures_of_another_run_are_refused(folder, tmp_path):
         FinishedPage.open(folder / "clip.json", source=tmp_path / "other.mkv", max_megapixels=10)
     with VideoWriter(folder / "clip.mp4", hw=(32, 32), fps=25) as video:
         video.write(np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(DataError, match="is no annotated video of these tracks"):
+    with pytest.raises(DataError, match=r"no annotated video of these tracks \(1 pictures of 32"):
+        FinishedPage.open(folder / "clip.json", source=None, max_megapixels=10)
+
+
+def test_annotated_video_of_more_frames_is_refused(folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    write_run(tmp_path / "other", range(20))
+    shutil.copy(tmp_path / "other" / "clip.mp4", folder / "clip.mp4")
+    with pytest.raises(DataError, match=r"20 pictures of .*, expected 16 of"):
         FinishedPage.open(folder / "clip.json", source=None, max_megapixels=10)
 
 

@@ -89,6 +89,25 @@ def test_missing_library_is_named_with_what_to_install(monkeypatch, library):
         require_page_libraries()
 
 
+@pytest.mark.parametrize("error", [None, OSError("too many open files"), SystemExit(1)])
+def test_end_that_nobody_asked_for_is_an_error(monkeypatch, caplog, error):
+    def run(sockets):
+        if error is not None:
+            raise error
+
+    server = PageServer("view", [], FREE)
+    monkeypatch.setattr(server._server, "run", run)
+    with server, pytest.raises(DataError, match=r"http://127\S+: the page has ended by itself"):
+        server.wait()
+    assert "the page can no longer be reached" in caplog.text
+
+
+def test_end_that_was_asked_for_says_nothing(caplog):
+    with PageServer("view", [], FREE) as server:
+        ask(server.url)
+    assert caplog.text == ""
+
+
 @pytest.fixture
 def run():
     page = LivePage()
