@@ -1,15 +1,18 @@
 // A live run: ask for the newest frame, again and again.
 
 const RETRY_MS = 1000;
+const HOLD_MS = 5000;  // How long a failure is to be read.
 const OLD_S = 2;  // An age to be looked at.
 
 const live = {
   number: 0,
+  isOver: false,
   isPaused: false,
   isBehind: false,    // A newer frame has come without its picture
   isChanging: false,  // The slider is being moved
   firstConfidence: null,
   frameAt: 0,         // When the newest frame came, ms
+  heldUntil: 0,       // Until when a message stays, ms
   cards: new Map(),
 
   keys: { " ": () => live.pause(), d: () => toggle("others") },
@@ -38,7 +41,7 @@ const live = {
     if (live.isFollowing || document.hidden) return;
     live.isFollowing = true;
     try {
-      while (!document.hidden && (await live.fetchNext()));
+      while (!document.hidden) await live.fetchNext();
     } finally {
       live.isFollowing = false;
     }
@@ -50,17 +53,21 @@ const live = {
       const query = live.isPaused ? "&no_picture" : "";
       const { values, bitmap } = await readMessage(await fetch(`next?after=${number}${query}`));
       live.take(values, bitmap);
-      return !values.is_over;
+      if (!values.is_over) return;
     } catch (error) {
       live.number = 0;  // The next run begins anew.
-      setState("warn", "no connection");
-      setMessage("The run has ended or cannot be reached. Trying again.");
-      await new Promise((done) => setTimeout(done, RETRY_MS));
-      return true;
+      if (!live.isOver) {
+        setState("warn", "no connection");
+        setMessage("The run has ended or cannot be reached. Trying again.");
+      }
     }
+    // Another run may begin at the same address.
+    await new Promise((done) => setTimeout(done, RETRY_MS));
   },
 
   take(values, bitmap) {
+    if (live.isOver && !values.is_over) live.forget();
+    live.isOver = values.is_over;
     live.number = values.number;
     if (values.source) {
       shown.name = values.source;
@@ -80,28 +87,41 @@ const live = {
     live.showState(values);
   },
 
+  // What is shown is of the run before.
+  forget() {
+    live.frameAt = 0;
+    mark(null);
+    for (const card of live.cards.values()) card.parentElement.remove();
+    live.cards.clear();
+  },
+
   showState(values) {
     const isLost = values.event && values.event.event === "lost";
     const silent = (performance.now() - live.frameAt) / 1000;
     if (values.is_over) {
       setState("", "ended");
-      setMessage("The run has ended.");
+      live.say("The run has ended.");
     } else if (isLost) {
       setState("warn", "source lost");
-      setMessage(`The source is lost (${values.event.text}). It is opened again and again.`);
+      live.say(`The source is lost (${values.event.text}). It is opened again and again.`);
     } else if (live.isPaused) {
       setState("", "paused");
-      setMessage("Paused here; the run goes on.");
+      live.say("Paused here; the run goes on.");
     } else if (!live.frameAt) {
       setState("", "starting");
-      setMessage("Waiting for the first frames.", true);
+      live.say("Waiting for the first frames.", true);
     } else if (silent > 3) {
       setState("warn", "no frames");
-      setMessage(`No new frame for ${seconds(silent)}.`);
+      live.say(`No new frame for ${seconds(silent)}.`);
     } else {
       setState("good", "live");
-      setMessage("");
+      live.say("");
     }
+  },
+
+  // What the run has to say; a message that is held stays before it.
+  say(text, isBig = false) {
+    if (performance.now() >= live.heldUntil) setMessage(text, isBig);
   },
 
   showNumbers(values) {
@@ -170,6 +190,7 @@ const live = {
       });
       if (!response.ok) throw new Error(await response.text());
     } catch (error) {
+      live.heldUntil = performance.now() + HOLD_MS;
       setMessage("The operating point could not be changed.");
     }
     live.isChanging = false;

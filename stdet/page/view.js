@@ -158,7 +158,7 @@ const finished = {
         finished.say(values);
       }
     } catch (error) {
-      finished.isPlaying = false;
+      if (finished.isPlaying) finished.play();
       setMessage("The frame cannot be read. Is `stdet view` still there?");
     } finally {
       finished.isFetching = false;

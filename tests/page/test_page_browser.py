@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from chromium import needs_chromium, requested_urls, set_screen, start_chromium
-from live_run import HW, tracked_frame
+from live_run import HW, FakeSource, FakeTracker, tracked_frame
 
 from stdet.io.live.capture import LiveEvent
 
@@ -239,6 +239,50 @@ def test_lost_source_and_end_are_said(watched, live_page, source):
     assert find(watched, "#confidence").get_attribute("disabled")
 
 
+REFUSE = (
+    "const send = window.fetch;"
+    "window.fetch = (url, ...rest) => url.startsWith(arguments[0])"
+    " ? Promise.reject(new Error('refused')) : send(url, ...rest);"
+)
+
+
+def test_change_that_fails_is_said_long_enough_to_be_read(watched, live_page):
+    watched.execute_script(REFUSE, "confidence")
+    slide(watched, "#confidence", -2)
+    wait_for(lambda: "could not be changed" in text(watched, "#message"))
+    live_page.frame(tracked_frame(31))
+    wait_for(lambda: watched.execute_script("return shown.frame.frame_index") == 31)
+    live_page.frame(tracked_frame(32))
+    wait_for(lambda: watched.execute_script("return shown.frame.frame_index") == 32)
+    assert "could not be changed" in text(watched, "#message")
+    wait_for(lambda: text(watched, "#message").startswith("No new frame for"))
+
+
+def test_next_run_at_the_same_address_is_shown_without_a_reload(screen):
+    from stdet.page.live_page import LivePage
+    from stdet.page.server import PageAddress, PageServer
+
+    def run(port, index, track_ids):
+        page = LivePage()
+        page.start(FakeSource(), FakeTracker())
+        with PageServer("live", page.routes(), PageAddress(port=port)) as server, page:
+            page.frame(tracked_frame(index, track_ids=track_ids))
+            if not port:
+                screen.get(server.url)
+            wait_for(lambda: text(screen, "#state") == "live")
+            assert screen.execute_script("return shown.frame.frame_index") == index
+            assert len(screen.find_elements("css selector", "#recent .card")) == len(track_ids)
+        return int(server.url.rstrip("/").rpartition(":")[2])
+
+    port = run(0, 30, (1, 2))
+    wait_for(lambda: text(screen, "#state") == "ended")
+    time.sleep(1.5)  # The page asks in vain.
+    assert text(screen, "#state") == "ended"
+    run(port, 4, (1,))
+    screen.get("about:blank")
+    assert all("ERR_CONN" in entry["message"] for entry in screen.get_log("browser"))
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_live_page_is_no_wider_than_its_screen(watched, live_page, width):
     live_page.frame(tracked_frame(31, track_ids=range(1, 30), num_dropped=12345))
@@ -304,6 +348,14 @@ def test_play_comes_to_the_end_and_stops(viewed):
     press(viewed, " ")
     wait_for(lambda: text(viewed, "#position") == "0.8 s, frame 19")
     wait_for(lambda: text(viewed, "#play") == "Play")
+
+
+def test_frame_that_cannot_be_fetched_stops_playing(viewed):
+    viewed.execute_script(REFUSE, "frame/")
+    press(viewed, " ")
+    wait_for(lambda: "The frame cannot be read" in text(viewed, "#message"))
+    assert text(viewed, "#play") == "Play"
+    assert not viewed.execute_script("return finished.isPlaying")
 
 
 def test_click_on_a_bar_of_the_timeline_jumps_to_its_track(viewed):
