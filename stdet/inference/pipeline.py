@@ -46,6 +46,9 @@ NUM_AHEAD, NUM_AHEAD_LIVE = 2, 1
 """Frames that each thread is ahead of the next. A stage of unequal times needs one in reserve; of
 live frames each one makes what comes out older."""
 
+LIVE_LATENCY = 2
+"""Frames by which outputs of a live source are late where nothing else is asked for."""
+
 
 class StreamingTracker:
     """Detect, score detections by their paths, and track a stream.
@@ -255,8 +258,8 @@ def track(
             where ignored: they are not registered, and nothing is detected there.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         engine: What runs the network; `docs/engines.md` has the names.
-        latency: Frames by which results may be late, as ``tracker.latency``; None for five, the
-            first ones of a scene later.
+        latency: Frames by which results may be late, as ``tracker.latency``; None for
+            ``LIVE_LATENCY`` of a live source, and else for five, the first ones of a scene later.
         max_megapixels: Largest area of a file's frame, 10^6 pixels.
 
     Yields:
@@ -271,6 +274,8 @@ def track(
     with open_frames(
         source, fps=fps, stream=stream, raw=raw, max_megapixels=max_megapixels
     ) as opened:
+        if latency is None and isinstance(opened, LiveSource):
+            latency = LIVE_LATENCY
         if detector is None:
             tracker = StreamingTracker.from_weights(
                 weights, confidence=confidence, device=device, engine=engine, latency=latency

@@ -19,8 +19,8 @@ from stdet.inference.given_detections import (
 )
 from stdet.inference.line_outputs import LineOutputs
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
-from stdet.inference.pipeline import StreamingTracker
-from stdet.inference.track_options import LIVE_LATENCY, TrackOptions, TrackSummary
+from stdet.inference.pipeline import LIVE_LATENCY, StreamingTracker
+from stdet.inference.track_options import TrackOptions, TrackSummary
 from stdet.inference.track_outputs import TrackOutputs
 from stdet.inference.track_run import SourceTracker, track_stream
 from stdet.inference.watcher import RunWatcher

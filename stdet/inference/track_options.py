@@ -16,9 +16,6 @@ from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.io.sinks.line_sink import SinkCount
 
-LIVE_LATENCY = 2
-"""Frames by which outputs of a live source are late where nothing else is asked for."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrackOptions:

@@ -22,7 +22,8 @@ wrong, and targets may leap with the camera, a detection is also compared with t
 that was not carried, and d is the smaller distance.
 
 A cut ends one scene and begins another, with F = l in its first frame and B = l in the last one
-before it, as where a sequence begins and ends.
+before it, as where a sequence begins and ends. It is known with the second frame of the scene:
+where nothing waits, scores begin anew there.
 
 Source:
     Dynamic programming over frames: Barniv 1985 (IEEE Trans. AES 21), Tonissen and Evans 1996
@@ -311,6 +312,7 @@ class TrackBeforeDetect(Generic[Frame]):
         self._lookahead = lookahead
         self._past = PathEvidence()
         self._waiting: deque[_Waiting[Frame]] = deque()
+        self._newest = np.empty((0, 2)), np.empty(0)  # Places and log-odds in the newest frame.
         self._num_others = 0  # Newest frames in a row that show another scene than the one before.
 
     def push(self, frame: Frame) -> list[ScoredFrame[Frame]]:
@@ -324,6 +326,7 @@ class TrackBeforeDetect(Generic[Frame]):
         xy = centres_xy(detections.boxes_xyxy).astype(np.float64)
         log_odds = log_odds_of(detections.scores)
         self._notice_cut(frame.from_previous)
+        self._newest = xy, log_odds
         transform = frame.from_previous.transform
         past = self._past.push(xy, log_odds, transform)
         to_previous = None if transform is None else transform.inverse()
@@ -343,11 +346,11 @@ class TrackBeforeDetect(Generic[Frame]):
         """
         num_others = self._num_others
         self._num_others = 0 if motion.is_same_scene else num_others + 1
-        if num_others == 1 and motion.is_same_scene and self._waiting:
-            first = self._waiting.pop()
+        if num_others == 1 and motion.is_same_scene:
             self._past = PathEvidence()
-            past = self._past.push(first.xy, first.log_odds)
-            self._waiting.append(replace(first, past=past, begins_scene=True))
+            past = self._past.push(*self._newest)
+            if self._waiting:  # Else it has come out, and what it holds counts as the past alone.
+                self._waiting[-1] = replace(self._waiting[-1], past=past, begins_scene=True)
 
     def _score_oldest(self) -> ScoredFrame[Frame]:
         """Score the oldest frame that waits, and let it go."""

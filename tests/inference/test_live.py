@@ -1,3 +1,4 @@
+import contextlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,12 +8,14 @@ from PIL import Image
 import stdet
 from stdet.config import TrackerConfig
 from stdet.errors import ConfigError
+from stdet.inference import pipeline
 from stdet.inference.detector import Detector
 from stdet.inference.live import LiveTracker
-from stdet.inference.pipeline import StreamingTracker
+from stdet.inference.pipeline import LIVE_LATENCY, StreamingTracker
 from stdet.inference.track_files import live_options
-from stdet.inference.track_options import LIVE_LATENCY, TrackOptions
+from stdet.inference.track_options import TrackOptions
 from stdet.io.array_source import ArraySource
+from stdet.io.live.source import LiveSource
 
 
 def _frames(dtype, num_frames=40):
@@ -88,6 +91,25 @@ def test_live_sources_have_little_latency_unless_told():
     assert live_options(source, TrackOptions(latency=0)).latency == 0
     with pytest.raises(ConfigError, match="camera 0: is live; --smooth goes with files"):
         live_options(source, TrackOptions(smooth=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "latency", "wanted"),
+    [(LiveSource, None, LIVE_LATENCY), (LiveSource, 0, 0), (ArraySource, None, None)],
+)
+def test_track_has_the_latency_of_live_runs_on_live_sources(monkeypatch, kind, latency, wanted):
+    latencies = []
+
+    def run(tracker, source, **options):
+        assert isinstance(source, kind)
+        latencies.append(tracker.config.latency)
+        return iter(())
+
+    opened = contextlib.nullcontext(kind.__new__(kind))
+    monkeypatch.setattr(pipeline, "open_frames", lambda source, **options: opened)
+    monkeypatch.setattr(StreamingTracker, "run", run)
+    assert list(stdet.track("0", detector="framediff", latency=latency)) == []
+    assert latencies == [wanted]
 
 
 def test_more_latency_never_finds_the_target_later():

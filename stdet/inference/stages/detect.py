@@ -79,9 +79,11 @@ class FrameToSee(StreamFrame):
 
     Attributes:
         seen: At full size.
+        peaks: Of the residual in it; None where there is none.
     """
 
     seen: NetworkInput
+    peaks: Peaks | None
 
 
 class Look(Stage[Seen, FrameToSee], Generic[Seen]):
@@ -99,7 +101,8 @@ class Look(Stage[Seen, FrameToSee], Generic[Seen]):
 
     def push(self, frame: Seen, /) -> Iterator[FrameToSee]:
         """Look at a frame."""
-        yield FrameToSee(**frame.known(), scaled=frame.scaled, seen=self._look(frame))
+        seen = self._look(frame)
+        yield FrameToSee(**frame.known(), scaled=frame.scaled, seen=seen, peaks=_peaks_of(seen))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,8 +150,7 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
         ]
         # Without what the network has looked at, which is several times the frame.
         kept = StreamFrame(**frame.known(), scaled=frame.scaled)
-        peaks = _peaks_of(frame.seen)
-        self._ring.append(_Taken(frame=kept, peaks=peaks, features=tuple(features)))
+        self._ring.append(_Taken(frame=kept, peaks=frame.peaks, features=tuple(features)))
         self._num_taken += 1
         yield from self._decide_up_to(self._num_taken - self.delay)
 
