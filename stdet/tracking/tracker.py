@@ -185,7 +185,10 @@ class Tracker:
         found = Found.of(detections, confidence, self._clutter)
         hits = self._pair(found, None if transform is None else predicted)
         followed = np.zeros(0, np.int64)
-        if peaks is not None and is_same_scene:
+        if not is_same_scene:
+            # What the pixels have said of tracks may be of a scene that is no more.
+            self._records.faint_log_ratios[:] = -MOST
+        elif peaks is not None:
             followed = self._follow(hits.pairs, found, peaks, detections.image_hw)
         self._correct(hits, found, detections, followed)
         self._learn(hits.pairs, found)
