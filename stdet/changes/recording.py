@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from stdet.boxes import centres_lie_in
 from stdet.changes.footage import Footage
 from stdet.synthesis.distractors import Overlay, draw_overlay
-from stdet.synthesis.sensor import compress
+from stdet.synthesis.sensor import as_jpeg, compress
 from stdet.synthesis.settings import DistractorConfig
 from stdet.types import BoolArray, FloatArray
 
@@ -25,11 +22,8 @@ def save_as_jpeg(footage: Footage, rng: np.random.Generator, *, quality: int) ->
     """Send each frame through JPEG and back, with 8 bits."""
 
     def render(image: FloatArray, position: int) -> FloatArray:
-        memory = io.BytesIO()
-        Image.fromarray(_eight_bits(image)).save(memory, "jpeg", quality=quality)
-        encoded = np.frombuffer(memory.getvalue(), np.uint8)
-        decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
-        return np.asarray(decoded, np.float32) / np.float32(255)
+        decoded = as_jpeg(_eight_bits(image), quality=quality)
+        return decoded.astype(np.float32) / np.float32(255)
 
     return replace(footage, largest_level=255).with_pixels(render)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from stdet.config import AugmentConfig
 from stdet.registration.transform import Transform
+from stdet.synthesis.sensor import as_jpeg
 
 MIN_VISIBLE_PX = 1.0
 """A target whose box keeps less than this of either side after a crop is no longer a target."""
@@ -227,10 +227,8 @@ class ClipAugmentation:
 
 def _saved_as_jpeg(frames: Tensor, quality: int) -> Tensor:
     """Return grey frames (M, C, H, W) in [0, 1] as JPEG of 8 bits keeps them."""
-    kept = []
-    for image in (frames[:, 0] * 255).round().to(torch.uint8).numpy():
-        _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        kept.append(np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)))
+    images = (frames[:, 0] * 255).round().to(torch.uint8).numpy()
+    kept = [as_jpeg(image, quality=quality) for image in images]
     found = torch.from_numpy(np.stack(kept)).to(frames.dtype) / 255
     return found[:, None].expand_as(frames).contiguous()
 

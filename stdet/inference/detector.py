@@ -10,7 +10,7 @@ from stdet.classical.methods import Method, build_method
 from stdet.config import PostprocessConfig
 from stdet.inference.engines.names import EngineName
 from stdet.inference.load_network import load_network
-from stdet.inference.network import Network, NetworkInput
+from stdet.inference.network import Network
 from stdet.inference.stages.detect import DetectPeaks, DetectWithNetwork, Look, SameSize
 from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
 from stdet.inference.stages.read import Scale
@@ -21,7 +21,7 @@ from stdet.inference.stages.times import StageTimes, timed
 from stdet.inference.weights_files import DEFAULT_WEIGHTS
 from stdet.io.array_source import Array, open_frames
 from stdet.io.intensity.scene_watch import SceneWatch
-from stdet.registration.background_features import LAGS, background_features
+from stdet.registration.background_features import LAGS
 from stdet.types import Detections, FloatArray
 
 DetectorStage = Stage[StreamFrame, DetectedFrame]
@@ -81,9 +81,9 @@ class Detector:
                 register = timed(
                     Register(LAGS, has_long_term=network.model.long_term, latency=latency), times
                 )
-                look = SameSize().then(register).then(timed(Look(_with_background), times))
+                look = SameSize().then(register).then(timed(Look(), times))
             else:
-                look = SameSize().then(Look(_alone))
+                look = SameSize().then(Look())
             detect = timed(DetectWithNetwork(network), times)
             return InOwnThread(look, "look").then(InOwnThread(detect, "detect"))
 
@@ -136,15 +136,6 @@ class Detector:
             return InOwnThread(register, "register").then(timed(compared, times))
 
         return cls(start)
-
-
-def _alone(frame: StreamFrame) -> NetworkInput:
-    return NetworkInput(image=frame.scaled, background=None)
-
-
-def _with_background(frame: FrameWithReferences) -> NetworkInput:
-    registered = frame.registered
-    return NetworkInput(image=registered.image, background=background_features(registered))
 
 
 def _of_frame(method: SingleFrameMethod) -> Callable[[StreamFrame], FloatArray]:

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 from fractions import Fraction
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
@@ -135,6 +136,12 @@ def _gains(config: SensorConfig, num_frames: int, rng: np.random.Generator) -> F
         return np.ones(num_frames)
     gains: Float = np.exp(gaussian_filter1d(np.cumsum(steps), _GAIN_FRAMES, mode="nearest"))
     return gains
+
+
+def as_jpeg(image: NDArray[np.uint8], *, quality: int) -> NDArray[np.uint8]:
+    """Send an image, uint8 (H, W), through JPEG and back."""
+    _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def compress(frames: NDArray[np.uint8], *, crf: int) -> NDArray[np.uint8]:

@@ -23,9 +23,8 @@ from stdet.inference.bench.contenders import (
 )
 from stdet.inference.bench.stopwatch import Cost, Stopwatch, cost_of
 from stdet.inference.checkpoint import Weights, load_detector
-from stdet.inference.network import NetworkInput
 from stdet.inference.stages.detect import Look
-from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
+from stdet.inference.stages.frames import DetectedFrame, StreamFrame
 from stdet.inference.stages.read import Scale
 from stdet.inference.stages.register import Register
 from stdet.inference.stages.stage import Stage
@@ -34,11 +33,7 @@ from stdet.inference.weights_files import operating_point
 from stdet.io.frame_source import Frame, FrameSource
 from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.models.profile import DetectorProfile, profile_detector
-from stdet.registration.background_features import (
-    LAGS,
-    STEADY_FROM,
-    background_features,
-)
+from stdet.registration.background_features import LAGS, STEADY_FROM
 from stdet.tracking.tracker import Tracker
 
 NUM_WARM_UP = STEADY_FROM + 2
@@ -181,7 +176,7 @@ class _Stream:
         self._register: Stage[StreamFrame, StreamFrame] | None = None
         if model.background:
             self._register = Register(LAGS, has_long_term=model.long_term)
-        self._look = Look(_look)
+        self._look = Look()
         self._track = Track(
             Tracker.for_stream(weights.config.tracker),
             OperatingPoint(operating_point(weights.config, weights.path)),
@@ -235,14 +230,6 @@ class _Stream:
         with self.shared.watch(TRACK):
             for one in detected:
                 list(self._track.push(one))
-
-
-def _look(frame: StreamFrame) -> NetworkInput:
-    """Return what the network sees of a frame."""
-    if not isinstance(frame, FrameWithReferences):
-        return NetworkInput(image=frame.scaled, background=None)
-    registered = frame.registered
-    return NetworkInput(image=registered.image, background=background_features(registered))
 
 
 def _gflop(profile: DetectorProfile, contender: Contender, scales: Sequence[int]) -> float:

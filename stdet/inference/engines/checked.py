@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,14 +131,7 @@ def largest_difference(found: FrameMaps, wanted: FrameMaps) -> float:
 
     Infinite where shapes differ, or values that are not finite.
     """
-    largest = 0.0
-    for one, other in zip(map(_array, found), map(_array, wanted), strict=True):
-        finite = _finite_of_both(one, other)
-        if finite is None:
-            return math.inf
-        with np.errstate(over="ignore"):
-            largest = max(largest, float(np.abs(finite[0] - finite[1]).max(initial=0)))
-    return largest
+    return _largest(found, wanted, _difference)
 
 
 def largest_share(found: FrameMaps, wanted: FrameMaps) -> float:
@@ -146,17 +139,33 @@ def largest_share(found: FrameMaps, wanted: FrameMaps) -> float:
 
     Infinite where shapes differ, or values that are not finite.
     """
+    return _largest(found, wanted, _share)
+
+
+def _largest(
+    found: FrameMaps, wanted: FrameMaps, measure: Callable[[FloatArray, FloatArray], float]
+) -> float:
+    """Return the largest measure of the finite values of any two arrays; see above."""
     largest = 0.0
     for one, other in zip(map(_array, found), map(_array, wanted), strict=True):
         finite = _finite_of_both(one, other)
         if finite is None:
             return math.inf
         with np.errstate(over="ignore"):
-            size = float(np.square(finite[1], dtype=np.float64).sum())
-            difference = float(np.square(finite[0] - finite[1], dtype=np.float64).sum())
-        if difference > 0:
-            largest = max(largest, math.sqrt(difference / size) if size > 0 else math.inf)
+            largest = max(largest, measure(*finite))
     return largest
+
+
+def _difference(one: FloatArray, other: FloatArray) -> float:
+    return float(np.abs(one - other).max(initial=0))
+
+
+def _share(one: FloatArray, other: FloatArray) -> float:
+    size = float(np.square(other, dtype=np.float64).sum())
+    difference = float(np.square(one - other, dtype=np.float64).sum())
+    if difference == 0:
+        return 0.0
+    return math.sqrt(difference / size) if size > 0 else math.inf
 
 
 def _finite_of_both(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray] | None:

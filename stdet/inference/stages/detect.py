@@ -12,8 +12,9 @@ from stdet.config import PostprocessConfig
 from stdet.inference.engines.engine import State
 from stdet.inference.merge_scales import merge_scales
 from stdet.inference.network import FrameFeatures, Network, NetworkInput
-from stdet.inference.stages.frames import DetectedFrame, StreamFrame
+from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
 from stdet.inference.stages.stage import Stage
+from stdet.registration.background_features import background_features
 from stdet.registration.contrast_peaks import Peaks, contrast_peaks
 from stdet.types import FloatArray
 
@@ -86,22 +87,18 @@ class FrameToSee(StreamFrame):
     peaks: Peaks | None
 
 
-class Look(Stage[Seen, FrameToSee], Generic[Seen]):
-    """Prepare what the network looks at.
-
-    Args:
-        look: What it sees of a frame.
-    """
+class Look(Stage[StreamFrame, FrameToSee]):
+    """Prepare what the network looks at: background features where frames have references."""
 
     name = "look"
 
-    def __init__(self, look: Callable[[Seen], NetworkInput]) -> None:
-        """Keep the function."""
-        self._look = look
-
-    def push(self, frame: Seen, /) -> Iterator[FrameToSee]:
+    def push(self, frame: StreamFrame, /) -> Iterator[FrameToSee]:
         """Look at a frame."""
-        seen = self._look(frame)
+        seen = NetworkInput(image=frame.scaled, background=None)
+        if isinstance(frame, FrameWithReferences):
+            registered = frame.registered
+            background = background_features(registered)
+            seen = NetworkInput(image=registered.image, background=background)
         yield FrameToSee(**frame.known(), scaled=frame.scaled, seen=seen, peaks=_peaks_of(seen))
 
 
