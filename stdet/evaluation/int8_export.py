@@ -17,7 +17,6 @@ from stdet.inference.checkpoint import Weights, load_detector
 from stdet.inference.detector import Detector
 from stdet.inference.engines.choose import choose_engine
 from stdet.inference.engines.eager import eager_engine
-from stdet.inference.engines.engine import Engine
 from stdet.inference.engines.names import import_library
 from stdet.inference.engines.onnx_export import export_parts
 from stdet.inference.engines.onnx_parts import OnnxParts
@@ -29,7 +28,7 @@ from stdet.inference.exported.write import (
     write_checked,
 )
 from stdet.inference.network import Network
-from stdet.inference.trained_network import network_of_detector
+from stdet.inference.trained_network import network_in_engine
 from stdet.io.ignored_pixels import NOTHING_IGNORED
 from stdet.io.open_source import open_source
 from stdet.models.detector import ClipDetector
@@ -107,7 +106,7 @@ def export_int8(
             "8 bits": engine_of_files(files, "openvino"),
         }
         for name, engine in engines.items():
-            network = _network(detector, loaded, engine)
+            network = network_in_engine(detector, loaded, engine)
             found[name] = _pd(network, loaded, labelled, sequences, title=name)
         fall = found["32 bits"] - found["8 bits"]
         if not fall <= max_fall:
@@ -138,24 +137,13 @@ def _samples(
 ) -> Samples:
     """Run the detector over videos, and keep what its parts were given."""
     recorder = Recorder(eager_engine(detector), parts, every=_EVERY)
-    stages = Detector.from_network(_network(detector, weights, recorder))
+    stages = Detector.from_network(network_in_engine(detector, weights, recorder))
     for video in videos:
         with open_source(video) as source:
             stages.predict(
                 source.scale.apply(frame.pixels) for frame in source.frames(0, _FRAMES_OF_VIDEO)
             )
     return recorder.samples
-
-
-def _network(detector: ClipDetector, weights: Weights, engine: Engine) -> Network:
-    return network_of_detector(
-        detector,
-        model=weights.config.model,
-        config=weights.config.postprocess,
-        device=torch.device("cpu"),
-        weights=weights.path,
-        engine=engine,
-    )
 
 
 def _pd(

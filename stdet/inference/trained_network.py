@@ -16,6 +16,8 @@ from stdet.inference.engines.names import EngineName
 from stdet.inference.network import Network
 from stdet.models.detector import ClipDetector
 
+_CPU = torch.device("cpu")
+
 
 def network_of_detector(
     detector: ClipDetector,
@@ -69,11 +71,30 @@ def network_of_weights(
     """
     place = choose_device(device)
     detector = detector.to(place).eval()
+    chosen = choose_engine(engine, detector, device=place, num_threads=num_threads)
+    return network_in_engine(detector, weights, chosen, device=place)
+
+
+def network_in_engine(
+    detector: ClipDetector,
+    weights: Weights,
+    engine: Engine,
+    *,
+    device: torch.device = _CPU,
+) -> Network:
+    """Return what ``load_detector`` has loaded, run by an engine that is there already.
+
+    Args:
+        detector: With the weights in it.
+        weights: Where they came from.
+        engine: What runs it.
+        device: That the engine is on.
+    """
     return network_of_detector(
         detector,
         model=weights.config.model,
         config=weights.config.postprocess,
-        device=place,
+        device=device,
         weights=weights.path,
-        engine=choose_engine(engine, detector, device=place, num_threads=num_threads),
+        engine=engine,
     )

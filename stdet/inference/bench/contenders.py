@@ -21,7 +21,7 @@ from stdet.inference.engines.names import (
 )
 from stdet.inference.stages.detect import DetectWithNetwork, FrameToSee
 from stdet.inference.stages.frames import DetectedFrame
-from stdet.inference.trained_network import network_of_detector
+from stdet.inference.trained_network import network_in_engine
 from stdet.models.detector import ClipDetector
 from stdet.models.inference_parts import can_be_divided
 from stdet.types import FloatArray
@@ -142,14 +142,7 @@ def make_contender(
         engine = Recompute(detector)
     else:
         engine = choose_engine(_engine_name(name), detector, device=_CPU, num_threads=num_threads)
-    network = network_of_detector(
-        detector,
-        model=weights.config.model,
-        config=weights.config.postprocess,
-        device=_CPU,
-        weights=weights.path,
-        engine=_Timed(engine, watch),
-    )
+    network = network_in_engine(detector, weights, _Timed(engine, watch))
     return Contender(
         name=name,
         num_threads=num_threads,

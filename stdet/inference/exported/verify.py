@@ -18,7 +18,7 @@ from stdet.inference.engines.engine import ClipOutputs, Engine, FrameMaps, State
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.stages.frames import DetectedFrame
 from stdet.inference.stages.stage import Stage
-from stdet.inference.trained_network import network_of_detector
+from stdet.inference.trained_network import network_in_engine
 from stdet.inference.weights_files import operating_point
 from stdet.io.open_source import open_source
 from stdet.models.detector import ClipDetector
@@ -216,15 +216,7 @@ def _tracked(
     source: Path,
     num_frames: int | None,
 ) -> _Found:
-    network = network_of_detector(
-        detector,
-        model=weights.config.model,
-        config=weights.config.postprocess,
-        device=torch.device("cpu"),
-        weights=weights.path,
-        engine=engine,
-    )
-    alone = Detector.from_network(network)
+    alone = Detector.from_network(network_in_engine(detector, weights, engine))
     detections: list[Detections] = []
     recorded = Detector(lambda times: alone.start(times).then(_Record(detections)))
     tracker = StreamingTracker(
