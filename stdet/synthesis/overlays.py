@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -23,8 +24,10 @@ _LARGEST_COUNT = 4
 _FONT_PX = (7, 22)
 _TICK_PX = (2, 6)
 _OUTLINE_PROBABILITY = 0.3
-_SWITCHING_PROBABILITY = 0.3
+_SWITCHING_PROBABILITY = 0.4
 """Of marks that are dark over bright ground and bright over dark ground."""
+_SWITCH_QUANTILE = (0.2, 0.95)
+_LARGEST_SWITCH_REACH_PX = 8
 _DIGITS_CHANGE_PROBABILITY = 0.6
 _CHARACTERS = string.ascii_uppercase + string.digits + ":.+-/ "
 
@@ -39,14 +42,19 @@ class _Style:
     Attributes:
         level: Of its strokes, in [0, 1].
         has_outline: Whether a line of the opposite level surrounds it.
-        switches: Whether the level is swapped over bright ground.
+        switches: Whether strokes are black over bright ground and white over dark ground.
         opacity: Share of what lies behind that it hides.
+        switch_quantile: Of the frame's levels, above which ground is bright.
+        switch_reach_px: Half the side of the window whose mean is the ground of a pixel. Where it
+            is small, a line over uneven ground breaks up into dashes that move with the scene.
     """
 
     level: float
     has_outline: bool
     switches: bool
     opacity: float
+    switch_quantile: float
+    switch_reach_px: int
 
 
 def burn_in_overlays(
@@ -80,10 +88,11 @@ def burn_in_overlays(
 def _burn_in(image: FloatArray, draw: Draw, style: _Style, time: int) -> None:
     """Draw one mark into a frame (H, W), in place."""
     strokes = _strokes(image.shape, draw, time)
-    level = style.level
-    if style.switches and strokes.any():
-        ground = float(np.average(image, weights=strokes))
-        level = 0.0 if ground > 0.5 else 1.0
+    level: FloatArray = np.full_like(image, style.level)
+    if style.switches:
+        side = 2 * style.switch_reach_px + 1
+        is_bright = cv2.blur(image, (side, side)) > np.quantile(image, style.switch_quantile)
+        level = np.where(is_bright, np.float32(0), np.float32(1))
     if style.has_outline:
         padded = np.pad(strokes, 1)
         rows, columns = image.shape
@@ -110,6 +119,8 @@ def _draw_style(rng: np.random.Generator) -> _Style:
         has_outline=rng.random() < _OUTLINE_PROBABILITY,
         switches=rng.random() < _SWITCHING_PROBABILITY,
         opacity=1.0 if rng.random() < 0.7 else rng.uniform(0.2, 1.0),
+        switch_quantile=rng.uniform(*_SWITCH_QUANTILE),
+        switch_reach_px=int(rng.integers(_LARGEST_SWITCH_REACH_PX + 1)),
     )
 
 
@@ -145,7 +156,7 @@ def _cross(hw: tuple[int, int], rng: np.random.Generator) -> Draw:
     """Draw a cross-hair with or without a gap in its middle."""
     x, y = (round(value) for value in _place(hw, rng))
     inner = int(rng.integers(0, 8))
-    outer = inner + int(rng.integers(3, 40))
+    outer = inner + int(rng.integers(3, 80))
     thickness = int(rng.integers(1, 4))
 
     def draw(pen: ImageDraw.ImageDraw, time: int) -> None:
@@ -160,8 +171,8 @@ def _cross(hw: tuple[int, int], rng: np.random.Generator) -> Draw:
 def _bracket(hw: tuple[int, int], rng: np.random.Generator) -> Draw:
     """Draw the outline of a box, or its corners alone."""
     x, y = (round(value) for value in _place(hw, rng))
-    half_w, half_h = (int(side) for side in rng.integers(3, 40, size=2))
-    arm = int(rng.integers(2, 10)) if rng.random() < 0.6 else 2 * max(half_w, half_h)
+    half_w, half_h = (int(side) for side in rng.integers(3, 80, size=2))
+    arm = int(rng.integers(2, 40)) if rng.random() < 0.6 else 2 * max(half_w, half_h)
     thickness = int(rng.integers(1, 3))
 
     def draw(pen: ImageDraw.ImageDraw, time: int) -> None:

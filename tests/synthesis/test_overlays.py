@@ -45,3 +45,15 @@ def test_small_frames_take_overlays(hw):
     for seed in range(20):
         drawn = burn_in_overlays(frames, [0], np.random.default_rng(seed))
         assert np.isfinite(drawn).all()
+
+
+def test_some_lines_switch_along_their_length_as_the_ground_passes_behind():
+    ground = np.where(np.arange(128) // 12 % 2, np.float32(0.6), np.float32(0.3))
+    frames = np.stack([np.broadcast_to(np.roll(ground, 4 * time), (96, 128)) for time in range(2)])
+    num_broken = 0
+    for seed in range(120):
+        first, second = burn_in_overlays(frames, [0, 0], np.random.default_rng(seed))
+        is_marked = (first != frames[0]) & (second != frames[1])
+        has_both = (first[is_marked] == 0).any() and (first[is_marked] == 1).any()
+        num_broken += bool(has_both and (first != second)[is_marked].any())
+    assert 15 < num_broken < 90
