@@ -91,6 +91,7 @@ def format_info(info: ModelInfo) -> str:
         f"GFLOP        {profile.gflop_per_clip:.3f} per key frame with all "
         f"{profile.num_frames} frames recomputed, {profile.gflop_per_frame:.3f} per frame with "
         "features computed once",
+        *_scale_lines(profile),
         f"strides      backbone {', '.join(map(str, profile.backbone_strides))} px, output "
         f"feature_stride {profile.feature_stride} px",
         f"receptive    {'at least ' if field >= PROBE_SIDE else ''}{field} px of each frame, "
@@ -101,6 +102,14 @@ def format_info(info: ModelInfo) -> str:
         *_shortcut_lines(info),
     ]
     return "\n".join(lines)
+
+
+def _scale_lines(profile: DetectorProfile) -> list[str]:
+    """Say what a frame takes at all scales, where there are several; all else is at one."""
+    if profile.scales == (1,):
+        return []
+    sizes = ", ".join("full size" if one == 1 else f"1/{one}" for one in profile.scales)
+    return [f"scales       {sizes}: {profile.gflop_of_all_scales:.3f} GFLOP per frame in all"]
 
 
 def _pyramid_lines(info: ModelInfo) -> list[str]:
@@ -137,6 +146,7 @@ def write_info(path: Path, info: ModelInfo) -> None:
         name: {
             **dataclasses.asdict(profile),
             "inference_parameters": profile.inference_parameters,
+            "gflop_of_all_scales": profile.gflop_of_all_scales,
         }
         for name, profile in profiles.items()
     }

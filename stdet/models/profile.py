@@ -43,7 +43,8 @@ class DetectorProfile:
         training_parameters: All that learn, including motion prior and consistency projections.
         gflop: Per part, 2 x multiply-accumulate of convolutions; per-frame parts for one frame.
         gflop_per_clip: All T frames recomputed, as published.
-        gflop_per_frame: Each frame's features computed once, as `stdet track` does.
+        gflop_per_frame: Each frame's features computed once, as `stdet track` does, at one scale.
+        scales: At which the detector looks at a frame: at 2 it is of half the size.
     """
 
     name: str
@@ -57,6 +58,12 @@ class DetectorProfile:
     gflop: dict[str, float]
     gflop_per_clip: float
     gflop_per_frame: float
+    scales: tuple[int, ...]
+
+    @property
+    def gflop_of_all_scales(self) -> float:
+        """As ``gflop_per_frame``, at every scale, without what padding adds."""
+        return self.gflop_per_frame * sum(1 / scale**2 for scale in self.scales)
 
     @property
     def inference_parameters(self) -> int:
@@ -115,6 +122,7 @@ def profile_detector(
         gflop=gflop,
         gflop_per_clip=config.temporal.num_frames * per_frame + once,
         gflop_per_frame=per_frame + once,
+        scales=tuple(config.scales),
     )
 
 

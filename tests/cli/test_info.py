@@ -59,6 +59,15 @@ def test_override_changes_the_model(cli, config):
     assert outcome.out.startswith("other: ")
 
 
+def test_scales_are_counted_together(cli, config, tmp_path):
+    path = tmp_path / "info.json"
+    outcome = cli("info", config, "--set", "model.scales=[1, 2]", "--json", path)
+    model = json.loads(path.read_text())["model"]
+    assert model["gflop_of_all_scales"] == pytest.approx(1.25 * model["gflop_per_frame"])
+    wanted = f"full size, 1/2: {model['gflop_of_all_scales']:.3f} GFLOP per frame in all"
+    assert wanted in outcome.out
+
+
 @pytest.mark.parametrize(("size", "padded"), [("63x65", "64x72"), ("4x4", "8x8")])
 def test_native_size_is_padded_as_it_is_when_the_model_runs(cli, config, size, padded):
     outcome = cli("info", config, "--size", size)
