@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stdet.boxes import centres_xy
-from stdet.types import BoolArray, Detections, FloatArray
+from stdet.types import BoolArray, Detections, FloatArray, IntArray
 
 _NEARLY_AS_SURE = 0.8
 """Of detections of one target the finest one gives the box whose score is this share of the best
@@ -17,14 +17,17 @@ one: a pixel of a finer scale tells more of where the target is."""
 def merge_scales(found: Sequence[Detections], hw: tuple[int, ...]) -> Detections:
     """Merge what one frame shows at several scales.
 
-    Detections of which one holds the centre of the other are one target. It has the best score.
+    Detections of which one holds the centre of the other are one target, except that several of a
+    finer scale that are nearly as sure as a coarser one that holds them are as many targets.
+    Scales are taken as witnesses that know nothing of each other: with the best score ``s_k``
+    that each scale has for a target, its score is ``1 - prod(1 - s_k)``.
 
     Args:
         found: Of one frame, by scale, the finest first, each in pixels of its own scale.
         hw: Size of the frame at scale 1.
 
     Returns:
-        In pixels of scale 1.
+        In pixels of scale 1, by falling score.
     """
     if len(found) == 1:
         return found[0]
@@ -33,23 +36,39 @@ def merge_scales(found: Sequence[Detections], hw: tuple[int, ...]) -> Detections
     class_ids = np.concatenate([one.class_ids for one in found])
     scales = np.repeat(np.arange(len(found)), [len(one) for one in found])
     is_left: BoolArray = np.ones(len(scores), np.bool_)
-    chosen, best = [], []
+    chosen: list[int] = []
     for row in np.argsort(-scores, kind="stable"):
         if not is_left[row]:
             continue
         same = np.flatnonzero(is_left & _holds(boxes, row))
-        sure = same[scores[same] >= _NEARLY_AS_SURE * scores[row]]
-        chosen.append(sure[np.lexsort((-scores[sure], scales[sure]))[0]])
-        best.append(row)
         is_left[same] = False
+        sure = same[scores[same] >= _NEARLY_AS_SURE * scores[row]]
+        finest = sure[scales[sure] == scales[sure].min()]
+        chosen.extend(_apart(boxes, finest[np.argsort(-scores[finest], kind="stable")]))
     rows = np.asarray(chosen, np.int64)
-    return Detections(
+    return Detections.from_unsorted(
         boxes_xyxy=boxes[rows],
-        scores=scores[np.asarray(best, np.int64)],
+        scores=np.array([_joint_score(boxes, scores, scales, row) for row in rows], np.float32),
         class_ids=class_ids[rows],
         frame_index=found[0].frame_index,
         image_hw=(int(hw[0]), int(hw[1])),
     )
+
+
+def _apart(boxes: FloatArray, rows: IntArray) -> list[int]:
+    """Return those rows, in their order, that no one before them holds or is held by."""
+    apart: list[int] = []
+    for row in rows:
+        if not _holds(boxes, row)[apart].any():
+            apart.append(int(row))
+    return apart
+
+
+def _joint_score(boxes: FloatArray, scores: FloatArray, scales: IntArray, row: int) -> float:
+    """Return the score of a target of which each scale is a witness."""
+    same = _holds(boxes, row)
+    best = [scores[same & (scales == scale)].max() for scale in np.unique(scales[same])]
+    return float(1.0 - np.prod(1.0 - np.asarray(best, np.float64)))
 
 
 def _enlarged(detections: Detections, hw: tuple[int, ...]) -> FloatArray:
