@@ -6,7 +6,8 @@ folds:
   data7: {daub: [data7], unscored: {sky: [easy1]}}
 
 A fold of a grid with one training source may be the list alone: `data5: [data5]`. What is listed
-under ``unscored`` is left out of training too, and not scored: another fold scores it.
+under ``unscored`` is left out of training too, and not scored: another fold scores it. A source
+that ``data.test`` alone lists is in no training, and a fold may score it.
 """
 
 from __future__ import annotations
@@ -96,14 +97,14 @@ def leave_out(config: StdetConfig, fold: Fold) -> StdetConfig:
     What the training sources exclude (``excluded_sequences``) is scored where the fold names it.
 
     Raises:
-        ConfigError: If the fold names no source of ``data.train``, or leaves nothing to train on.
+        ConfigError: If the fold names no source, or leaves nothing to train on.
     """
-    sources = config.data.train
-    scored, unscored = (_by_place(names, sources, fold) for names in (fold.scored, fold.unscored))
+    data = config.data
+    scored, unscored = (_by_place(names, data, fold) for names in (fold.scored, fold.unscored))
     train, test = [], []
-    for place, source in enumerate(sources):
+    for place, source in enumerate(_known_sources(data)):
         taken = (*scored.get(place, ()), *unscored.get(place, ()))
-        if WHOLE_SOURCE not in taken:
+        if place < len(data.train) and WHOLE_SOURCE not in taken:
             excluded = dict.fromkeys((*source.excluded_sequences, *taken))
             train.append(replace(source, excluded_sequences=tuple(excluded)))
         if place in scored:
@@ -112,26 +113,31 @@ def leave_out(config: StdetConfig, fold: Fold) -> StdetConfig:
             test.append(replace(source, sequences=names, excluded_sequences=unneeded))
     if not train:
         raise ConfigError(f"fold {fold.name} leaves nothing of data.train to train on.")
-    return replace(config, data=replace(config.data, train=tuple(train), test=tuple(test)))
+    return replace(config, data=replace(data, train=tuple(train), test=tuple(test)))
 
 
-def _by_place(
-    names: Names, sources: Sequence[SourceConfig], fold: Fold
-) -> dict[int, tuple[str, ...]]:
-    """Return sequences by the place of their source."""
+def _known_sources(data: DataConfig) -> tuple[SourceConfig, ...]:
+    """Return the training sources, then those of other folders that ``data.test`` lists."""
+    trained = {source_name(source) for source in data.train}
+    return (*data.train, *(s for s in data.test if source_name(s) not in trained))
+
+
+def _by_place(names: Names, data: DataConfig, fold: Fold) -> dict[int, tuple[str, ...]]:
+    """Return sequences by the place of their source among the known ones."""
     found = {}
-    known = [source_name(source) for source in sources]
+    sources = [source_name(source) for source in _known_sources(data)]
     for name, sequences in names.items():
-        if name == _ONLY_SOURCE and len(sources) > 1:
+        if name == _ONLY_SOURCE and len(data.train) > 1:
             raise ConfigError(
-                f"fold {fold.name} is a list, but data.train has {len(sources)} sources; expected "
-                f"lists by source: {', '.join(known)}."
+                f"fold {fold.name} is a list, but data.train has {len(data.train)} sources; "
+                f"expected lists by source: {', '.join(sources[: len(data.train)])}."
             )
-        places = [0] if name == _ONLY_SOURCE else [p for p, k in enumerate(known) if k == name]
+        places = [0] if name == _ONLY_SOURCE else [p for p, k in enumerate(sources) if k == name]
         if len(places) != 1:
             raise ConfigError(
                 f"fold {fold.name} names source {shown(name)}, which is the folder of "
-                f"{len(places)} sources of data.train ({', '.join(known)}); expected one."
+                f"{len(places)} sources of data.train and data.test ({', '.join(sources)}); "
+                "expected one."
             )
         found[places[0]] = sequences
     return found
@@ -152,21 +158,23 @@ def check_folds(data: DataConfig, folds: Sequence[Fold]) -> dict[str, list[Label
         DataError: If a fold names an unknown sequence, or a source cannot be used.
     """
     scored: dict[str, list[LabelledSequence]] = {}
-    for place, source in enumerate(data.train):
+    for place, source in enumerate(_known_sources(data)):
         needed = [
             name
             for fold in folds
             for names in (fold.scored, fold.unscored)
-            for name in _by_place(names, data.train, fold).get(place, ())
+            for name in _by_place(names, data, fold).get(place, ())
         ]
+        if place >= len(data.train) and not needed:
+            continue
         unneeded = _unneeded(source, needed)
         whole = replace(source, sequences=(), excluded_sequences=unneeded)
         known = find_sequences(replace(data, test=(whole,)), "test")
         found = scored.setdefault(source_name(source), [])
         owners: dict[str, str] = {}
         for fold in folds:
-            names = _by_place(fold.scored, data.train, fold).get(place, ())
-            unscored = _by_place(fold.unscored, data.train, fold).get(place, ())
+            names = _by_place(fold.scored, data, fold).get(place, ())
+            unscored = _by_place(fold.unscored, data, fold).get(place, ())
             chosen = _choose(known, source, names, fold)
             taken = {s.name for s in (*chosen, *_choose(known, source, unscored, fold))}
             is_all = len(taken) == len(known) and not unneeded

@@ -69,11 +69,26 @@ def test_list_is_of_the_only_source(config):
 
 
 def test_source_that_is_not_there_or_not_told_apart_is_refused(config):
-    with pytest.raises(ConfigError, match=r"source 'sky', .* 0 sources .*\(segments, clips\)"):
+    with pytest.raises(ConfigError, match=r"source 'sky', .* 0 sources .*\(segments, clips"):
         leave_out(config, fold({"sky": ["a"]}))
     twice = replace(config, data=replace(config.data, train=(config.data.train[0],) * 2))
     with pytest.raises(ConfigError, match=r"source 'segments', .* 2 sources"):
         leave_out(twice, fold({"segments": ["data1"]}))
+
+
+def test_source_that_is_listed_for_test_alone_is_scored_and_in_no_training(config):
+    segments, clips = config.data.train
+    alone = replace(config, data=replace(config.data, train=(segments,), test=(segments, clips)))
+    cell = leave_out(alone, fold({"segments": ["data2"], "clips": ["clip1", "clip4"]}))
+    assert names(cell, "train") == ["data1", "data3"]
+    assert names(cell, "test") == ["data2", "clip1", "clip4"]
+    whole = leave_out(alone, fold({"clips": ["*"]}))
+    assert names(whole, "train") == SEGMENTS
+    folds = [fold({"segments": ["data2"]}, "a"), fold({"clips": ["clip2"]}, "b")]
+    found = check_folds(alone.data, folds)
+    assert [sequence.name for sequence in found["clips"]] == ["clip2"]
+    # The standing test split need not be there where no fold names it.
+    assert "clips" not in check_folds(alone.data, folds[:1])
 
 
 def test_what_is_excluded_and_no_fold_names_is_not_read(config):
