@@ -139,7 +139,7 @@ def _difference(
         return np.zeros_like(frame[rows])
     difference: FloatArray = frame[rows] - moved.image[rows]
     difference -= np.float32(brighter)
-    np.copyto(difference, 0, where=~moved.is_covered[rows])
+    moved.clear_uncovered(difference, rows)
     return difference
 
 

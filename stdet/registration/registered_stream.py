@@ -66,9 +66,7 @@ class RegisteredFrame:
         if transform is None:
             return None
         moved = transform.warp(self.references[number], is_ignored=self.is_ignored)
-        if self.is_ignored is None:
-            return moved
-        return replace(moved, is_covered=moved.is_covered & ~self.is_ignored)
+        return moved.without(self.is_ignored)
 
     def overlaid(self, number: int) -> FloatArray:
         """Return a reference frame as ``moved`` does, without holes.

@@ -10,13 +10,14 @@ centre at (j + 0.5, i + 0.5).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stdet.registration.row_spans import RowSpans
 from stdet.types import BoolArray, FloatArray
 
 Float = NDArray[np.float64]
@@ -25,10 +26,6 @@ _UNMOVED = np.eye(3)
 _CENTRE = 0.5
 """Of a pixel, from its corner, in both axes."""
 _WHITE = 255
-_EDGE_PX = 1 / 512
-"""A pixel's centre that lies so little beyond those of an image's edge is covered."""
-_LEVEL = 1e-9
-"""An edge that rises less per pixel is taken as level."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,11 +34,37 @@ class Warped:
 
     Attributes:
         image: float32 (H, W); pixels that the original does not show repeat its edge.
-        is_covered: bool (H, W), true where the original shows the pixel's centre.
+        spans: Of the pixels whose centre the original shows.
+        is_shown: Which of those count, bool (H, W); None where all do.
     """
 
     image: FloatArray
-    is_covered: BoolArray
+    spans: RowSpans
+    is_shown: BoolArray | None = None
+
+    @property
+    def is_covered(self) -> BoolArray:
+        """Which pixels the original shows and that count, bool (H, W)."""
+        is_within = self.spans.mask()
+        return is_within if self.is_shown is None else is_within & self.is_shown
+
+    def without(self, is_ignored: BoolArray | None) -> Warped:
+        """Return this image, of which some pixels (H, W) do not count; None for none."""
+        if is_ignored is None:
+            return self
+        is_shown = ~is_ignored if self.is_shown is None else self.is_shown & ~is_ignored
+        return replace(self, is_shown=is_shown)
+
+    def clear_uncovered(self, values: FloatArray, rows: slice) -> None:
+        """Set values to 0 where they belong to pixels that are not covered.
+
+        Args:
+            values: float32 (rows, W), changed in place.
+            rows: Of this image.
+        """
+        self.spans.clear_outside(values, rows)
+        if self.is_shown is not None:
+            np.copyto(values, 0, where=~self.is_shown[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +238,7 @@ class Transform:
             ValueError: If the map has no inverse.
         """
         if step == 1 and is_ignored is None and self.is_identity:
-            return Warped(image=image.copy(), is_covered=np.ones(image.shape, np.bool_))
+            return Warped(image=image.copy(), spans=RowSpans.whole(image.shape))
         height, width = image.shape
         size = (-(-width // step), -(-height // step))
         # From indices of the result to those of the image.
@@ -227,44 +250,11 @@ class Transform:
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         moved = warp(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        is_covered = _covered(back, (size[1], size[0]), (height, width))
+        spans = RowSpans.of_warp(back, (size[1], size[0]), (height, width))
+        is_shown: BoolArray | None = None
         if is_ignored is not None:
             # Where an ignored pixel takes part, a white picture that is black there is darker.
             white = np.where(is_ignored, np.uint8(0), np.uint8(_WHITE))
             shown = warp(white, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            is_covered &= np.asarray(shown) == _WHITE
-        return Warped(image=np.asarray(moved, np.float32), is_covered=is_covered)
-
-
-def _covered(back: Float, hw: tuple[int, int], image_hw: tuple[int, int]) -> BoolArray:
-    """Return which pixels of a moved image, bool (H, W), have their centre in the original.
-
-    Every edge of the original is a straight line in the moved image, and bounds its rows.
-
-    Args:
-        back: float64 (3, 3), from indices of the moved image to those of the original.
-        hw: Of the moved image.
-        image_hw: Of the original.
-    """
-    x, y, weight = back
-    last_y, last_x = (side - 1 + _EDGE_PX for side in image_hw)
-    edges = (
-        x + _EDGE_PX * weight,
-        last_x * weight - x,
-        y + _EDGE_PX * weight,
-        last_y * weight - y,
-    )
-    rows, columns = np.arange(hw[0]), np.arange(hw[1], dtype=np.int16)
-    first, last = np.zeros(hw[0]), np.full(hw[0], hw[1] - 1.0)
-    for across, down, constant in (*edges, weight):  # Each is positive within.
-        height = down * rows + constant
-        if abs(across) < _LEVEL:
-            last = np.where(height >= 0, last, -1)
-        elif across > 0:
-            first = np.maximum(first, np.ceil(-height / across))
-        else:
-            last = np.minimum(last, np.floor(-height / across))
-    # OpenCV moves no image of more than 32767 pixels along a side.
-    begin, end = (np.clip(at, -1, hw[1]).astype(np.int16)[:, None] for at in (first, last))
-    is_covered: BoolArray = (columns >= begin) & (columns <= end)
-    return is_covered
+            is_shown = np.asarray(shown) == _WHITE
+        return Warped(image=np.asarray(moved, np.float32), spans=spans, is_shown=is_shown)
