@@ -15,7 +15,7 @@ from stdet.datasets.clip_sampler import ClipShape
 from stdet.datasets.input_geometry import InputGeometry
 from stdet.inference.engines.engine import Engine, FrameMaps, State
 from stdet.inference.postprocess import postprocess
-from stdet.registration.background_features import features_of, residuals_of
+from stdet.registration.background_features import residuals_of, with_contrasts
 from stdet.types import Detections, FloatArray
 
 log = logging.getLogger(__name__)
@@ -32,12 +32,22 @@ class NetworkInput:
     """What the network looks at in one frame.
 
     Attributes:
-        image: float32 (H, W) in [0, 1].
-        background: Background features, float32 (C, H, W), None for a network without them.
+        channels: float32 (1 + C, H, W): the frame in [0, 1] and its background features, none for
+            a network without them.
     """
 
-    image: FloatArray
-    background: FloatArray | None
+    channels: FloatArray
+
+    @property
+    def image(self) -> FloatArray:
+        """The frame, float32 (H, W)."""
+        image: FloatArray = self.channels[0]
+        return image
+
+    @property
+    def background(self) -> FloatArray | None:
+        """Background features, float32 (C, H, W); None for a network without them."""
+        return self.channels[1:] if len(self.channels) > 1 else None
 
     def shrunk(self, times: int) -> NetworkInput:
         """Return what the network looks at in the frame at a fraction of its size.
@@ -52,9 +62,9 @@ class NetworkInput:
         size = (max(width // times, 1), max(height // times, 1))
         image = _shrunk(self.image, size)
         if self.background is None:
-            return NetworkInput(image=image, background=None)
+            return NetworkInput(channels=image[None])
         residuals = [_shrunk(residual, size) for residual in residuals_of(self.background)]
-        return NetworkInput(image=image, background=features_of(image, residuals))
+        return NetworkInput(channels=with_contrasts(image, residuals))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,11 +135,13 @@ class Network:
     def features(self, seen: NetworkInput) -> FrameFeatures:
         """Compute the features of one frame."""
         geometry = self._geometry_of((seen.image.shape[0], seen.image.shape[1]))
-        grey = geometry.apply(seen.image[None])
-        channels = [grey] * self.model.in_channels
-        if seen.background is not None:
-            channels.append(geometry.apply(seen.background, letterbox_value=0.0))
-        frame = np.concatenate(channels)[None]
+        if self.model.in_channels == 1 and geometry.input_hw == geometry.source_hw:
+            frame = seen.channels[None]
+        else:
+            channels = [geometry.apply(seen.image[None])] * self.model.in_channels
+            if seen.background is not None:
+                channels.append(geometry.apply(seen.background, letterbox_value=0.0))
+            frame = np.concatenate(channels)[None]
         return FrameFeatures(maps=self.engine.frame_maps(frame), geometry=geometry)
 
     def detect(

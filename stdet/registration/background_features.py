@@ -74,29 +74,46 @@ def background_features(registered: RegisteredFrame) -> FloatArray:
         >>> background_features(first).shape
         (3, 24, 32)
     """
+    return frame_and_features(registered)[1:]
+
+
+def frame_and_features(registered: RegisteredFrame) -> FloatArray:
+    """Return a frame and its background features, float32 (1 + 3, H, W) or (1 + 5, H, W).
+
+    Args:
+        registered: As for ``background_features``.
+    """
     residuals = [registered_residual(registered)]
     long_term = registered.long_term
     if long_term is not None:
         has_own = long_term.steps != registered.steps
         residuals.append(registered_residual(long_term) if has_own else residuals[0])
-    return features_of(registered.image, residuals)
+    return with_contrasts(registered.image, residuals)
 
 
-def features_of(frame: FloatArray, residuals: Sequence[FloatArray]) -> FloatArray:
-    """Compute the contrasts that belong to residuals.
+def with_contrasts(frame: FloatArray, residuals: Sequence[FloatArray]) -> FloatArray:
+    """Return a frame, residuals of it, and the contrasts that belong to them.
 
     Args:
         frame: float32 (H, W).
-        residuals: float32 (H, W): the residual, or that and the long-term one.
+        residuals: float32 (H, W): the residual, or that and the long-term one; in the first frames
+            these may be one array.
 
     Returns:
-        As ``background_features``.
+        As ``frame_and_features``.
     """
-    first, *long_term = residuals
-    features = [first, residual_contrast(first, frame), local_contrast(frame)]
-    for residual in long_term:
-        features += [residual, residual_contrast(residual, frame)]
-    return np.stack(features)
+    channels = np.empty((2 + 2 * len(residuals), *frame.shape), np.float32)
+    channels[0] = frame
+    features = channels[1:]
+    local_contrast(frame, out=features[2])
+    for number, residual in enumerate(residuals):
+        at, contrast = features[3 * number : 3 * number + 2]
+        if number and residual is residuals[0]:
+            at[:], contrast[:] = features[:2]
+        else:
+            at[:] = residual
+            residual_contrast(residual, frame, out=contrast)
+    return channels
 
 
 def residuals_of(features: FloatArray) -> list[FloatArray]:
@@ -108,7 +125,7 @@ def registered_residual(registered: RegisteredFrame) -> FloatArray:
     """Return the residual, float32 (H, W); argument as in ``background_features``."""
     frame = registered.image
     moved = [registered.moved(number) for number in range(len(registered.references))]
-    brighter = [0.0 if each is None else _brighter(frame, each.image) for each in moved]
+    brighter = [np.float32(0 if each is None else _brighter(frame, each.image)) for each in moved]
     residual = np.empty_like(frame)
     num_rows = max(_BAND_PIXELS // frame.shape[1], 1)
     for top in range(0, len(frame), num_rows):
@@ -128,7 +145,7 @@ def _brighter(frame: FloatArray, moved: FloatArray) -> float:
 
 
 def _difference(
-    frame: FloatArray, moved: Warped | None, brighter: float, rows: slice
+    frame: FloatArray, moved: Warped | None, brighter: np.float32, rows: slice
 ) -> FloatArray:
     """Return rows of what a frame has more than a reference frame.
 
@@ -138,12 +155,14 @@ def _difference(
     if moved is None:
         return np.zeros_like(frame[rows])
     difference: FloatArray = frame[rows] - moved.image[rows]
-    difference -= np.float32(brighter)
+    difference -= brighter
     moved.clear_uncovered(difference, rows)
     return difference
 
 
-def residual_contrast(residual: FloatArray, frame: FloatArray) -> FloatArray:
+def residual_contrast(
+    residual: FloatArray, frame: FloatArray, *, out: FloatArray | None = None
+) -> FloatArray:
     """Return how far a residual stands out from those around it and from registration errors.
 
     Args:
@@ -151,6 +170,7 @@ def residual_contrast(residual: FloatArray, frame: FloatArray) -> FloatArray:
         frame: float32 (H, W), the frame that it is of; frame - residual is the background. An
             error of registration of 0.1 px leaves 0.1 of the background's gradient; its square
             counts beside the local mean square.
+        out: float32 (H, W) for what is returned; None for a new array.
 
     Returns:
         float32 (H, W), without unit.
@@ -158,25 +178,30 @@ def residual_contrast(residual: FloatArray, frame: FloatArray) -> FloatArray:
     background = blurred(frame - residual, _SMOOTHING_SIGMA_PX)
     steepness = _local_mean(_squared_gradient(background), _GRADIENT_SIDE_PX)
     steepness *= np.float32(_REGISTRATION_ERROR_PX**2)
-    return local_contrast(residual, steepness)
+    return local_contrast(residual, steepness, out=out)
 
 
-def local_contrast(image: FloatArray, expected_power: FloatArray | float = 0.0) -> FloatArray:
+def local_contrast(
+    image: FloatArray, expected_power: FloatArray | None = None, *, out: FloatArray | None = None
+) -> FloatArray:
     """Return how far each pixel stands out: smoothed, minus local mean, over local RMS.
 
     Args:
         image: float32 (H, W), units of full scale.
-        expected_power: float32 (H, W), added to the local mean square, full scale squared.
+        expected_power: float32 (H, W), added to the local mean square, full scale squared; None
+            for nothing.
+        out: float32 (H, W) for what is returned; None for a new array.
 
     Returns:
         float32 (H, W), without unit.
     """
-    smooth = blurred(image, _SMOOTHING_SIGMA_PX)
+    smooth = blurred(image, _SMOOTHING_SIGMA_PX, out=out)
     smooth -= _local_mean(image, _MEAN_SIDE_PX)
     power = _local_mean(smooth * smooth, _RMS_SIDE_PX)
     # Running sums leave rounding errors below zero where all is flat.
     np.maximum(power, 0, out=power)
-    power += expected_power
+    if expected_power is not None:
+        power += expected_power
     power += np.float32(_RMS_FLOOR**2)
     smooth /= np.sqrt(power, out=power)
     return smooth

@@ -131,10 +131,18 @@ def padded_hw(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(fft.next_fast_len(side, real=True) for side in shape)
 
 
-def blurred(image: FloatArray, sigma_px: float) -> FloatArray:
-    """Return an image (H, W) under a Gaussian of 2.5 standard deviations to each side."""
+def blurred(image: FloatArray, sigma_px: float, *, out: FloatArray | None = None) -> FloatArray:
+    """Return an image (H, W) under a Gaussian of 2.5 standard deviations to each side.
+
+    Args:
+        image: float32 (H, W).
+        sigma_px: Standard deviation, pixels.
+        out: float32 (H, W) for what is returned; None for a new array.
+    """
     side = 2 * round(2.5 * sigma_px) + 1
-    soft = cv2.GaussianBlur(image, (side, side), sigma_px, borderType=cv2.BORDER_REPLICATE)
+    soft = cv2.GaussianBlur(
+        image, (side, side), sigma_px, dst=out, borderType=cv2.BORDER_REPLICATE
+    )
     return np.asarray(soft, np.float32)
 
 

@@ -18,7 +18,11 @@ from stdet.inference.stages.detect import DetectWithNetwork, Look
 from stdet.inference.stages.frames import StreamFrame
 from stdet.inference.trained_network import network_of_detector
 from stdet.models.build import build_detector
-from stdet.registration.background_features import LAGS, background_features
+from stdet.registration.background_features import (
+    LAGS,
+    background_features,
+    frame_and_features,
+)
 from stdet.registration.camera_motion import CameraPose
 from stdet.registration.frame_motion import RegistrationQuality
 from stdet.registration.registered_stream import register_frames
@@ -55,7 +59,7 @@ def _push(streaming, index, frame):
 
 
 def _alone(frame):
-    return NetworkInput(image=frame.scaled, background=None)
+    return NetworkInput(channels=frame.scaled[None])
 
 
 def _clip_by_clip(detector, model, frames, maps=None):
@@ -143,7 +147,7 @@ def test_several_scales_are_the_network_on_smaller_frames_merged(tiny_model, liv
     found = _run(_streaming(detector, two), frames)
     fine = _run(_streaming(detector, one), frames)
     small = [
-        NetworkInput(image=registered.image, background=background_features(registered)).shrunk(2)
+        NetworkInput(channels=frame_and_features(registered)).shrunk(2)
         for registered in register_frames(frames, LAGS)
     ]
     means = frames.reshape(6, 12, 2, 16, 2).mean(axis=(2, 4))

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 def _alone(frame):
-    return NetworkInput(image=frame.scaled, background=None)
+    return NetworkInput(channels=frame.scaled[None])
 
 
 def _tracker_with_background(net, model):

@@ -1,7 +1,7 @@
 """Tests of the features that show what moves against the registered background."""
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from stdet.registration.background_features import (
     LAGS,
@@ -9,6 +9,7 @@ from stdet.registration.background_features import (
     local_contrast,
     residual_contrast,
 )
+from stdet.registration.prepared_frame import blurred
 from stdet.registration.registered_stream import register_frames
 from stdet.registration.transform import Transform
 
@@ -130,3 +131,14 @@ def test_a_turning_scene_leaves_next_to_nothing():
     residual = np.abs(_push_all(frames)[-1][0])[8:-8, 8:-8]
     unregistered = np.abs(frames[-1] - frames[-5])[8:-8, 8:-8]
     assert residual.mean() < 0.05 * unregistered.mean()
+
+
+def test_contrast_is_that_of_the_definition():
+    random = np.random.default_rng(3)
+    frame, residual = (random.random((230, 310)).astype(np.float32) for _ in range(2))
+    along = np.gradient(blurred(frame - residual, 0.7).astype(np.float64))
+    steepness = uniform_filter(along[0] ** 2 + along[1] ** 2, 5, mode="nearest")
+    smooth = blurred(residual, 0.7) - uniform_filter(residual, 17, mode="nearest")
+    power = uniform_filter(smooth**2, 21, mode="nearest") + 0.1**2 * steepness + 0.003**2
+    found = residual_contrast(residual, frame)
+    np.testing.assert_allclose(found, smooth / np.sqrt(power), atol=2e-4)

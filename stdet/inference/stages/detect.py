@@ -14,7 +14,7 @@ from stdet.inference.merge_scales import merge_scales
 from stdet.inference.network import FrameFeatures, Network, NetworkInput
 from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
 from stdet.inference.stages.stage import Stage
-from stdet.registration.background_features import background_features
+from stdet.registration.background_features import frame_and_features
 from stdet.registration.contrast_peaks import Peaks, contrast_peaks
 from stdet.types import FloatArray
 
@@ -94,11 +94,10 @@ class Look(Stage[StreamFrame, FrameToSee]):
 
     def push(self, frame: StreamFrame, /) -> Iterator[FrameToSee]:
         """Look at a frame."""
-        seen = NetworkInput(image=frame.scaled, background=None)
+        channels = frame.scaled[None]
         if isinstance(frame, FrameWithReferences):
-            registered = frame.registered
-            background = background_features(registered)
-            seen = NetworkInput(image=registered.image, background=background)
+            channels = frame_and_features(frame.registered)
+        seen = NetworkInput(channels=channels)
         yield FrameToSee(**frame.known(), scaled=frame.scaled, seen=seen, peaks=_peaks_of(seen))
 
 
