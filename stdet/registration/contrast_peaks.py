@@ -56,10 +56,12 @@ def contrast_peaks(contrast: FloatArray) -> Peaks:
         (array([[3.67, 4.5 ]]), array([8.]))
     """
     height = np.abs(contrast)
-    largest = cv2.dilate(height, np.ones((_SIDE_PX, _SIDE_PX), np.uint8))
-    is_peak = (height >= LEAST_CONTRAST) & (height >= largest)
-    is_peak[[0, -1]] = is_peak[:, [0, -1]] = False  # Their neighbours are not known.
-    rows, columns = np.nonzero(is_peak)
+    largest = np.asarray(cv2.dilate(height, np.ones((_SIDE_PX, _SIDE_PX), np.uint8)))
+    is_high = height >= LEAST_CONTRAST
+    is_high[[0, -1]] = is_high[:, [0, -1]] = False  # Their neighbours are not known.
+    high = np.flatnonzero(is_high)  # Few: what follows is done for them alone.
+    is_peak = height.take(high) >= largest.take(high)
+    rows, columns = np.divmod(high[is_peak], height.shape[1])
     if len(rows) > MOST_PEAKS:
         strongest = np.argsort(-height[rows, columns], kind="stable")[:MOST_PEAKS]
         rows, columns = rows[strongest], columns[strongest]
