@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -230,6 +231,10 @@ def frame_range(num_frames: int, start: int, stop: int | None) -> range:
     return range(num_frames)[start:stop]
 
 
+_LUMA = np.array([[77 / 256, 150 / 256, 29 / 256, 1 / 1024]], np.float32)
+"""Weights of red, green and blue, and what lets halves be rounded up; all sums are exact."""
+
+
 def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn RGB into grey: 0.299 R + 0.587 G + 0.114 B in 1/256 steps, rounded.
 
@@ -243,17 +248,13 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         uint8 (H, W).
 
     Source:
-        ITU-R BT.601 luma weights; 77 + 150 + 29 = 256 keeps the sum within 16 bits.
+        ITU-R BT.601 luma weights; 77 + 150 + 29 = 256 gives grey input back.
 
     Example:
         >>> luma(np.array([[[7, 7, 7], [255, 0, 0]]], np.uint8))
         array([[ 7, 77]], dtype=uint8)
     """
-    weighted = rgb[..., 0] * np.uint16(77)
-    weighted += rgb[..., 1] * np.uint16(150)
-    weighted += rgb[..., 2] * np.uint16(29)
-    weighted += np.uint16(128)
-    return (weighted >> 8).astype(np.uint8)
+    return np.asarray(cv2.transform(np.ascontiguousarray(rgb), _LUMA), np.uint8)
 
 
 def luma16(rgb: NDArray[np.uint16]) -> NDArray[np.uint16]:

@@ -143,6 +143,14 @@ def test_bit_depth_is_declared_or_follows_the_maximum(
     )
 
 
+@pytest.mark.parametrize("blue", [0, 1, 77, 128, 254, 255])
+def test_luma_is_the_rounded_sum_of_all_reds_and_greens(blue):
+    red, green = np.indices((256, 256))
+    rgb = np.stack([red, green, np.full_like(red, blue)], axis=-1)
+    expected = (rgb @ [77, 150, 29] + 128) // 256
+    np.testing.assert_array_equal(luma(rgb.astype(np.uint8)), expected)
+
+
 def test_luma_leaves_grey_alone_and_weighs_colours():
     grey = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     np.testing.assert_array_equal(luma(grey), grey[..., 0])
