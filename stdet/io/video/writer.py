@@ -56,7 +56,7 @@ class VideoWriter:
             hw=(hw[0] + hw[0] % 2, hw[1] + hw[1] % 2),
             fps=fps,
             # Without B-frames: mp4 counts decoding times, which must not stay behind at a hole.
-            options={"crf": "18", "preset": "fast", "bf": "0"},
+            options={"crf": "17", "preset": "veryfast", "bf": "0"},
             container_options={"movflags": "frag_keyframe+empty_moov"} if is_endless else {},
         )
 
