@@ -339,6 +339,7 @@ class SequenceAnnotation:
 
 def _check_frame_id_order(owner: str, frame_indices: IntArray, track_ids: IntArray) -> None:
     """Raise ``ValueError`` unless rows are strictly sorted by (frame, id)."""
-    frame_step, id_step = np.diff(frame_indices), np.diff(track_ids)
-    if ((frame_step < 0) | ((frame_step == 0) & (id_step <= 0))).any():
+    earlier, later = frame_indices[:-1], frame_indices[1:]
+    is_id_lower = track_ids[1:] <= track_ids[:-1]
+    if ((later < earlier) | ((later == earlier) & is_id_lower)).any():
         raise ValueError(f"{owner} rows are not sorted by (frame, id) or repeat an id in a frame.")

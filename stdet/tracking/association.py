@@ -96,15 +96,21 @@ def assign(pairs: ValuedPairs) -> Assignment:
         >>> pairs.track_rows, pairs.detection_rows
         (array([0, 1]), array([1, 0]))
     """
+    if not len(pairs) or _are_all_apart(pairs):
+        return Assignment(track_rows=pairs.track_rows, detection_rows=pairs.detection_rows)
+    if len(pairs) <= _GROUP_PAIRS:
+        return _assign_group(pairs)
     return Assignment.concatenate(*(_assign_group(group) for group in _groups(pairs)))
+
+
+def _are_all_apart(pairs: ValuedPairs) -> bool:
+    """Return whether no two pairs share a track or a detection."""
+    most = max(np.bincount(pairs.track_rows).max(), np.bincount(pairs.detection_rows).max())
+    return bool(most == 1)
 
 
 def _groups(pairs: ValuedPairs) -> Iterator[ValuedPairs]:
     """Split the pairs into groups that share no track and no detection."""
-    if len(pairs) <= _GROUP_PAIRS:
-        if len(pairs):
-            yield pairs
-        return
     tracks, track_of = np.unique(pairs.track_rows, return_inverse=True)
     detections, detection_of = np.unique(pairs.detection_rows, return_inverse=True)
     num_nodes = len(tracks) + len(detections)

@@ -56,30 +56,30 @@ class Worth:
 
 
 class ClutterModel:
-    """Rates of false alarms and shares of scores in one stream."""
+    """Rates of false alarms and shares of scores in one stream.
+
+    Attributes:
+        per_frame: Mean number of false alarms.
+    """
+
+    per_frame: float
 
     def __init__(self) -> None:
         """Start with the first belief."""
         self._targets = _TARGET_SHARES * _FIRST_TARGETS
         self._clutter = _CLUTTER_SHARES * _FIRST_FRAMES
         self._num_frames = _FIRST_FRAMES
-        self._places: deque[Float64Array] = deque(maxlen=_NEAR_FRAMES)
-
-    @property
-    def per_frame(self) -> float:
-        """Mean number of false alarms."""
-        return float(self._rates().sum())
+        self._places = np.zeros((0, 2))
+        self._num_places: deque[int] = deque(maxlen=_NEAR_FRAMES)
+        self._reckon_rates()
 
     def advance(self, num_frames: int, transform: Transform | None) -> None:
         """Forget a little of the past, and move what is remembered with the scene."""
         self._num_frames *= _KEEP**num_frames
         self._clutter = self._clutter * _KEEP**num_frames
-        if transform is None:
-            return
-        ends = np.cumsum([len(places) for places in self._places])
-        if len(ends) and ends[-1]:
-            moved = transform.apply(np.concatenate(self._places))
-            self._places = deque(np.split(moved, ends[:-1]), maxlen=_NEAR_FRAMES)
+        self._reckon_rates()
+        if transform is not None and len(self._places):
+            self._places = transform.apply(self._places)
 
     def judge(
         self, centres_xy: Float64Array, log_odds: Float64Array, image_hw: tuple[int, int]
@@ -91,11 +91,10 @@ class ClutterModel:
             log_odds: Of their scores, relative to the operating point (N,).
             image_hw: Size of the frame.
         """
-        rates = self._rates()
-        rate = rates.sum()
-        bins = np.searchsorted(EDGES, log_odds, side="right")
-        ratios = np.log(self._targets / self._targets.sum() / (rates / rate))
-        density = rate / (image_hw[0] * image_hw[1])
+        bins = EDGES.searchsorted(log_odds, side="right")
+        clutter_shares = self._rates / self.per_frame
+        ratios = np.log(self._targets / self._targets.sum() / clutter_shares)
+        density = self.per_frame / (image_hw[0] * image_hw[1])
         nearby = self._num_near(centres_xy) / (np.pi * _NEAR_PX**2)
         return Worth(
             bins=bins,
@@ -103,27 +102,27 @@ class ClutterModel:
             log_densities=np.log(np.maximum(density, nearby)),
         )
 
-    def _rates(self) -> Float64Array:
-        """Return false alarms per frame in each bin."""
-        return np.maximum(self._clutter / self._num_frames, _LEAST_PER_FRAME)
+    def _reckon_rates(self) -> None:
+        """Work out false alarms per frame in each bin, and in all."""
+        self._rates = np.maximum(self._clutter / self._num_frames, _LEAST_PER_FRAME)
+        self.per_frame = float(self._rates.sum())
 
     def _num_near(self, centres_xy: Float64Array) -> Float64Array:
         """Return how many false alarms per frame lie near each place (N,).
 
         One is taken off, since one alone may be anywhere.
         """
-        places = np.concatenate([np.zeros((0, 2)), *self._places])
-        share = 1.0
+        places, share = self._places, 1.0
         if len(places) > _MOST_NEAR:
             share = len(places) / _MOST_NEAR
             places = places[np.linspace(0, len(places) - 1, _MOST_NEAR).astype(np.int64)]
         if len(places) * len(centres_xy) <= _MAX_DENSE_PAIRS:
-            apart = centres_xy[:, None] - places
-            squared = apart[:, :, 0] ** 2 + apart[:, :, 1] ** 2
-            counts = np.count_nonzero(squared <= _NEAR_PX**2, axis=1)
+            x, y = (centres_xy[:, None] - places).T
+            counts = np.add.reduce(x * x + y * y <= _NEAR_PX**2, axis=0)
         else:
             counts = cKDTree(places).query_ball_point(centres_xy, _NEAR_PX, return_length=True)
-        per_frame: Float64Array = np.maximum(counts - 1.0, 0.0) * share / max(len(self._places), 1)
+        per_frame: Float64Array = np.maximum(counts - 1.0, 0.0) * share
+        per_frame /= max(len(self._num_places), 1)
         return per_frame
 
     def learn(
@@ -147,4 +146,8 @@ class ClutterModel:
         self._clutter = self._clutter + np.bincount(bins, false_shares, num_bins)
         targets = self._targets + np.bincount(bins, is_target, num_bins)
         self._targets = targets * min(1.0, _MOST_TARGETS / targets.sum())
-        self._places.append(centres_xy[false_shares > 0.5])
+        places = centres_xy.compress(false_shares > 0.5, axis=0)
+        num_forgotten = self._num_places[0] if len(self._num_places) == _NEAR_FRAMES else 0
+        self._num_places.append(len(places))
+        self._places = np.concatenate([self._places[num_forgotten:], places])
+        self._reckon_rates()

@@ -10,6 +10,7 @@ from stdet.boxes import centres_xy
 from stdet.tracking.clutter import ClutterModel, Worth
 from stdet.tracking.log_odds import log_odds, log_odds_of
 from stdet.tracking.motion import StateArray
+from stdet.tracking.track_records import MIN_SIZE_PX
 from stdet.types import Detections, IntArray
 
 WEAK_SHARE = 0.2
@@ -25,6 +26,7 @@ class Found:
     Attributes:
         rows: Rows among all detections, int64 (D,).
         xy: Centres (D, 2), pixels.
+        sizes_wh: Of their boxes, at least ``MIN_SIZE_PX`` (D, 2), pixels.
         log_odds: Of the scores relative to the operating point (D,).
         worth: What they are worth.
         weak_xy: Centres of the weak ones (W, 2).
@@ -33,6 +35,7 @@ class Found:
 
     rows: IntArray
     xy: StateArray
+    sizes_wh: StateArray
     log_odds: StateArray
     worth: Worth
     weak_xy: StateArray
@@ -45,18 +48,21 @@ class Found:
     @classmethod
     def of(cls, detections: Detections, confidence: float, clutter: ClutterModel) -> Found:
         """Tell evidence from weak detections, and say what it is worth."""
-        # Ties are broken by position, not by row, so that row order never matters.
-        order = _canonical_order(detections)
-        scores = detections.scores[order].astype(np.float64)
-        xy = centres_xy(detections.boxes_xyxy).astype(np.float64)[order]
+        order, scores = np.arange(len(detections)), detections.scores
+        xy, sizes = _centres_xy(detections), _sizes_wh(detections)
+        if (scores[1:] == scores[:-1]).any():
+            order = _canonical_order(detections)
+            scores, xy, sizes = scores[order], xy[order], sizes[order]
         num = int(np.count_nonzero(scores >= WEAK_SHARE * confidence))  # They come first.
-        relative = log_odds_of(detections.scores[order])
+        relative = log_odds_of(scores)
         if confidence > 0:
             relative -= log_odds(confidence)
-        relative = np.clip(relative, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
+        np.minimum(relative, LARGEST_LOG_ODDS, out=relative)
+        np.maximum(relative, -LARGEST_LOG_ODDS, out=relative)
         return cls(
             rows=order[:num],
             xy=xy[:num],
+            sizes_wh=sizes[:num],
             log_odds=relative[:num],
             worth=clutter.judge(xy[:num], relative[:num], detections.image_hw),
             weak_xy=xy[num:],
@@ -64,10 +70,23 @@ class Found:
         )
 
 
+def _centres_xy(detections: Detections) -> StateArray:
+    """Return where the boxes are, float64 (N, 2)."""
+    centres: StateArray = centres_xy(detections.boxes_xyxy).astype(np.float64)
+    return centres
+
+
+def _sizes_wh(detections: Detections) -> StateArray:
+    """Return widths and heights of the boxes, float64 (N, 2)."""
+    boxes = detections.boxes_xyxy
+    sizes: StateArray = np.maximum((boxes[:, 2:] - boxes[:, :2]).astype(np.float64), MIN_SIZE_PX)
+    return sizes
+
+
 def _canonical_order(detections: Detections) -> IntArray:
-    """Return the rows by descending score, equal scores by box and class."""
-    scores, boxes = detections.scores, detections.boxes_xyxy
-    if not np.any(scores[1:] == scores[:-1]):
-        return np.arange(len(scores))  # They are sorted already.
-    keys = (detections.class_ids, *boxes.T[::-1], -scores)
+    """Return the rows by descending score, equal scores by box and class.
+
+    Ties are broken by position, not by row, so that row order never matters.
+    """
+    keys = (detections.class_ids, *detections.boxes_xyxy.T[::-1], -detections.scores)
     return np.lexsort(keys)

@@ -21,6 +21,6 @@ def log_odds(probability: float) -> float:
 
 def log_odds_of(scores: FloatArray) -> NDArray[np.float64]:
     """Return the same of each score, float64."""
-    clipped = np.clip(scores.astype(np.float64), _EDGE, 1 - _EDGE)
+    clipped = np.minimum(np.maximum(scores.astype(np.float64), _EDGE), 1 - _EDGE)
     odds: NDArray[np.float64] = np.log(clipped / (1 - clipped))
     return odds

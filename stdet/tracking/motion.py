@@ -32,6 +32,7 @@ Source:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,25 +116,41 @@ class MotionStates:
 
     def combined(self) -> PointStates:
         """Return mean and covariance over the modes."""
-        base, offsets = self._offsets()
-        weights = self.weights[:, None]
-        mean = weights @ offsets
-        spread = weights @ (self.covariances + _squares(offsets)) - _squares(mean)
-        return PointStates(means=base[:, 0] + mean[:, 0], covariances=spread[:, 0])
+        base, means, covariances = self._over_modes(self.weights[:, None])
+        return PointStates(means=base + means[:, 0], covariances=covariances[:, 0])
 
-    def mixed(self, transitions: StateArray) -> MotionStates:
+    def mixed(self, transitions: StateArray) -> Mixture:
         """Return the states from which each mode goes on, by probabilities (from, to)."""
+        num, num_modes = self.weights.shape
         weights = self.weights @ transitions
-        came_from = (self.weights[:, :, None] * transitions / weights[:, None]).swapaxes(1, 2)
-        base, offsets = self._offsets()
-        means = came_from @ offsets
-        covariances = came_from @ (self.covariances + _squares(offsets)) - _squares(means)
-        return MotionStates(means=base + means, covariances=covariances, weights=weights)
+        came_from = np.empty((num, num_modes + 1, num_modes))
+        np.multiply(self.weights[:, None], transitions.T, out=came_from[:, :-1])
+        came_from[:, :-1] /= weights[:, :, None]
+        came_from[:, -1] = self.weights
+        base, means, covariances = self._over_modes(came_from)
+        means += base[:, None]
+        return Mixture(
+            states=MotionStates(
+                means=means[:, :-1], covariances=covariances[:, :-1], weights=weights
+            ),
+            combined=PointStates(means=means[:, -1], covariances=covariances[:, -1]),
+        )
 
-    def _offsets(self) -> tuple[StateArray, StateArray]:
-        """Return one state per target (N, 1, 4), and all relative to it: small numbers."""
-        base = self.means[:, :1]
-        return base, self.means - base
+    def _over_modes(self, weights: StateArray) -> tuple[StateArray, StateArray, StateArray]:
+        """Return means and covariances of K mixtures of the modes.
+
+        Args:
+            weights: Of each mode in each mixture, (N, K, M).
+
+        Returns:
+            A state of each target (N, 4), the means relative to it (N, K, 4), and covariances
+            (N, K, 3). Differences of states are small numbers.
+        """
+        base = self.means[:, 0]
+        offsets = self.means - base[:, None]
+        means = weights @ offsets
+        covariances = weights @ (self.covariances + _squares(offsets)) - _squares(means)
+        return base, means, covariances
 
     def carried(self, transform: Transform) -> MotionStates:
         """Return the targets in the coordinates of another frame.
@@ -151,6 +168,32 @@ class MotionStates:
             covariances=self.covariances * growth,
             weights=self.weights,
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mixture:
+    """N targets, in each mode and over all.
+
+    Attributes:
+        states: In each mode, as each is likely to have begun.
+        combined: Over the modes.
+    """
+
+    states: MotionStates
+    combined: PointStates
+
+    def __len__(self) -> int:
+        """Return the number of targets."""
+        return len(self.states)
+
+    def __getitem__(self, rows: BoolArray | IntArray) -> Mixture:
+        """Return the chosen targets."""
+        return Mixture(states=self.states[rows], combined=self.combined[rows])
+
+    def put(self, rows: IntArray, mixture: Mixture) -> None:
+        """Replace some targets."""
+        self.states.put(rows, mixture.states)
+        self.combined.put(rows, mixture.combined)
 
 
 def carried_means(means: StateArray, transform: Transform, linear: StateArray) -> StateArray:
@@ -178,7 +221,8 @@ class SwitchingMotion:
         >>> motion = SwitchingMotion(
         ...     measurement_std_px=1.0, acceleration_stds_px=(1.0,), initial_speed_std_px=4.0)
         >>> states = motion.start(np.array([[10.0, 20.0]]))
-        >>> states = motion.update(motion.predict(states, 1), np.array([[18.0, 20.0]]))
+        >>> predicted = motion.predict(motion.mix(states), 1)
+        >>> states = motion.update(predicted.states, np.array([[18.0, 20.0]]))
         >>> states.combined().means.round(2)
         array([[17.56, 20.  ,  7.23,  0.  ]])
     """
@@ -209,37 +253,45 @@ class SwitchingMotion:
             N states, every mode as likely.
         """
         num, num_modes = len(centres_xy), len(self._transitions)
-        means = np.zeros((num, num_modes, 4))
+        means, covariances = np.zeros((num, num_modes, 4)), np.empty((num, num_modes, 3))
         means[:, :, :2] = centres_xy[:, None]
-        return MotionStates(
-            means=means,
-            covariances=np.tile(self._start_covariance, (num, num_modes, 1)),
-            weights=np.full((num, num_modes), 1 / num_modes),
-        )
+        covariances[:] = self._start_covariance
+        weights = np.full((num, num_modes), 1 / num_modes)
+        return MotionStates(means=means, covariances=covariances, weights=weights)
 
-    def predict(self, states: MotionStates, num_frames: int) -> MotionStates:
+    def mix(self, states: MotionStates) -> Mixture:
+        """Return targets as they go on: each may change its mode before the next frame."""
+        return states.mixed(self._transitions)
+
+    def predict(self, mixture: Mixture, num_frames: int) -> Mixture:
         """Move targets forward in time.
 
         Args:
-            states: N states.
+            mixture: N targets.
             num_frames: Frames to move, at least 1.
 
         Returns:
-            N states, less certain than before.
+            N targets, less certain than before.
 
         Raises:
             ValueError: If ``num_frames`` is below 1.
         """
         if num_frames < 1:
             raise ValueError(f"num_frames is {num_frames}; expected at least 1.")
-        n = float(num_frames)
-        mixed = states.mixed(self._transitions)
-        means = mixed.means
-        means[:, :, :2] += n * means[:, :, 2:]
-        step = np.array([[1.0, 0.0, 0.0], [2 * n, 1.0, 0.0], [n * n, n, 1.0]])
-        noise = np.array([n**3 / 3 - n / 12, n**2 / 2, n])
-        grown = mixed.covariances @ step + self._acceleration_variances[:, None] * noise
-        return MotionStates(means=means, covariances=grown, weights=mixed.weights)
+        states, combined, n = mixture.states, mixture.combined, float(num_frames)
+        growth, noise = _growth(n)
+        noises = self._acceleration_variances[:, None] * noise
+        return Mixture(
+            states=MotionStates(
+                means=_moved(states.means, n),
+                covariances=states.covariances @ growth + noises,
+                weights=states.weights,
+            ),
+            combined=PointStates(
+                means=_moved(combined.means, n),
+                covariances=combined.covariances @ growth + states.weights @ noises,
+            ),
+        )
 
     def reaches_px(self, states: MotionStates, num_std: float) -> StateArray:
         """Return how far measured centres may lie from predicted ones, float64 (N,), pixels."""
@@ -294,6 +346,20 @@ class SwitchingMotion:
         )
 
 
+def _moved(means: StateArray, n: float) -> StateArray:
+    """Return states (..., 4) n frames later."""
+    moved = means.copy()
+    moved[..., :2] += n * means[..., 2:]
+    return moved
+
+
+@lru_cache(maxsize=16)
+def _growth(n: float) -> tuple[StateArray, StateArray]:
+    """Return what n frames make of (p, c, u), by columns, and the noise per unit of variance."""
+    step = np.array([[1.0, 0.0, 0.0], [2 * n, 1.0, 0.0], [n * n, n, 1.0]])
+    return step, np.array([n**3 / 3 - n / 12, n**2 / 2, n])
+
+
 def _lengths_squared(offsets: StateArray) -> StateArray:
     """Return |xy|^2 of (..., 2)."""
     x, y = offsets[..., 0], offsets[..., 1]
@@ -303,10 +369,8 @@ def _lengths_squared(offsets: StateArray) -> StateArray:
 
 def _squares(means: StateArray) -> StateArray:
     """Return |place|^2, place * velocity, |velocity|^2 of (..., 4), each per axis: (..., 3)."""
-    x, y, vx, vy = means[..., 0], means[..., 1], means[..., 2], means[..., 3]
-    squares = np.empty((*means.shape[:-1], 3))
-    squares[..., 0] = x * x + y * y
-    squares[..., 1] = x * vx + y * vy
-    squares[..., 2] = vx * vx + vy * vy
-    squares /= 2
+    halves, squares = means / 2, np.empty((*means.shape[:-1], 3))
+    own, mixed = halves * means, halves[..., :2] * means[..., 2:]
+    np.add(own[..., ::2], own[..., 1::2], out=squares[..., ::2])
+    np.add(mixed[..., 0], mixed[..., 1], out=squares[..., 1])
     return squares

@@ -99,8 +99,8 @@ class Pairing:
         values = evidence + np.log(expected / (1 - expected))[rows]
         # A track that is hardly real may have what is left: it takes evidence to become real.
         values = np.maximum(values, LEFT_OVER_SHARE * alone)
-        possible = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)[alone > 0]
-        return self._hits(assign(possible), states, found)
+        possible = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)
+        return _hits(possible, evidence, alone > 0)
 
     def pair_unmoved(
         self,
@@ -126,13 +126,8 @@ class Pairing:
         rows, columns = rows[is_possible], columns[is_possible]
         evidence = self._evidence(unmoved, found, rows, columns) + STAY_LOG_ODDS
         values = evidence + np.log(shares / (1 - shares))[rows]
-        pairs = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)[values > 0]
-        hits = self._hits(assign(pairs), unmoved, found)
-        return Hits(pairs=hits.pairs, evidence=hits.evidence + STAY_LOG_ODDS)
-
-    def _hits(self, pairs: Assignment, states: MotionStates, found: Found) -> Hits:
-        evidence = self._evidence(states, found, pairs.track_rows, pairs.detection_rows)
-        return Hits(pairs=pairs, evidence=evidence)
+        pairs = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)
+        return _hits(pairs, evidence, values > 0)
 
     def _evidence(
         self, states: MotionStates, found: Found, rows: IntArray, columns: IntArray
@@ -142,3 +137,14 @@ class Pairing:
         worth = found.worth.score_log_ratios - found.worth.log_densities
         evidence: StateArray = likelihoods + worth[columns]
         return evidence
+
+
+def _hits(pairs: ValuedPairs, evidence: StateArray, is_possible: BoolArray) -> Hits:
+    """Return the best of the pairs that are possible, and their evidence."""
+    chosen = assign(pairs[is_possible])
+    # The numbers of pairs do not repeat, whatever their order.
+    num_columns = int(pairs.detection_rows.max(initial=0)) + 1
+    numbers = pairs.track_rows * num_columns + pairs.detection_rows
+    order = numbers.argsort()
+    wanted = chosen.track_rows * num_columns + chosen.detection_rows
+    return Hits(pairs=chosen, evidence=evidence[order[numbers[order].searchsorted(wanted)]])

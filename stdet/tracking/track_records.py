@@ -1,142 +1,185 @@
-"""What tracks keep besides their motion, as one row per track."""
+"""What tracks keep besides their motion, as one column per track.
+
+A frame reads and writes a few numbers of every track. They are kept in two arrays, so that tracks
+are chosen, added and copied by two calls, however many numbers they have.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stdet.types import BoolArray, FloatArray, IntArray
 
+Float64Array = NDArray[np.float64]
+
 UNCONFIRMED = 0
 """Stands for the id of a track that is not confirmed yet; never leaves this package."""
-
+MIN_SIZE_PX = 0.1
+"""Smallest side of a track's box: a detection clipped to a line still needs x1 < x2 in files."""
 _FIRST_DETECTION_SHARE = 0.8
 """Share of its frames in which a new track is expected to be detected."""
+_NUM_REALS, _NUM_WHOLES = 7, 10
+_OWN_WHOLES = 3
+"""The first of the whole numbers, which a track keeps when it goes on as another one."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrackRecords:
-    """Records of N tracks, the oldest first; the tracker writes into the arrays.
+    """Records of N tracks, the oldest first; the properties are views, and the tracker writes.
 
     Attributes:
-        uids: Numbers that are never used twice, int64 (N,), increasing.
-        track_ids: int64 (N,), ``UNCONFIRMED`` or at least 1.
-        first_frames: Index of each track's first frame, int64 (N,).
-        log_ratios: Log of how much likelier the detections are with the track than without,
-            float64 (N,).
-        faint_log_ratios: Log of the evidence of the pixels in the newest frames, float64 (N,); see
-            ``faint.py``.
-        faint_credits: Rows that may be shown for peaks alone: one for each shown for a detection,
-            int64 (N,).
-        score_levels: Mean log-odds of the scores, the newest ones weighing most, relative to the
-            operating point, float64 (N,).
-        detection_shares: Expected share of frames with a detection, float64 (N,).
-        sizes_wh: Smoothed box sizes, float64 (N, 2), pixels.
-        scores: Of the last detection, float32 (N,).
-        class_ids: Of the last detection, int64 (N,).
-        detection_indices: Row among the newest frame's detections, int64 (N,), -1 for none.
-        num_hits: Since birth, int64 (N,).
-        num_misses: Frames since the last hit, int64 (N,).
-        num_unseen: Frames since the last hit or the last peak that was the track's, int64 (N,).
+        reals: float64 (7, N).
+        wholes: int64 (10, N).
     """
 
-    uids: IntArray
-    track_ids: IntArray
-    first_frames: IntArray
-    log_ratios: NDArray[np.float64]
-    faint_log_ratios: NDArray[np.float64]
-    faint_credits: IntArray
-    score_levels: NDArray[np.float64]
-    detection_shares: NDArray[np.float64]
-    sizes_wh: NDArray[np.float64]
-    scores: FloatArray
-    class_ids: IntArray
-    detection_indices: IntArray
-    num_hits: IntArray
-    num_misses: IntArray
-    num_unseen: IntArray
+    reals: Float64Array
+    wholes: IntArray
 
-    def __len__(self) -> int:
-        """Return the number of tracks."""
-        return len(self.track_ids)
+    @property
+    def log_ratios(self) -> Float64Array:
+        """Log of how much likelier the detections are with the track than without, (N,)."""
+        return self.reals[0]
 
-    def __getitem__(self, rows: BoolArray | IntArray) -> TrackRecords:
-        """Return the chosen tracks."""
-        return TrackRecords(**{name: column[rows] for name, column in self._columns().items()})
+    @property
+    def faint_log_ratios(self) -> Float64Array:
+        """Log of the evidence of the pixels in the newest frames (N,); see ``faint.py``."""
+        return self.reals[1]
+
+    @property
+    def score_levels(self) -> Float64Array:
+        """Mean log-odds of the scores, the newest weighing most, from the operating point (N,)."""
+        return self.reals[2]
+
+    @property
+    def detection_shares(self) -> Float64Array:
+        """Expected share of frames with a detection, (N,)."""
+        return self.reals[3]
+
+    @property
+    def sizes_wh(self) -> Float64Array:
+        """Smoothed box sizes, (N, 2), pixels."""
+        return self.reals[4:6].T
+
+    @property
+    def scores(self) -> Float64Array:
+        """Of the last detection, (N,)."""
+        return self.reals[6]
+
+    @property
+    def uids(self) -> IntArray:
+        """Numbers that are never used twice, (N,), increasing."""
+        return self.wholes[0]
+
+    @property
+    def track_ids(self) -> IntArray:
+        """``UNCONFIRMED`` or at least 1, (N,)."""
+        return self.wholes[1]
+
+    @property
+    def first_frames(self) -> IntArray:
+        """Index of each track's first frame, (N,)."""
+        return self.wholes[2]
+
+    @property
+    def faint_credits(self) -> IntArray:
+        """Rows that may be shown for peaks alone, (N,): one for each shown for a detection."""
+        return self.wholes[3]
+
+    @property
+    def class_ids(self) -> IntArray:
+        """Of the last detection, (N,)."""
+        return self.wholes[4]
+
+    @property
+    def detection_indices(self) -> IntArray:
+        """Row among the newest frame's detections, (N,), -1 for none."""
+        return self.wholes[5]
+
+    @property
+    def num_hits(self) -> IntArray:
+        """Since birth, (N,)."""
+        return self.wholes[6]
+
+    @property
+    def num_misses(self) -> IntArray:
+        """Frames since the last hit, (N,)."""
+        return self.wholes[7]
+
+    @property
+    def num_unseen(self) -> IntArray:
+        """Frames since the last hit or the last peak that was the track's, (N,)."""
+        return self.wholes[8]
+
+    @property
+    def last_frames(self) -> IntArray:
+        """Index of the frame of each track's last detection, (N,)."""
+        return self.wholes[9]
 
     @property
     def is_confirmed(self) -> BoolArray:
         """Whether each track has an id, bool (N,)."""
-        is_confirmed: BoolArray = self.track_ids != UNCONFIRMED
+        is_confirmed: BoolArray = self.wholes[1] != UNCONFIRMED
         return is_confirmed
+
+    def __len__(self) -> int:
+        """Return the number of tracks."""
+        return self.wholes.shape[1]
+
+    def __getitem__(self, is_chosen: BoolArray) -> TrackRecords:
+        """Return the chosen tracks."""
+        return TrackRecords(
+            reals=self.reals.compress(is_chosen, axis=1),
+            wholes=self.wholes.compress(is_chosen, axis=1),
+        )
+
+    def copy(self) -> TrackRecords:
+        """Return the tracks as they are now."""
+        return TrackRecords(reals=self.reals.copy(), wholes=self.wholes.copy())
 
     def take_over(self, row: int, other: int) -> None:
         """Let a track go on as another one, under its own id and number."""
-        for name, column in self._columns().items():
-            if name not in ("uids", "track_ids", "first_frames"):
-                column[row] = column[other]
+        self.reals[:, row] = self.reals[:, other]
+        self.wholes[_OWN_WHOLES:, row] = self.wholes[_OWN_WHOLES:, other]
 
     @classmethod
     def empty(cls) -> TrackRecords:
         """Return no tracks."""
-        nothing, none = np.zeros(0, np.int64), np.zeros(0)
-        return cls.begin(
-            first_uid=0,
-            frame_index=0,
-            log_ratios=none,
-            score_levels=none,
-            sizes_wh=np.zeros((0, 2)),
-            scores=none.astype(np.float32),
-            class_ids=nothing,
-            detection_indices=nothing,
-        )
+        return cls(reals=np.zeros((_NUM_REALS, 0)), wholes=np.zeros((_NUM_WHOLES, 0), np.int64))
 
-    @classmethod
-    def begin(
-        cls,
+    def and_begun(
+        self,
         *,
         first_uid: int,
         frame_index: int,
-        log_ratios: NDArray[np.float64],
-        score_levels: NDArray[np.float64],
-        sizes_wh: NDArray[np.float64],
+        log_ratios: Float64Array,
+        score_levels: Float64Array,
+        sizes_wh: Float64Array,
         scores: FloatArray,
         class_ids: IntArray,
         detection_indices: IntArray,
     ) -> TrackRecords:
-        """Begin an unconfirmed track at each detection."""
-        num = len(scores)
-        return cls(
-            uids=first_uid + np.arange(num),
-            track_ids=np.full(num, UNCONFIRMED, np.int64),
-            first_frames=np.full(num, frame_index, np.int64),
-            log_ratios=log_ratios,
-            faint_log_ratios=np.zeros(num),
-            faint_credits=np.zeros(num, np.int64),
-            score_levels=score_levels,
-            detection_shares=np.full(num, _FIRST_DETECTION_SHARE),
-            sizes_wh=sizes_wh,
-            scores=scores,
-            class_ids=class_ids,
-            detection_indices=detection_indices,
-            num_hits=np.ones(num, np.int64),
-            num_misses=np.zeros(num, np.int64),
-            num_unseen=np.zeros(num, np.int64),
+        """Return these tracks, and an unconfirmed one for each detection."""
+        before, num = len(self), len(scores)
+        begun = TrackRecords(
+            reals=np.zeros((_NUM_REALS, num)), wholes=np.zeros((_NUM_WHOLES, num), np.int64)
         )
-
-    @classmethod
-    def concatenate(cls, first: TrackRecords, second: TrackRecords) -> TrackRecords:
-        """Return the tracks of both, in order."""
-        others = second._columns()
-        return cls(
-            **{
-                name: np.concatenate([column, others[name]])
-                for name, column in first._columns().items()
-            }
+        begun.log_ratios[:] = log_ratios
+        begun.score_levels[:] = score_levels
+        begun.detection_shares[:] = _FIRST_DETECTION_SHARE
+        begun.sizes_wh[:] = sizes_wh
+        begun.scores[:] = scores
+        begun.uids[:] = np.arange(first_uid, first_uid + num)
+        begun.first_frames[:] = frame_index
+        begun.class_ids[:] = class_ids
+        begun.detection_indices[:] = detection_indices
+        begun.num_hits[:] = 1
+        begun.last_frames[:] = frame_index
+        if not before:
+            return begun
+        return TrackRecords(
+            reals=np.concatenate([self.reals, begun.reals], axis=1),
+            wholes=np.concatenate([self.wholes, begun.wholes], axis=1),
         )
-
-    def _columns(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}

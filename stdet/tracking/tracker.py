@@ -3,53 +3,34 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stdet.boxes import xyxy_to_xywh
 from stdet.config import TrackerConfig
 from stdet.registration.contrast_peaks import Peaks
 from stdet.registration.transform import Transform
 from stdet.tracking.association import Assignment, assign
 from stdet.tracking.clutter import ClutterModel
+from stdet.tracking.evidence import (
+    MISSED_LEVEL,
+    NEW_PER_FRAME,
+    add_evidence,
+    existence,
+    first_levels,
+    is_credible,
+    level_gain,
+)
 from stdet.tracking.faint import MOST, Taken, look_for
 from stdet.tracking.found import Found
+from stdet.tracking.hindsight import smoothing_gains
 from stdet.tracking.leaps import continuations
-from stdet.tracking.log_odds import log_odds
+from stdet.tracking.lifetimes import go_on, have_earned_ids
 from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
 from stdet.tracking.pairing import Hits, Pairing
-from stdet.tracking.track_records import TrackRecords
-from stdet.tracking.window import MIN_SIZE_PX, FrameRows, Steps, Window, smoothing_gains
-from stdet.types import BoolArray, Detections, FloatArray, IntArray, Tracks
+from stdet.tracking.track_records import MIN_SIZE_PX, TrackRecords
+from stdet.tracking.window import FrameRows, Steps, Window, known_of
+from stdet.types import BoolArray, Detections, IntArray, Tracks
 
-FRAMES_PER_HOUR = 25 * 3600
-"""Of the video for which ``false_tracks_per_hour`` is meant."""
-NEW_PER_FRAME = 1 / 500
-"""Targets that appear, per frame."""
-LEAST_RATE = 0.05
-"""False alarms per frame that are reckoned with at least."""
-SHARE_GAIN = 0.08
-"""Weight of the newest frame in a track's share of frames with a detection."""
-SHARES = (0.3, 0.95)
-"""Least and largest share."""
-LEVEL_GAIN = 0.12
-"""Least weight of the newest score in a track's level of scores, at first their plain mean."""
-FIRST_LEVEL, MISSED_LEVEL = -1.0, -0.5
-"""Log-odds relative to the operating point: of a track before its first score, and of a frame in
-which nothing is found."""
-FIRST_FRAMES = 2.0
-"""Scores that the level before the first score is worth."""
-MOST_FOLLOWED = 60
-"""Frames for which a track goes on along peaks of the residual without any detection."""
 MOVED_PX = 1.0
 """Where the scene moved by less, a track that did not move with it is where it is expected."""
-LARGEST_LOG_RATIO = 40.0
-"""Evidence beyond it does not count: no track is certain for ever."""
-LOST_LOG_RATIO = -4.0
-"""An unconfirmed track is dropped when its log ratio falls below."""
-MAX_UNCONFIRMED_MISSES = 4
-"""Frames in a row without a detection after which an unconfirmed track is dropped."""
-OUTSIDE_PX, MAX_OUTSIDE_MISSES = 8.0, 5
-"""A track so far outside of the image ends after so many frames without a detection."""
 
 
 class Tracker:
@@ -146,7 +127,8 @@ class Tracker:
         """End every track, at a cut in the stream; ids and frame indices go on counting."""
         self._states = self._motion.start(np.zeros((0, 2)))
         self._records = TrackRecords.empty()
-        self._filtered = self._states.combined()
+        self._mixture = self._motion.mix(self._states)
+        self._growths: StateArray | None = None
 
     def update(
         self,
@@ -181,7 +163,8 @@ class Tracker:
         """
         if transform is not None and transform.is_identity:
             transform = None
-        predicted, steps = self._advance_to(detections.frame_index, transform)
+        frame_index, image_hw = detections.frame_index, detections.image_hw
+        predicted = self._advance_to(frame_index, transform)
         found = Found.of(detections, confidence, self._clutter)
         hits = self._pair(found, None if transform is None else predicted)
         followed = np.zeros(0, np.int64)
@@ -189,33 +172,30 @@ class Tracker:
             # What the pixels have said of tracks may be of a scene that is no more.
             self._records.faint_log_ratios[:] = -MOST
         elif peaks is not None:
-            followed = self._follow(hits.pairs, found, peaks, detections.image_hw)
+            followed = self._follow(hits.pairs, found, peaks, image_hw)
         self._correct(hits, found, detections, followed)
         self._learn(hits.pairs, found)
-        is_left = np.ones(len(found), np.bool_)
-        is_left[hits.pairs.detection_rows] = False
-        self._begin(np.flatnonzero(is_left), found, detections)
-        self._filtered = self._states.combined()
-        steps = steps.extended(len(self._records))
-        is_alive = self._is_alive(detections.image_hw)
-        is_alive[self._confirm(detections.image_hw, steps, confidence)] = False
+        self._begin(_others(len(found), hits.pairs.detection_rows), found, detections)
+        self._mixture = self._motion.mix(self._states)
+        centres_xy = self._mixture.combined.means[:, :2]
+        is_alive = go_on(self._records, centres_xy, image_hw, self.config, self.lookahead)
+        is_alive[self._confirm(image_hw, confidence)] = False
+        steps = self._steps.of_alive(is_alive)
         self._keep(is_alive)
-        rows = self._rows(steps[is_alive], confidence)
+        rows = self._rows(steps, image_hw, confidence)
         if not is_same_scene:
             rows.is_credible[self._records.num_misses > 0] = False
-        return self._window.push(detections.frame_index, detections.image_hw, rows)
+        return self._window.push(rows)
 
     def flush(self) -> list[Tracks]:
         """Return the tracks of the frames that wait, the oldest first."""
         return self._window.flush()
 
-    def _advance_to(
-        self, frame_index: int, transform: Transform | None
-    ) -> tuple[MotionStates, Steps]:
+    def _advance_to(self, frame_index: int, transform: Transform | None) -> MotionStates:
         """Predict every track, drop those that a jump left without a known place, and carry.
 
         Returns:
-            The states before they were carried, and the steps since the frame before.
+            The states before they were carried.
         """
         last = self._last_frame_index
         if last is not None and frame_index <= last:
@@ -226,33 +206,29 @@ class Tracker:
         self._last_frame_index = frame_index
         num_frames = 1 if last is None else frame_index - last
         self._clutter.advance(num_frames, transform)
-        states = self._motion.predict(self._states, num_frames)
-        expected = states.combined()
-        gains = smoothing_gains(self._filtered, expected, num_frames)
-        is_known: BoolArray = np.ones(len(states), np.bool_)
+        before = self._mixture
+        predicted = self._motion.predict(before, num_frames)
+        states, expected = predicted.states, predicted.combined
+        gains = smoothing_gains(before.combined.covariances, expected.covariances, num_frames)
+        came_from = np.arange(len(states))
         if num_frames > 1:
             is_known = expected.covariances[:, 0] <= self.config.gate_px**2
             self._keep(is_known)
-            states, expected, gains = states[is_known], expected[is_known], gains[is_known]
-        self._states, self._expected = states, expected
+            states, expected = states[is_known], expected[is_known]
+            gains, came_from = gains[is_known], came_from[is_known]
+        self._states, self._expected, self._growths = states, expected, None
         if transform is not None:
             self._states = states.carried(transform)
             self._expected = self._states.combined()
-        # The size of a track's box follows in _correct, since the track may have stayed.
-        self._growths = np.ones(len(states))
-        if transform is not None:
+            # The size of a track's box follows in _correct, since the track may have stayed.
             self._growths = transform.scales_at(expected.means[:, :2])
-        return states, Steps(
-            predicted=self._expected.means, gains=gains, came_from=np.flatnonzero(is_known)
+        self._steps = Steps(
+            rows=np.arange(len(states)),
+            came_from=came_from,
+            predicted=self._expected.means,
+            gains=gains,
         )
-
-    def _existence(self) -> StateArray:
-        """Return the probability that each track is real, float64 (N,)."""
-        rate = max(self._clutter.per_frame, NEW_PER_FRAME)
-        log_odds = self._records.log_ratios + np.log(NEW_PER_FRAME / rate)
-        existence: StateArray = 1 / (1 + np.exp(-log_odds))
-        existence[self._records.is_confirmed & (existence < 0.5)] = 0.5
-        return existence
+        return states
 
     def _pair(self, found: Found, unmoved: MotionStates | None) -> Hits:
         """Pair tracks and detections.
@@ -264,7 +240,11 @@ class Tracker:
         shares = self._records.detection_shares
         expected_xy = self._expected.means[:, :2]
         hits = self._pairing.pair(
-            self._states, expected_xy, found, shares=shares, existence=self._existence()
+            self._states,
+            expected_xy,
+            found,
+            shares=shares,
+            existence=existence(self._records, self._clutter.per_frame),
         )
         if unmoved is None:
             return hits
@@ -281,7 +261,8 @@ class Tracker:
         )
         rows = more.pairs.track_rows
         self._states.put(rows, unmoved[rows])
-        self._growths[rows] = 1.0
+        if self._growths is not None:
+            self._growths[rows] = 1.0
         return Hits(
             pairs=Assignment.concatenate(hits.pairs, more.pairs),
             evidence=np.concatenate([hits.evidence, more.evidence]),
@@ -326,30 +307,24 @@ class Tracker:
         """Give each paired track its detection, and those that nothing is seen of a miss."""
         records, rows, columns = self._records, hits.pairs.track_rows, hits.pairs.detection_rows
         self._states.put(rows, self._motion.update(self._states[rows], found.xy[columns]))
-        is_hit = np.zeros(len(records), np.bool_)
-        is_hit[rows] = True
-        shares = records.detection_shares
-        change = np.log(1 - shares)
-        change[rows] = hits.evidence + np.log(shares[rows])
-        np.minimum(records.log_ratios + change, LARGEST_LOG_RATIO, out=records.log_ratios)
-        # A target that is hidden for long is not detected less often afterwards.
-        is_judged = is_hit | (records.num_misses < MAX_UNCONFIRMED_MISSES)
-        shares += SHARE_GAIN * (is_hit - shares) * is_judged
-        np.clip(shares, *SHARES, out=shares)
-        levels = self._missed_levels(np.flatnonzero(~is_hit), found)
+        add_evidence(records, rows, hits.evidence)
+        levels = self._missed_levels(_others(len(records), rows), found)
         levels[rows] = found.log_odds[columns]
-        ages = detections.frame_index - records.first_frames
-        records.score_levels[:] += _level_gain(ages) * (levels - records.score_levels)
+        score_levels, ages = records.score_levels, detections.frame_index - records.first_frames
+        score_levels += level_gain(ages) * (levels - score_levels)
         records.num_hits[rows] += 1
-        records.num_misses[:] = np.where(is_hit, 0, records.num_misses + 1)
-        records.num_unseen[:] = np.where(is_hit, 0, records.num_unseen + 1)
+        for frames_without in (records.num_misses, records.num_unseen):
+            frames_without += 1
+            frames_without[rows] = 0
         records.num_unseen[followed] = 0
-        records.sizes_wh[:] = np.maximum(records.sizes_wh * self._growths[:, None], MIN_SIZE_PX)
-        records.detection_indices[:] = -1
+        sizes = records.sizes_wh
+        if self._growths is not None:
+            np.maximum(sizes * self._growths[:, None], MIN_SIZE_PX, out=sizes)
+        sizes[rows] += self.config.size_smoothing * (found.sizes_wh[columns] - sizes[rows])
         taken = found.rows[columns]
+        records.detection_indices[:] = -1
         records.detection_indices[rows] = taken
-        growth = _sizes_wh(detections.boxes_xyxy[taken]) - records.sizes_wh[rows]
-        records.sizes_wh[rows] += self.config.size_smoothing * growth
+        records.last_frames[rows] = detections.frame_index
         records.scores[rows] = detections.scores[taken]
         records.class_ids[rows] = detections.class_ids[taken]
 
@@ -377,8 +352,8 @@ class Tracker:
         false_shares = np.ones(len(found))
         is_target = np.zeros(len(found), np.bool_)
         is_confirmed = self._records.is_confirmed[hits.track_rows]
-        existence = self._existence()[hits.track_rows]
-        false_shares[hits.detection_rows] = np.where(is_confirmed, 0.0, 1 - existence)
+        is_real = existence(self._records, self._clutter.per_frame)[hits.track_rows]
+        false_shares[hits.detection_rows] = np.where(is_confirmed, 0.0, 1 - is_real)
         is_target[hits.detection_rows] = is_confirmed
         self._clutter.learn(
             found.xy, found.worth.bins, false_shares=false_shares, is_target=is_target
@@ -386,68 +361,53 @@ class Tracker:
 
     def _begin(self, columns: IntArray, found: Found, detections: Detections) -> None:
         """Begin an unconfirmed track at each of the given detections."""
+        if not len(columns):
+            return
         rows = found.rows[columns]
         born = self._motion.start(found.xy[columns])
         self._states = MotionStates.concatenate(self._states, born)
-        begun = TrackRecords.begin(
+        self._records = self._records.and_begun(
             first_uid=self._num_begun,
             frame_index=detections.frame_index,
             log_ratios=found.worth.score_log_ratios[columns],
-            score_levels=FIRST_LEVEL
-            + _level_gain(np.zeros(1, np.int64)) * (found.log_odds[columns] - FIRST_LEVEL),
-            sizes_wh=_sizes_wh(detections.boxes_xyxy[rows]),
+            score_levels=first_levels(found.log_odds[columns]),
+            sizes_wh=found.sizes_wh[columns],
             scores=detections.scores[rows],
             class_ids=detections.class_ids[rows],
             detection_indices=rows,
         )
         self._num_begun += len(rows)
-        self._records = TrackRecords.concatenate(self._records, begun)
 
     def _keep(self, is_kept: BoolArray) -> None:
         """Drop the other tracks."""
         if not is_kept.all():
-            self._states = self._states[is_kept]
+            self._mixture = self._mixture[is_kept]
             self._records = self._records[is_kept]
-            self._filtered = self._filtered[is_kept]
 
-    def _is_alive(self, image_hw: tuple[int, int]) -> BoolArray:
-        """Return which tracks go on, bool (N,)."""
-        records, centres = self._records, self._filtered.means[:, :2]
-        max_lost = max(self.config.max_lost, self.lookahead)
-        is_alive = np.where(
-            records.is_confirmed,
-            (records.num_unseen <= max_lost)
-            & (records.num_misses <= max(MOST_FOLLOWED, max_lost)),
-            (records.num_misses <= MAX_UNCONFIRMED_MISSES)
-            & (records.log_ratios >= LOST_LOG_RATIO),
-        )
-        size_xy = np.array(image_hw[::-1])
-        is_far = np.any((centres < -OUTSIDE_PX) | (centres > size_xy + OUTSIDE_PX), axis=1)
-        is_alive &= ~is_far | (records.num_misses <= max(MAX_OUTSIDE_MISSES, self.lookahead))
-        return is_alive
-
-    def _confirm(self, image_hw: tuple[int, int], steps: Steps, confidence: float) -> IntArray:
+    def _confirm(self, image_hw: tuple[int, int], confidence: float) -> IntArray:
         """Give ids to the tracks that have earned one, oldest first.
 
         Returns:
             Rows of tracks that go on as others, which were lost.
         """
         records = self._records
-        begun_per_hour = max(self._clutter.per_frame, LEAST_RATE) * FRAMES_PER_HOUR
-        wanted = np.log(begun_per_hour / self.config.false_tracks_per_hour)
-        has_earned = ~records.is_confirmed & (records.log_ratios >= wanted)
-        has_earned &= (records.num_hits > 1) & ((records.score_levels >= 0) | (confidence == 0))
-        rows = np.flatnonzero(has_earned)
+        has_earned = have_earned_ids(
+            records,
+            self._clutter.per_frame,
+            false_tracks_per_hour=self.config.false_tracks_per_hour,
+            confidence=confidence,
+        )
+        rows = has_earned.nonzero()[0]
         if not len(rows):
             return rows
-        joined = self._join(rows, image_hw, steps)
+        joined = self._join(rows, image_hw)
         rows = rows[~np.isin(rows, joined)]
         records.track_ids[rows] = self._num_confirmed + 1 + np.arange(len(rows))
         self._num_confirmed += len(rows)
         self._window.name(records.uids[rows], records.track_ids[rows])
         return joined
 
-    def _join(self, begun: IntArray, image_hw: tuple[int, int], steps: Steps) -> IntArray:
+    def _join(self, begun: IntArray, image_hw: tuple[int, int]) -> IntArray:
         """Let lost tracks go on as new ones that they may have leapt to; return the new ones."""
         records = self._records
         lost = np.flatnonzero(records.is_confirmed & (records.num_misses > 0))
@@ -455,8 +415,8 @@ class Tracker:
         ages = self._last_frame_index - records.first_frames[begun]
         pairs = assign(
             continuations(
-                self._filtered[lost],
-                self._filtered[begun],
+                self._mixture.combined[lost],
+                self._mixture.combined[begun],
                 records.num_misses[lost][:, None] - ages,
                 new_per_pixel=NEW_PER_FRAME / (image_hw[0] * image_hw[1]),
                 speed_std_px=self.config.initial_speed_std_px,
@@ -467,48 +427,39 @@ class Tracker:
             uid, other_uid = int(records.uids[row]), int(records.uids[other])
             num_before = int(records.num_misses[row]) - 1  # This frame is not in the window yet.
             if not self._window.join(uid, other_uid, num_before):
-                steps.came_from[row] = -1
+                self._steps = self._steps.without(row)
             records.take_over(row, other)
+            self._steps.take_over(row, other)
             at, from_ = np.array([row]), np.array([other])
-            steps.take_over(row, other)
-            self._states.put(at, self._states[from_])
-            self._filtered.put(at, self._filtered[from_])
+            self._mixture.put(at, self._mixture[from_])
         return others
 
-    def _rows(self, steps: Steps, confidence: float) -> FrameRows:
+    def _rows(self, steps: Steps, image_hw: tuple[int, int], confidence: float) -> FrameRows:
         """Return the tracks as rows of this frame."""
         records, config = self._records, self.config
-        is_credible = np.ones(len(records), np.bool_)
-        if confidence > 0:
-            least = log_odds(config.continue_share * confidence) - log_odds(confidence)
-            is_credible = records.score_levels >= least
+        assert self._last_frame_index is not None
+        credible = is_credible(records, config.continue_share, confidence)
         # At most as many rows by peaks as by detections: a track of clutter is no longer for them.
-        is_detected = is_credible & (records.detection_indices >= 0)
+        is_detected = credible & (records.detection_indices >= 0)
         is_faint = (records.faint_log_ratios > 0) & (records.faint_credits > 0)
-        records.faint_credits[:] += is_detected.astype(np.int64) - (is_faint & ~is_detected)
+        credits = records.faint_credits
+        credits += is_detected
+        credits -= is_faint & ~is_detected
         max_coast = max(config.max_coast - self.lookahead, 0)
+        probabilities = existence(records, self._clutter.per_frame)
         return FrameRows(
-            uids=records.uids,
-            track_ids=records.track_ids.copy(),
-            means=self._filtered.means.copy(),
+            frame_index=self._last_frame_index,
+            image_hw=image_hw,
+            records=records.copy(),
+            known=known_of(self._mixture.combined.means, probabilities, records),
             steps=steps,
-            sizes_wh=records.sizes_wh.copy(),
-            scores=records.scores.copy(),
-            probabilities=self._existence().astype(np.float32),
-            class_ids=records.class_ids.copy(),
-            detection_indices=records.detection_indices.copy(),
-            is_credible=is_credible | is_faint,
+            is_credible=credible | is_faint,
             is_coasting=(records.num_misses <= max_coast) | is_faint,
         )
 
 
-def _level_gain(ages: IntArray) -> StateArray:
-    """Return the weight of the newest score in the level of tracks that are so many frames old."""
-    gain: StateArray = np.maximum(LEVEL_GAIN, 1 / (ages + 1 + FIRST_FRAMES))
-    return gain
-
-
-def _sizes_wh(boxes_xyxy: FloatArray) -> NDArray[np.float64]:
-    """Return box widths and heights, float64 (N, 2), at least ``MIN_SIZE_PX``."""
-    sizes = xyxy_to_xywh(boxes_xyxy)[:, 2:].astype(np.float64)
-    return np.maximum(sizes, MIN_SIZE_PX)
+def _others(num: int, rows: IntArray) -> IntArray:
+    """Return the rows of so many that are not among some."""
+    is_other = np.ones(num, np.bool_)
+    is_other[rows] = False
+    return is_other.nonzero()[0]

@@ -3,12 +3,8 @@
 A track is confirmed some frames after its first detection, and a target that is missed is seen
 again. Rows wait for ``lookahead`` frames, so that they begin with the first detection, a gap is
 bridged where the track was found again and not shown where it was not, it is known better whether
-the track is real, and places are smoothed by what came later (Rauch, Tung and Striebel): with
-G = P F' P_1^-1 for the covariance P of a frame and P_1 that predicted from it,
-
-    smoothed = filtered + G (smoothed one frame later - predicted for then)
-
-The scene hardly turns or grows from one frame to the next, so G is not carried with it.
+the track is real, and places are smoothed by what came later (``hindsight.py``). The scene hardly
+turns or grows from one frame to the next, so gains are not carried with it.
 
 Source:
     Bar-Shalom, Li, Kirubarajan 2001, section 8.6, on mean and covariance over the modes.
@@ -17,119 +13,115 @@ Source:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stdet.boxes import boxes_about
-from stdet.tracking.motion import PointStates
-from stdet.tracking.track_records import UNCONFIRMED
-from stdet.types import BoolArray, FloatArray, IntArray, Tracks
-
-MIN_SIZE_PX = 0.1
-"""Smallest side of a track's box: a detection clipped to a line still needs x1 < x2 in files."""
+from stdet.tracking.hindsight import gained
+from stdet.tracking.track_records import MIN_SIZE_PX, UNCONFIRMED, TrackRecords
+from stdet.types import BoolArray, IntArray, Tracks
 
 Float64Array = NDArray[np.float64]
+
+_PROBABILITY, _LAST_FRAME = 4, 5
+"""Columns of what changes in hindsight; the first four are the state."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Steps:
-    """How the tracks of a frame came from the frame before.
+    """How K tracks of a frame came from the frame before.
 
     Attributes:
-        predicted: States predicted from the frame before, float64 (N, 4).
-        gains: G from the frame before to this one, by rows, float64 (N, 4).
-        came_from: Row in the frame before, int64 (N,), -1 for none.
+        rows: In this frame, int64 (K,).
+        came_from: Rows in the frame before, int64 (K,).
+        predicted: States predicted from the frame before, float64 (K, 4).
+        gains: G from the frame before to this one, float64 (K, 2, 2).
     """
 
+    rows: IntArray
+    came_from: IntArray
     predicted: Float64Array
     gains: Float64Array
-    came_from: IntArray
 
-    def __getitem__(self, rows: BoolArray) -> Steps:
-        """Return the chosen tracks."""
-        return Steps(
-            predicted=self.predicted[rows], gains=self.gains[rows], came_from=self.came_from[rows]
-        )
+    def of_alive(self, is_alive: BoolArray) -> Steps:
+        """Return the steps of the tracks that go on, as rows among these.
 
-    def extended(self, num: int) -> Steps:
-        """Return so many tracks, those that are new from nowhere."""
-        unknown = np.zeros((num - len(self.came_from), 4))
-        return Steps(
-            predicted=np.concatenate([self.predicted, unknown]),
-            gains=np.concatenate([self.gains, unknown]),
-            came_from=np.concatenate([self.came_from, np.full(len(unknown), -1)]),
-        )
+        Args:
+            is_alive: Of all tracks of the frame, bool (N,).
+        """
+        if is_alive.all():
+            return self
+        chosen = self._chosen(is_alive[self.rows])
+        return replace(chosen, rows=(np.cumsum(is_alive) - 1)[chosen.rows])
+
+    def without(self, row: int) -> Steps:
+        """Return the steps of the other tracks."""
+        return self._chosen(self.rows != row)
 
     def take_over(self, row: int, other: int) -> None:
-        """Put the step of one track in the place of another's."""
-        self.predicted[row], self.gains[row] = self.predicted[other], self.gains[other]
+        """Put the step of one track in the place of another's, where both have one."""
+        at, from_ = self.rows == row, self.rows == other
+        if at.any() and from_.any():
+            self.predicted[at], self.gains[at] = self.predicted[from_], self.gains[from_]
+
+    def _chosen(self, is_chosen: BoolArray) -> Steps:
+        return Steps(
+            rows=self.rows.compress(is_chosen),
+            came_from=self.came_from.compress(is_chosen),
+            predicted=self.predicted.compress(is_chosen, axis=0),
+            gains=self.gains.compress(is_chosen, axis=0),
+        )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class FrameRows:
-    """The tracks of one frame, as one row per track; the window writes into the arrays.
+    """The tracks of one frame, as one row per track; the window writes into it.
 
     Attributes:
-        uids: int64 (N,), increasing.
-        track_ids: int64 (N,).
-        means: Filtered states, float64 (N, 4).
+        frame_index: Of the frame.
+        image_hw: Its size.
+        records: Of N tracks, as they were in this frame.
+        known: Filtered states, the probability of each track, and the frame of its last
+            detection, float64 (N, 6).
         steps: From the frame before.
-        sizes_wh: float64 (N, 2), pixels.
-        scores: float32 (N,).
-        probabilities: float32 (N,).
-        class_ids: int64 (N,).
-        detection_indices: int64 (N,), -1 for none.
         is_credible: Whether a row may be shown, bool (N,).
         is_coasting: Whether a row is shown without a detection even if none follows, bool (N,).
     """
 
-    uids: IntArray
-    track_ids: IntArray
-    means: Float64Array
+    frame_index: int
+    image_hw: tuple[int, int]
+    records: TrackRecords
+    known: Float64Array
     steps: Steps
-    sizes_wh: Float64Array
-    scores: FloatArray
-    probabilities: FloatArray
-    class_ids: IntArray
-    detection_indices: IntArray
     is_credible: BoolArray
     is_coasting: BoolArray
 
     def row_of(self, uid: int) -> int:
         """Return the row of a track, -1 for none."""
-        row = int(np.searchsorted(self.uids, uid))
-        return row if row < len(self.uids) and self.uids[row] == uid else -1
+        uids = self.records.uids
+        row = int(np.searchsorted(uids, uid))
+        return row if row < len(uids) and uids[row] == uid else -1
 
     def take_over(self, row: int, other: int) -> None:
         """Put what a track did in this frame in the place of what another one did."""
-        for field in fields(self):
-            if field.name not in ("uids", "track_ids", "steps"):
-                column: Any = getattr(self, field.name)
-                column[row] = column[other]
+        self.records.take_over(row, other)
+        for column in (self.known, self.is_credible, self.is_coasting):
+            column[row] = column[other]
         self.is_credible[other] = False
         self.steps.take_over(row, other)
 
 
-def smoothing_gains(
-    filtered: PointStates, predicted: PointStates, num_frames: int
+def known_of(
+    means: Float64Array, probabilities: Float64Array, records: TrackRecords
 ) -> Float64Array:
-    """Return G of each track by rows, float64 (N, 4).
-
-    Args:
-        filtered: N states.
-        predicted: The same, so many frames later.
-        num_frames: Between the two.
-    """
-    p, c, u = filtered.covariances.T
-    p1, c1, u1 = predicted.covariances.T
-    determinants = p1 * u1 - c1 * c1
-    upper, lower = p + num_frames * c, c + num_frames * u
-    gains = (upper * u1 - c * c1, c * p1 - upper * c1, lower * u1 - u * c1, u * p1 - lower * c1)
-    by_rows: Float64Array = np.stack(gains, axis=1) / determinants[:, None]
-    return by_rows
+    """Return what ``FrameRows`` keeps as known."""
+    known = np.empty((len(means), 6))
+    known[:, :4] = means
+    known[:, _PROBABILITY] = probabilities
+    known[:, _LAST_FRAME] = records.last_frames
+    return known
 
 
 class Window:
@@ -142,11 +134,11 @@ class Window:
     def __init__(self, lookahead: int) -> None:
         """Start empty."""
         self._lookahead = lookahead
-        self._frames: deque[tuple[int, tuple[int, int], FrameRows]] = deque()
+        self._frames: deque[FrameRows] = deque()
 
-    def push(self, frame_index: int, image_hw: tuple[int, int], rows: FrameRows) -> Tracks:
+    def push(self, rows: FrameRows) -> Tracks:
         """Take the next frame, and return the oldest one if it need not wait any more."""
-        self._frames.append((frame_index, image_hw, rows))
+        self._frames.append(rows)
         return self._pop() if len(self._frames) > self._lookahead else Tracks.empty()
 
     def flush(self) -> list[Tracks]:
@@ -155,11 +147,12 @@ class Window:
 
     def name(self, uids: IntArray, track_ids: IntArray) -> None:
         """Give tracks their ids in all frames that wait."""
-        for _, _, rows in self._frames:
-            at = np.searchsorted(rows.uids, uids)
-            is_there = at < len(rows.uids)
-            is_there[is_there] = rows.uids[at[is_there]] == uids[is_there]
-            rows.track_ids[at[is_there]] = track_ids[is_there]
+        for rows in self._frames:
+            own = rows.records.uids
+            at = np.searchsorted(own, uids)
+            is_there = at < len(own)
+            is_there[is_there] = own[at[is_there]] == uids[is_there]
+            rows.records.track_ids[at[is_there]] = track_ids[is_there]
 
     def join(self, uid: int, other: int, num_frames: int) -> bool:
         """Let a track go on as another one in the newest frames that wait.
@@ -176,58 +169,52 @@ class Window:
         """
         newest = list(self._frames)[max(len(self._frames) - num_frames, 0) :]
         is_first = True
-        for _, _, rows in newest:
+        for rows in newest:
             row, at = rows.row_of(uid), rows.row_of(other)
             if row >= 0 and at >= 0:
                 rows.take_over(row, at)
                 if is_first:
-                    rows.steps.came_from[row] = -1
+                    rows.steps = rows.steps.without(row)
                 is_first = False
         return not is_first
 
     def _pop(self) -> Tracks:
         """Smooth the oldest frame, and let it go."""
-        *earlier, (_, _, later) = self._frames
-        means, is_found = later.means, later.detection_indices >= 0
-        probabilities = later.probabilities
-        for _, _, rows in reversed(earlier):
-            goes_on = np.flatnonzero(later.steps.came_from >= 0)
-            source = later.steps.came_from[goes_on]
-            change = (means - later.steps.predicted)[goes_on]
-            is_found_later, probabilities_later = is_found[goes_on], probabilities[goes_on]
-            means, is_found = rows.means.copy(), rows.detection_indices >= 0
-            means[source] += _gained(later.steps.gains[goes_on], change)
-            is_found[source] |= is_found_later
-            probabilities = rows.probabilities.copy()
-            probabilities[source] = probabilities_later
-            later = rows
-        frame_index, image_hw, rows = self._frames.popleft()
-        is_inside = np.all((means[:, :2] > 0) & (means[:, :2] < image_hw[::-1]), axis=1)
-        is_shown = (rows.detection_indices >= 0) | ((is_found | rows.is_coasting) & is_inside)
-        is_shown &= rows.is_credible & (rows.track_ids != UNCONFIRMED)
-        rows = replace(rows, means=means, probabilities=probabilities)
-        return _tracks_of(frame_index, rows, np.flatnonzero(is_shown))
+        known = self._frames[-1].known
+        for at in range(len(self._frames) - 2, -1, -1):
+            steps = self._frames[at + 1].steps
+            later, source = known.take(steps.rows, axis=0), steps.came_from
+            later[:, :4] -= steps.predicted
+            known = self._frames[at].known.copy()
+            known[source, :4] += gained(steps.gains, later[:, :4])
+            known[source, 4:] = later[:, 4:]
+        return _shown(self._frames.popleft(), known)
 
 
-def _gained(gains: Float64Array, change: Float64Array) -> Float64Array:
-    """Return G times a change of state, along both axes, (K, 4)."""
-    place, velocity = change[:, :2], change[:, 2:]
-    gained = np.empty_like(change)
-    gained[:, :2] = gains[:, :1] * place + gains[:, 1:2] * velocity
-    gained[:, 2:] = gains[:, 2:3] * place + gains[:, 3:] * velocity
-    return gained
+def _shown(rows: FrameRows, known: Float64Array) -> Tracks:
+    """Return the rows of a frame that are shown as tracks, in the order of their ids.
 
-
-def _tracks_of(frame_index: int, rows: FrameRows, shown: IntArray) -> Tracks:
-    """Return some rows of a frame as tracks, in the order of their ids."""
-    shown = shown[np.argsort(rows.track_ids[shown])]
-    sides_wh = np.maximum(rows.sizes_wh[shown], MIN_SIZE_PX)
+    Args:
+        rows: Of the frame.
+        known: As in ``FrameRows``, in hindsight.
+    """
+    records, (height, width) = rows.records, rows.image_hw
+    x, y = known[:, 0], known[:, 1]
+    is_inside = (x > 0) & (y > 0) & (x < width) & (y < height)
+    is_found_later = known[:, _LAST_FRAME] >= rows.frame_index
+    is_shown = (is_found_later | rows.is_coasting) & is_inside
+    is_shown |= records.detection_indices >= 0
+    is_shown &= rows.is_credible & (records.track_ids != UNCONFIRMED)
+    shown = is_shown.nonzero()[0]
+    shown = shown[records.track_ids[shown].argsort()]
+    known, reals, wholes = known[shown], records.reals[:, shown], records.wholes[:, shown]
+    records = TrackRecords(reals=reals, wholes=wholes)
     return Tracks(
-        frame_indices=np.full(len(shown), frame_index, np.int64),
-        track_ids=rows.track_ids[shown],
-        boxes_xyxy=boxes_about(rows.means[shown, :2], sides_wh),
-        scores=rows.scores[shown],
-        probabilities=rows.probabilities[shown],
-        class_ids=rows.class_ids[shown],
-        detection_indices=rows.detection_indices[shown],
+        frame_indices=np.full(len(shown), rows.frame_index, np.int64),
+        track_ids=records.track_ids,
+        boxes_xyxy=boxes_about(known[:, :2], np.maximum(records.sizes_wh, MIN_SIZE_PX)),
+        scores=records.scores.astype(np.float32),
+        probabilities=known[:, _PROBABILITY].astype(np.float32),
+        class_ids=records.class_ids,
+        detection_indices=records.detection_indices,
     )

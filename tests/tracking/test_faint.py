@@ -6,7 +6,7 @@ import pytest
 from stdet.config import TrackerConfig
 from stdet.registration.contrast_peaks import Peaks
 from stdet.tracking.faint import MOST, Taken, look_for
-from stdet.tracking.motion import SwitchingMotion
+from stdet.tracking.motion import MotionStates, SwitchingMotion
 from stdet.tracking.pairing import Pairing
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, Tracks
@@ -19,6 +19,10 @@ PAIRING = Pairing(MOTION, gate_px=60.0)
 NOTHING = Taken(xy=np.zeros((0, 2)), rows=np.zeros(0, np.int64))
 SEEN, DIM = 45, 30
 """Frames in which the target is detected, and in which it shows in the residual alone."""
+
+
+def predicted(states: MotionStates) -> MotionStates:
+    return MOTION.predict(MOTION.mix(states), 1).states
 
 
 def clutter(rng: np.random.Generator, num: int = 150) -> Peaks:
@@ -108,9 +112,9 @@ def test_clutter_gives_evidence_of_at_most_one_on_average():
     states = MOTION.start(np.array([[60.0, 50.0], [120.0, 100.0], [180.0, 150.0]]))
     for _ in range(4):
         states = MOTION.update(
-            MOTION.predict(states, 1), states.combined().means[:, :2] + rng.normal(0, 0.5, (3, 2))
+            predicted(states), states.combined().means[:, :2] + rng.normal(0, 0.5, (3, 2))
         )
-    states = MOTION.predict(states, 1)
+    states = predicted(states)
     found = [
         look_for(states, clutter(rng, 400), HW, NOTHING, motion=MOTION, pairing=PAIRING)
         for _ in range(1500)
@@ -120,7 +124,7 @@ def test_clutter_gives_evidence_of_at_most_one_on_average():
 
 
 def test_two_tracks_do_not_have_one_peak_nor_that_of_a_detection():
-    states = MOTION.predict(MOTION.start(np.array([[60.0, 50.0], [62.0, 50.0]])), 1)
+    states = predicted(MOTION.start(np.array([[60.0, 50.0], [62.0, 50.0]])))
     alone = Peaks(xy=np.array([[61.0, 50.0]]), strengths=np.array([8.0]))
     both = look_for(states, alone, HW, NOTHING, motion=MOTION, pairing=PAIRING)
     assert (both.log_evidence > 0).sum() == 1
@@ -134,7 +138,7 @@ def test_two_tracks_do_not_have_one_peak_nor_that_of_a_detection():
 
 def test_order_of_peaks_does_not_matter():
     rng = np.random.default_rng(2)
-    states = MOTION.predict(MOTION.start(rng.uniform(20, 180, (5, 2))), 1)
+    states = predicted(MOTION.start(rng.uniform(20, 180, (5, 2))))
     peaks = clutter(rng, 300)
     order = rng.permutation(300)
     shuffled = Peaks(xy=peaks.xy[order], strengths=peaks.strengths[order])

@@ -194,7 +194,7 @@ def test_clutter_for_ever_leaves_bounded_memory():
     num_frames = np.ceil(np.log(FORGET / start) / np.log(1 - KEEP))
     assert max(tracks for tracks, _ in sizes) <= num * (config.max_lost + 1)
     assert len(tracker._window._frames) == 2
-    assert len(tracker._clutter._places) <= 25
+    assert len(tracker._clutter._num_places) <= 25
     assert max(paths for _, paths in sizes) <= num * (num_frames + 1)
     assert len(scores._waiting) == 2
 

@@ -21,6 +21,10 @@ def make_filter(
     )
 
 
+def predicted(motion: SwitchingMotion, states: MotionStates, num_frames: int) -> MotionStates:
+    return motion.predict(motion.mix(states), num_frames).states
+
+
 def test_start_has_measured_centre_zero_velocity_and_configured_spread() -> None:
     states = make_filter(measurement=2.0, speed=3.0, accelerations=TWO).start(np.array([[5.0, 6]]))
     np.testing.assert_array_equal(states.means, [[[5, 6, 0, 0]] * 2])
@@ -30,14 +34,14 @@ def test_start_has_measured_centre_zero_velocity_and_configured_spread() -> None
 
 def test_one_predicted_frame_equals_the_hand_count() -> None:
     # Position variance 1 + 16 + 1/4, covariance with velocity 16 + 1/2, velocity variance 16 + 1.
-    states = make_filter().predict(make_filter().start(np.array([[0.0, 0.0]])), 1)
+    states = predicted(make_filter(), make_filter().start(np.array([[0.0, 0.0]])), 1)
     np.testing.assert_allclose(states.covariances, [[[17.25, 16.5, 17.0]]], rtol=1e-12)
 
 
 def test_second_detection_equals_the_hand_count() -> None:
     # S = 17.25 + 1; gain 17.25 / 18.25 on position and 16.5 / 18.25 on velocity; innovation 8.
     motion = make_filter()
-    states = motion.predict(motion.start(np.array([[10.0, 20.0]])), 1)
+    states = predicted(motion, motion.start(np.array([[10.0, 20.0]])), 1)
     found = np.array([[18.0, 20.0]])
     expected = -64 / (2 * 18.25) - np.log(2 * np.pi * 18.25)
     np.testing.assert_allclose(
@@ -59,10 +63,10 @@ def test_one_mode_predicts_n_frames_as_one_frame_n_times(
     begun = motion.start(np.zeros((1, 2)))
     means = np.array([[[1.0, 2.0, speed, -speed]]])
     start = MotionStates(means=means, covariances=begun.covariances, weights=begun.weights)
-    at_once = motion.predict(start, num_frames)
+    at_once = predicted(motion, start, num_frames)
     one_by_one = start
     for _ in range(num_frames):
-        one_by_one = motion.predict(one_by_one, 1)
+        one_by_one = predicted(motion, one_by_one, 1)
     np.testing.assert_allclose(at_once.means, one_by_one.means, atol=1e-9)
     np.testing.assert_allclose(at_once.covariances, one_by_one.covariances, rtol=1e-9)
 
@@ -90,7 +94,7 @@ def test_covariance_stays_positive_definite(
     motion = make_filter(measurement=measurement, accelerations=tuple(accelerations), speed=speed)
     states = motion.start(np.zeros((1, 2)))
     for num_frames, centre in steps:
-        states = motion.predict(states, num_frames)
+        states = predicted(motion, states, num_frames)
         if centre is not None:
             states = motion.update(states, np.array([centre]))
         for covariances in (states.covariances, states.combined().covariances):
@@ -128,7 +132,7 @@ def test_each_of_equal_modes_equals_a_textbook_filter_on_three_targets_at_once()
         motion = make_filter(measurement=1.5, accelerations=accelerations, speed=3.0)
         states = motion.start(centres[:, 0])
         for step in range(1, 20):
-            states = motion.update(motion.predict(states, 1), centres[:, step])
+            states = motion.update(predicted(motion, states, 1), centres[:, step])
         point = states.combined()
         for target in range(3):
             mean, covariance = textbook_filter(
@@ -149,14 +153,33 @@ def test_straight_flight_is_told_from_manoeuvres() -> None:
     centres = np.stack([straight, turning], axis=1) + noise
     states = motion.start(centres[0])
     for found in centres[1:]:
-        states = motion.update(motion.predict(states, 1), found)
+        states = motion.update(predicted(motion, states, 1), found)
     assert states.weights[0, 0] > 0.8
     assert states.weights[1, 1] > 0.8
 
 
+@pytest.mark.parametrize("num_frames", [1, 4])
+def test_mixing_and_predicting_over_all_modes_equals_the_combined_states(num_frames: int) -> None:
+    motion, rng = make_filter(accelerations=TWO), np.random.default_rng(0)
+    states = motion.start(rng.uniform(0, 100, (5, 2)))
+    for _ in range(3):
+        states = predicted(motion, states, 1)
+        seen = states.combined().means[:, :2] + rng.normal(0, 2, (5, 2))
+        states = motion.update(states, seen)
+    mixture = motion.mix(states)
+    ahead = motion.predict(mixture, num_frames)
+    for whole, parts in (
+        (mixture.combined, states),
+        (mixture.combined, mixture.states),
+        (ahead.combined, ahead.states),
+    ):
+        np.testing.assert_allclose(whole.means, parts.combined().means, rtol=1e-12)
+        np.testing.assert_allclose(whole.covariances, parts.combined().covariances, rtol=1e-10)
+
+
 def test_no_targets_pass_through() -> None:
     motion = make_filter(accelerations=TWO)
-    states = motion.update(motion.predict(motion.start(np.zeros((0, 2))), 3), np.zeros((0, 2)))
+    states = motion.update(predicted(motion, motion.start(np.zeros((0, 2))), 3), np.zeros((0, 2)))
     assert len(states) == len(states.combined()) == 0
     assert states.covariances.shape == (0, 2, 3)
 
@@ -165,7 +188,7 @@ def test_no_targets_pass_through() -> None:
 def test_predicting_no_time_or_backwards_is_an_error(num_frames: int) -> None:
     motion = make_filter()
     with pytest.raises(ValueError, match=f"num_frames is {num_frames}"):
-        motion.predict(motion.start(np.zeros((1, 2))), num_frames)
+        predicted(motion, motion.start(np.zeros((1, 2))), num_frames)
 
 
 def test_carrying_turns_velocities_and_scales_variances() -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from stdet.boxes import box_iou, centres_xy
 from stdet.config import TrackerConfig
 from stdet.registration.transform import Transform
+from stdet.tracking.track_records import MIN_SIZE_PX
 from stdet.tracking.tracker import Tracker
-from stdet.tracking.window import MIN_SIZE_PX
 from stdet.types import Detections, Tracks
 
 HW = (512, 640)

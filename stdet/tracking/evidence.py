@@ -1,0 +1,81 @@
+"""What is believed of tracks: how likely each is to be real, and how its scores stand.
+
+A track adds up the log of how much likelier its detections are with it than as false alarms. In a
+frame without a detection that is log (1 - d), with d the share of frames in which it is detected.
+Beside it runs the level of its scores, an average in which the newest weighs most.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stdet.tracking.log_odds import log_odds
+from stdet.tracking.motion import StateArray
+from stdet.tracking.track_records import TrackRecords
+from stdet.types import BoolArray, IntArray
+
+NEW_PER_FRAME = 1 / 500
+"""Targets that appear, per frame."""
+SHARE_GAIN = 0.08
+"""Weight of the newest frame in a track's share of frames with a detection."""
+LEAST_SHARE, LARGEST_SHARE = 0.3, 0.95
+LEVEL_GAIN = 0.12
+"""Least weight of the newest score in a track's level of scores, at first their plain mean."""
+FIRST_LEVEL, MISSED_LEVEL = -1.0, -0.5
+"""Log-odds relative to the operating point: of a track before its first score, and of a frame in
+which nothing is found."""
+FIRST_FRAMES = 2.0
+"""Scores that the level before the first score is worth."""
+LARGEST_LOG_RATIO = 40.0
+"""Evidence beyond it does not count: no track is certain for ever."""
+MAX_JUDGED_MISSES = 4
+"""Misses in a row that count: a target that is hidden for long is not detected less often
+afterwards."""
+
+
+def existence(records: TrackRecords, false_alarms_per_frame: float) -> StateArray:
+    """Return the probability that each track is real, float64 (N,)."""
+    rate = max(false_alarms_per_frame, NEW_PER_FRAME)
+    odds = records.log_ratios + np.log(NEW_PER_FRAME / rate)
+    probabilities: StateArray = 1 / (1 + np.exp(-odds))
+    return np.maximum(probabilities, 0.5 * records.is_confirmed)
+
+
+def add_evidence(records: TrackRecords, rows: IntArray, evidence: StateArray) -> None:
+    """Add to the tracks what a frame says.
+
+    Args:
+        records: N tracks, which are changed.
+        rows: Of the tracks that have a detection, int64 (K,).
+        evidence: Of their detections, log-likelihood ratios, float64 (K,).
+    """
+    shares, log_ratios = records.detection_shares, records.log_ratios
+    change = np.log(1 - shares)
+    change[rows] = evidence + np.log(shares[rows])
+    np.minimum(log_ratios + change, LARGEST_LOG_RATIO, out=log_ratios)
+    is_hit = np.zeros(len(records), np.bool_)
+    is_hit[rows] = True
+    is_judged = is_hit | (records.num_misses < MAX_JUDGED_MISSES)
+    shares += SHARE_GAIN * (is_hit - shares) * is_judged
+    np.minimum(np.maximum(shares, LEAST_SHARE), LARGEST_SHARE, out=shares)
+
+
+def level_gain(ages: IntArray) -> StateArray:
+    """Return the weight of the newest score in the level of tracks that are so many frames old."""
+    gain: StateArray = np.maximum(LEVEL_GAIN, 1 / (ages + 1 + FIRST_FRAMES))
+    return gain
+
+
+def first_levels(scores: StateArray) -> StateArray:
+    """Return the levels of new tracks by their scores' log-odds from the operating point (N,)."""
+    gain = max(LEVEL_GAIN, 1 / (1 + FIRST_FRAMES))
+    return FIRST_LEVEL + gain * (scores - FIRST_LEVEL)
+
+
+def is_credible(records: TrackRecords, continue_share: float, confidence: float) -> BoolArray:
+    """Return which tracks have scores near enough to the operating point, bool (N,)."""
+    if confidence <= 0:
+        return np.ones(len(records), np.bool_)
+    least = log_odds(continue_share * confidence) - log_odds(confidence)
+    credible: BoolArray = records.score_levels >= least
+    return credible

@@ -1,0 +1,74 @@
+"""Which tracks have earned an id, and which go on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stdet.config import TrackerConfig
+from stdet.tracking.motion import StateArray
+from stdet.tracking.track_records import TrackRecords
+from stdet.types import BoolArray
+
+FRAMES_PER_HOUR = 25 * 3600
+"""Of the video for which ``false_tracks_per_hour`` is meant."""
+LEAST_RATE = 0.05
+"""False alarms per frame that are reckoned with at least."""
+MOST_FOLLOWED = 60
+"""Frames for which a track goes on along peaks of the residual without any detection."""
+LOST_LOG_RATIO = -4.0
+"""An unconfirmed track is dropped when its log ratio falls below."""
+MAX_UNCONFIRMED_MISSES = 4
+"""Frames in a row without a detection after which an unconfirmed track is dropped."""
+OUTSIDE_PX, MAX_OUTSIDE_MISSES = 8.0, 5
+"""A track so far outside of the image ends after so many frames without a detection."""
+
+
+def have_earned_ids(
+    records: TrackRecords,
+    false_alarms_per_frame: float,
+    *,
+    false_tracks_per_hour: float,
+    confidence: float,
+) -> BoolArray:
+    """Return which unconfirmed tracks are to be confirmed, bool (N,).
+
+    Clutter alone must come so far less often than the false tracks that are allowed, and the
+    scores must be at the operating point.
+    """
+    begun_per_hour = max(false_alarms_per_frame, LEAST_RATE) * FRAMES_PER_HOUR
+    wanted = np.log(begun_per_hour / false_tracks_per_hour)
+    has_earned: BoolArray = (records.log_ratios >= wanted) & ~records.is_confirmed
+    if has_earned.any():
+        has_earned &= records.num_hits > 1
+        if confidence > 0:
+            has_earned &= records.score_levels >= 0
+    return has_earned
+
+
+def go_on(
+    records: TrackRecords,
+    centres_xy: StateArray,
+    image_hw: tuple[int, int],
+    config: TrackerConfig,
+    lookahead: int,
+) -> BoolArray:
+    """Return which tracks go on, bool (N,).
+
+    Args:
+        records: N tracks.
+        centres_xy: Where they are, (N, 2), pixels.
+        image_hw: Size of the frame.
+        config: Life times.
+        lookahead: Frames that rows wait for; a track lives at least as long.
+    """
+    max_lost, num_misses = max(config.max_lost, lookahead), records.num_misses
+    is_followed = (records.num_unseen <= max_lost) & (num_misses <= max(MOST_FOLLOWED, max_lost))
+    is_young = (num_misses <= MAX_UNCONFIRMED_MISSES) & (records.log_ratios >= LOST_LOG_RATIO)
+    is_alive: BoolArray = np.where(records.is_confirmed, is_followed, is_young)
+    height, width = image_hw
+    x, y = centres_xy.T
+    is_far = (x < -OUTSIDE_PX) | (y < -OUTSIDE_PX)
+    is_far |= (x > width + OUTSIDE_PX) | (y > height + OUTSIDE_PX)
+    if is_far.any():
+        is_alive &= ~is_far | (num_misses <= max(MAX_OUTSIDE_MISSES, lookahead))
+    return is_alive
