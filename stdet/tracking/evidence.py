@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from stdet.tracking.found import Found
 from stdet.tracking.log_odds import log_odds
-from stdet.tracking.motion import StateArray
+from stdet.tracking.motion import MotionStates, StateArray
+from stdet.tracking.pairing import Pairing
 from stdet.tracking.track_records import TrackRecords
 from stdet.types import BoolArray, IntArray
 
@@ -37,8 +39,9 @@ def existence(records: TrackRecords, false_alarms_per_frame: float) -> StateArra
     """Return the probability that each track is real, float64 (N,)."""
     rate = max(false_alarms_per_frame, NEW_PER_FRAME)
     odds = records.log_ratios + np.log(NEW_PER_FRAME / rate)
-    probabilities: StateArray = 1 / (1 + np.exp(-odds))
-    return np.maximum(probabilities, 0.5 * records.is_confirmed)
+    alone = 1 / (1 + np.exp(-odds))
+    probabilities: StateArray = np.maximum(alone, 0.5 * records.is_confirmed)
+    return probabilities
 
 
 def add_evidence(records: TrackRecords, rows: IntArray, evidence: StateArray) -> None:
@@ -64,6 +67,38 @@ def level_gain(ages: IntArray) -> StateArray:
     """Return the weight of the newest score in the level of tracks that are so many frames old."""
     gain: StateArray = np.maximum(LEVEL_GAIN, 1 / (ages + 1 + FIRST_FRAMES))
     return gain
+
+
+def missed_levels(
+    records: TrackRecords,
+    missed: IntArray,
+    states: MotionStates,
+    expected_xy: StateArray,
+    found: Found,
+    pairing: Pairing,
+) -> StateArray:
+    """Return the log-odds that a frame without a detection counts as, float64 (N,).
+
+    A weak detection where a track is expected says what the detector thinks of it. No miss makes a
+    track more credible.
+
+    Args:
+        records: N tracks.
+        missed: Rows of those without a detection, int64 (K,).
+        states: N predicted states.
+        expected_xy: Where they are over all modes (N, 2), pixels.
+        found: The detections.
+        pairing: Says how far a track reaches.
+    """
+    levels: StateArray = np.full(len(records), MISSED_LEVEL)
+    if len(missed) and len(found.weak_xy):
+        rows, columns = pairing.in_reach(states[missed], expected_xy[missed], found.weak_xy)
+        weak = np.full(len(missed), -np.inf)
+        np.maximum.at(weak, rows, found.weak_log_odds[columns])
+        is_dim = records.faint_log_ratios[missed] > 0
+        levels[missed] = np.where(np.isfinite(weak) & ~is_dim, weak, MISSED_LEVEL)
+    np.minimum(levels, records.score_levels, out=levels)
+    return levels
 
 
 def first_levels(scores: StateArray) -> StateArray:

@@ -23,10 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from stdet.registration.contrast_peaks import Peaks
-from stdet.tracking.association import ValuedPairs, assign
+from stdet.tracking.association import Assignment, ValuedPairs, assign
+from stdet.tracking.found import Found
 from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
 from stdet.tracking.neighbours import near_pairs
 from stdet.tracking.pairing import Pairing
+from stdet.tracking.track_records import TrackRecords
 from stdet.types import BoolArray, IntArray
 
 MOST = 4.0
@@ -64,6 +66,48 @@ class Faint:
 
     log_evidence: StateArray
     xy: StateArray
+
+
+def follow(
+    records: TrackRecords,
+    states: MotionStates,
+    hits: Assignment,
+    found: Found,
+    peaks: Peaks,
+    image_hw: tuple[int, int],
+    *,
+    motion: SwitchingMotion,
+    pairing: Pairing,
+) -> IntArray:
+    """Let confirmed tracks go on along peaks where no detection is theirs.
+
+    Args:
+        records: N tracks; their evidence of the pixels is changed.
+        states: Where they are expected; corrected where a track is followed.
+        hits: Which detections are theirs.
+        found: The detections.
+        peaks: Of the frame.
+        image_hw: Its size.
+        motion: Says how likely a place is.
+        pairing: Says how far a track reaches.
+
+    Returns:
+        Rows of the tracks that are followed.
+    """
+    sought = np.flatnonzero(records.is_confirmed)
+    row_of = np.full(len(records), -1)
+    row_of[sought] = np.arange(len(sought))
+    owners = np.full(len(found), -1)
+    owners[hits.detection_rows] = row_of[hits.track_rows]
+    taken = Taken(xy=found.xy, rows=owners)
+    faint = look_for(states[sought], peaks, image_hw, taken, motion=motion, pairing=pairing)
+    ratios = np.clip(records.faint_log_ratios[sought] + faint.log_evidence, -MOST, MOST)
+    records.faint_log_ratios[sought] = ratios
+    is_missed = ~np.isin(sought, hits.track_rows)
+    is_followed = is_missed & (ratios > 0) & (faint.log_evidence > 0)
+    followed: IntArray = sought[is_followed]
+    states.put(followed, motion.update(states[followed], faint.xy[is_followed]))
+    return followed
 
 
 def look_for(

@@ -41,22 +41,22 @@ class TrackRecords:
     @property
     def log_ratios(self) -> Float64Array:
         """Log of how much likelier the detections are with the track than without, (N,)."""
-        return self.reals[0]
+        return self._real(0)
 
     @property
     def faint_log_ratios(self) -> Float64Array:
         """Log of the evidence of the pixels in the newest frames (N,); see ``faint.py``."""
-        return self.reals[1]
+        return self._real(1)
 
     @property
     def score_levels(self) -> Float64Array:
         """Mean log-odds of the scores, the newest weighing most, from the operating point (N,)."""
-        return self.reals[2]
+        return self._real(2)
 
     @property
     def detection_shares(self) -> Float64Array:
         """Expected share of frames with a detection, (N,)."""
-        return self.reals[3]
+        return self._real(3)
 
     @property
     def sizes_wh(self) -> Float64Array:
@@ -66,57 +66,57 @@ class TrackRecords:
     @property
     def scores(self) -> Float64Array:
         """Of the last detection, (N,)."""
-        return self.reals[6]
+        return self._real(6)
 
     @property
     def uids(self) -> IntArray:
         """Numbers that are never used twice, (N,), increasing."""
-        return self.wholes[0]
+        return self._whole(0)
 
     @property
     def track_ids(self) -> IntArray:
         """``UNCONFIRMED`` or at least 1, (N,)."""
-        return self.wholes[1]
+        return self._whole(1)
 
     @property
     def first_frames(self) -> IntArray:
         """Index of each track's first frame, (N,)."""
-        return self.wholes[2]
+        return self._whole(2)
 
     @property
     def faint_credits(self) -> IntArray:
         """Rows that may be shown for peaks alone, (N,): one for each shown for a detection."""
-        return self.wholes[3]
+        return self._whole(3)
 
     @property
     def class_ids(self) -> IntArray:
         """Of the last detection, (N,)."""
-        return self.wholes[4]
+        return self._whole(4)
 
     @property
     def detection_indices(self) -> IntArray:
         """Row among the newest frame's detections, (N,), -1 for none."""
-        return self.wholes[5]
+        return self._whole(5)
 
     @property
     def num_hits(self) -> IntArray:
         """Since birth, (N,)."""
-        return self.wholes[6]
+        return self._whole(6)
 
     @property
     def num_misses(self) -> IntArray:
         """Frames since the last hit, (N,)."""
-        return self.wholes[7]
+        return self._whole(7)
 
     @property
     def num_unseen(self) -> IntArray:
         """Frames since the last hit or the last peak that was the track's, (N,)."""
-        return self.wholes[8]
+        return self._whole(8)
 
     @property
     def last_frames(self) -> IntArray:
         """Index of the frame of each track's last detection, (N,)."""
-        return self.wholes[9]
+        return self._whole(9)
 
     @property
     def is_confirmed(self) -> BoolArray:
@@ -126,7 +126,7 @@ class TrackRecords:
 
     def __len__(self) -> int:
         """Return the number of tracks."""
-        return self.wholes.shape[1]
+        return len(self.wholes[0])
 
     def __getitem__(self, is_chosen: BoolArray) -> TrackRecords:
         """Return the chosen tracks."""
@@ -183,3 +183,11 @@ class TrackRecords:
             reals=np.concatenate([self.reals, begun.reals], axis=1),
             wholes=np.concatenate([self.wholes, begun.wholes], axis=1),
         )
+
+    def _real(self, number: int) -> Float64Array:
+        column: Float64Array = self.reals[number]
+        return column
+
+    def _whole(self, number: int) -> IntArray:
+        column: IntArray = self.wholes[number]
+        return column

@@ -10,15 +10,15 @@ from stdet.registration.transform import Transform
 from stdet.tracking.association import Assignment, assign
 from stdet.tracking.clutter import ClutterModel
 from stdet.tracking.evidence import (
-    MISSED_LEVEL,
     NEW_PER_FRAME,
     add_evidence,
     existence,
     first_levels,
     is_credible,
     level_gain,
+    missed_levels,
 )
-from stdet.tracking.faint import MOST, Taken, look_for
+from stdet.tracking.faint import MOST, follow
 from stdet.tracking.found import Found
 from stdet.tracking.hindsight import smoothing_gains
 from stdet.tracking.leaps import continuations
@@ -159,8 +159,14 @@ class Tracker:
             outside the image; ``detection_indices`` is -1 where the track coasted.
 
         Raises:
-            ValueError: If the frame index does not increase.
+            ValueError: If the frame index does not increase, or ``confidence`` is no score. The
+                tracker is as before then.
         """
+        if not 0 <= confidence <= 1:
+            raise ValueError(
+                f"Tracker.update got confidence {confidence!r} with frame "
+                f"{detections.frame_index}; expected a score from 0 to 1."
+            )
         if transform is not None and transform.is_identity:
             transform = None
         frame_index, image_hw = detections.frame_index, detections.image_hw
@@ -172,7 +178,16 @@ class Tracker:
             # What the pixels have said of tracks may be of a scene that is no more.
             self._records.faint_log_ratios[:] = -MOST
         elif peaks is not None:
-            followed = self._follow(hits.pairs, found, peaks, image_hw)
+            followed = follow(
+                self._records,
+                self._states,
+                hits.pairs,
+                found,
+                peaks,
+                image_hw,
+                motion=self._motion,
+                pairing=self._pairing,
+            )
         self._correct(hits, found, detections, followed)
         self._learn(hits.pairs, found)
         self._begin(_others(len(found), hits.pairs.detection_rows), found, detections)
@@ -268,39 +283,6 @@ class Tracker:
             evidence=np.concatenate([hits.evidence, more.evidence]),
         )
 
-    def _follow(
-        self, hits: Assignment, found: Found, peaks: Peaks, image_hw: tuple[int, int]
-    ) -> IntArray:
-        """Follow confirmed tracks along peaks where no detection is theirs.
-
-        Returns:
-            Rows of the tracks that were.
-        """
-        records = self._records
-        sought = np.flatnonzero(records.is_confirmed)
-        row_of = np.full(len(records), -1)
-        row_of[sought] = np.arange(len(sought))
-        owners = np.full(len(found), -1)
-        owners[hits.detection_rows] = row_of[hits.track_rows]
-        taken = Taken(xy=found.xy, rows=owners)
-        faint = look_for(
-            self._states[sought],
-            peaks,
-            image_hw,
-            taken,
-            motion=self._motion,
-            pairing=self._pairing,
-        )
-        ratios = np.clip(records.faint_log_ratios[sought] + faint.log_evidence, -MOST, MOST)
-        records.faint_log_ratios[sought] = ratios
-        is_missed = ~np.isin(sought, hits.track_rows)
-        is_followed = is_missed & (ratios > 0) & (faint.log_evidence > 0)
-        followed: IntArray = sought[is_followed]
-        self._states.put(
-            followed, self._motion.update(self._states[followed], faint.xy[is_followed])
-        )
-        return followed
-
     def _correct(
         self, hits: Hits, found: Found, detections: Detections, followed: IntArray
     ) -> None:
@@ -308,7 +290,14 @@ class Tracker:
         records, rows, columns = self._records, hits.pairs.track_rows, hits.pairs.detection_rows
         self._states.put(rows, self._motion.update(self._states[rows], found.xy[columns]))
         add_evidence(records, rows, hits.evidence)
-        levels = self._missed_levels(_others(len(records), rows), found)
+        levels = missed_levels(
+            records,
+            _others(len(records), rows),
+            self._states,
+            self._expected.means[:, :2],
+            found,
+            self._pairing,
+        )
         levels[rows] = found.log_odds[columns]
         score_levels, ages = records.score_levels, detections.frame_index - records.first_frames
         score_levels += level_gain(ages) * (levels - score_levels)
@@ -327,25 +316,6 @@ class Tracker:
         records.last_frames[rows] = detections.frame_index
         records.scores[rows] = detections.scores[taken]
         records.class_ids[rows] = detections.class_ids[taken]
-
-    def _missed_levels(self, missed: IntArray, found: Found) -> StateArray:
-        """Return the log-odds that frames without a detection count as, (N,).
-
-        A weak detection where the track is expected says what the detector thinks of it.
-        """
-        levels: StateArray = np.full(len(self._records), MISSED_LEVEL)
-        if len(missed) and len(found.weak_xy):
-            states = self._states[missed]
-            rows, columns = self._pairing.in_reach(
-                states, self._expected.means[missed, :2], found.weak_xy
-            )
-            weak = np.full(len(missed), -np.inf)
-            np.maximum.at(weak, rows, found.weak_log_odds[columns])
-            is_dim = self._records.faint_log_ratios[missed] > 0
-            levels[missed] = np.where(np.isfinite(weak) & ~is_dim, weak, MISSED_LEVEL)
-        # No miss makes a track more credible.
-        np.minimum(levels, self._records.score_levels, out=levels)
-        return levels
 
     def _learn(self, hits: Assignment, found: Found) -> None:
         """Learn from what the detections turned out to be."""

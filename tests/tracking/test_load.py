@@ -188,7 +188,7 @@ def test_clutter_for_ever_leaves_bounded_memory():
         scores.push(Frame(detections=clutter))
         tracker.update(clutter, confidence=CONFIDENCE)
         sizes.append((len(tracker._records), len(scores._past._paths.xy)))
-    assert len(tracker._states) == len(tracker._records)
+    assert len(tracker._mixture) == len(tracker._records)
     # A track is forgotten after max_lost frames, a path when its evidence has decayed.
     start = np.log(0.9 / 0.1) - NEW
     num_frames = np.ceil(np.log(FORGET / start) / np.log(1 - KEEP))

@@ -334,6 +334,26 @@ def test_frame_index_that_does_not_increase_is_an_error_and_changes_nothing(
     assert tracker.update(detections_at(4, [[50.0, 50.0]])).track_ids.tolist() == [1]
 
 
+@pytest.mark.parametrize("confidence", [float("nan"), -0.1, 1.1, float("inf")])
+def test_operating_point_that_is_no_score_is_an_error_and_changes_nothing(
+    confidence: float,
+) -> None:
+    tracker = Tracker()
+    run(tracker, [[[50.0, 50.0]]] * 4)
+    with pytest.raises(ValueError, match=r"confidence .* with frame 4; expected a score"):
+        tracker.update(detections_at(4, []), confidence=confidence)
+    assert tracker.update(detections_at(4, [[50.0, 50.0]])).track_ids.tolist() == [1]
+
+
+@pytest.mark.parametrize("lookahead", [0, 5])
+def test_no_frames_give_no_tracks_and_an_empty_frame_one_without_rows(lookahead: int) -> None:
+    tracker = Tracker(lookahead=lookahead)
+    assert tracker.flush() == []
+    waiting = [tracker.update(detections_at(0, [])), *tracker.flush()]
+    assert [len(tracks) for tracks in waiting] == [0] * (1 if lookahead == 0 else 2)
+    assert tracker.flush() == []
+
+
 def test_reset_forgets_tracks_ids_and_time() -> None:
     tracker = Tracker()
     before = run(tracker, [[[50.0, 50.0]]] * 4)
@@ -359,7 +379,7 @@ def test_empty_frames_for_ever_leave_nothing_in_memory() -> None:
     assert len(run(tracker, [[]] * 3)) == 0
     run(tracker, random_scene(seed=4), first=3)
     run(tracker, [[]] * (TrackerConfig().max_lost + 1), first=18)
-    assert len(tracker._states) == len(tracker._records) == 0
+    assert len(tracker._mixture) == len(tracker._records) == 0
 
 
 def random_scene(seed: int, *, num_frames: int = 15) -> list[NDArray[np.float64]]:
