@@ -28,6 +28,7 @@ PAGES = (
     "docs/pyramids.md",
     "docs/results.md",
     "docs/robustness.md",
+    "docs/tracking.md",
     "docs/tracking_benchmark.md",
     "stdet/weights/stdet_n.md",
     "stdet/weights/stdet_s.md",

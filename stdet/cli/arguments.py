@@ -85,6 +85,17 @@ def add_detector_options(
     return group
 
 
+def add_false_alarms_per_hour(parser: argparse.ArgumentParser) -> None:
+    """Add --false-alarms-per-hour."""
+    parser.add_argument(
+        "--false-alarms-per-hour",
+        type=positive_number,
+        metavar="N",
+        help="let tracks out from the probability on at which the footage's own tracks make N "
+        "false ones an hour (all tracks come out); for the network alone",
+    )
+
+
 def add_latency(parser: argparse.ArgumentParser, *, default: str) -> None:
     """Add --latency; ``default`` says what holds without it."""
     parser.add_argument(

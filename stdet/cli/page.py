@@ -11,6 +11,7 @@ from stdet.cli.arguments import (
     TRACKED_WEIGHTS_HELP,
     add_detector_options,
     add_device_options,
+    add_false_alarms_per_hour,
     add_ignored_zones,
     add_latency,
     add_max_megapixels,
@@ -50,6 +51,7 @@ def add_live(commands: Any) -> None:
         help="lowest score that begins a track, 0 to 1, until it is changed on the page (stored "
         "with the weights)",
     )
+    add_false_alarms_per_hour(parser)
     add_latency(parser, default="2")
     parser.add_argument(
         "--out", type=Path, help="folder to write the outputs of `stdet track` to (none)"
@@ -100,6 +102,7 @@ def _run_live(args: argparse.Namespace) -> int:
         out_dir=args.out or Path("output"),
         confidence=args.confidence,
         latency=args.latency,
+        false_alarms_per_hour=args.false_alarms_per_hour,
         stream=args.stream,
         raw=args.raw,
         lines=tuple(args.jsonl),

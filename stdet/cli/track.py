@@ -13,6 +13,7 @@ from stdet.cli.arguments import (
     TRACKED_WEIGHTS_HELP,
     add_detector_options,
     add_device_options,
+    add_false_alarms_per_hour,
     add_ignored_zones,
     add_latency,
     add_max_megapixels,
@@ -67,6 +68,7 @@ def add_track(commands: Any) -> None:
         "with the weights; for a classical detector chosen on two segments of DAUB; 0.5 with "
         "--detections)",
     )
+    add_false_alarms_per_hour(parser)
     add_latency(parser, default="live: 2; files: 5, the first frames up to 23")
     parser.add_argument(
         "--smooth",
@@ -128,6 +130,7 @@ def _run_track(args: argparse.Namespace) -> int:
         out_dir=args.out,
         confidence=args.confidence,
         latency=args.latency,
+        false_alarms_per_hour=args.false_alarms_per_hour,
         smooth=args.smooth,
         start=args.start,
         num_frames=args.frames,
@@ -166,10 +169,14 @@ def say_end(summary: TrackSummary, lines: Sequence[str]) -> int:
 
 def _say_summary(summary: TrackSummary) -> None:
     """Say what was found and where it is."""
+    expected = "" if summary.false_tracks is None else f"; {summary.false_tracks}"
     say(
         f"{summary.num_frames} frames, {summary.num_tracks} tracks, "
-        f"{summary.frames_per_second:.1f} frames/s"
+        f"{summary.frames_per_second:.1f} frames/s{expected}"
     )
+    limit = None if summary.false_tracks is None else summary.false_tracks.limit_text()
+    if limit is not None:
+        say(limit)
     if summary.live is not None:
         say(summary.live)
     for path in summary.outputs:

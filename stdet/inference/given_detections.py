@@ -23,6 +23,7 @@ from stdet.inference.stages.track import LeaveOutWeak, OperatingPoint, Track
 from stdet.io.frame_source import FrameSource
 from stdet.io.memory_source import MemorySource
 from stdet.metrics.sequence_result import SparseDetections
+from stdet.tracking.false_alarms import FalseTracks
 from stdet.tracking.tracker import Tracker
 from stdet.types import BoolArray, Detections
 
@@ -63,6 +64,7 @@ class TrackerWithoutPictures:
 
     Attributes:
         warnings: None; there is nothing to see.
+        false_tracks: Nobody knows how many; the probabilities are not calibrated for them.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class TrackerWithoutPictures:
         self._config = config
         self.confidence = confidence
         self.warnings: list[str] = []
+        self.false_tracks: FalseTracks | None = None
         self._found = found
 
     def run(

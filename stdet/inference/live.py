@@ -15,6 +15,7 @@ from stdet.inference.weights_files import DEFAULT_WEIGHTS
 from stdet.io.array_source import NUM_FIRST_FRAMES, Array, GreyArrays, scale_of_arrays
 from stdet.io.frame_source import Frame
 from stdet.io.intensity.scene_watch import SceneWatch
+from stdet.tracking.false_alarms import FalseTracks
 from stdet.types import BoolArray
 
 
@@ -56,12 +57,18 @@ class LiveTracker:
         device: str = "auto",
         engine: EngineName = "auto",
         latency: int | None = None,
+        false_alarms_per_hour: float | None = None,
         fps: float | None = None,
         ignore: BoolArray | None = None,
     ) -> LiveTracker:
         """Build a tracker from a weights file; arguments as in ``stdet.track``."""
         tracker = StreamingTracker.from_weights(
-            weights, confidence=confidence, device=device, engine=engine, latency=latency
+            weights,
+            confidence=confidence,
+            device=device,
+            engine=engine,
+            latency=latency,
+            false_alarms_per_hour=false_alarms_per_hour,
         )
         return cls(tracker, fps=fps, ignore=ignore)
 
@@ -83,6 +90,11 @@ class LiveTracker:
     def delay(self) -> int:
         """Frames that results come late, once the stream has gone on for a while."""
         return self._tracker.delay
+
+    @property
+    def false_tracks(self) -> FalseTracks | None:
+        """How many false tracks are expected in the stream so far; None where nobody knows."""
+        return self._tracker.false_tracks
 
     def push(self, image: Array, *, index: int | None = None) -> list[TrackedFrame]:
         """Take the next frame.

@@ -12,19 +12,21 @@ tracks, counts of bad pixels, and nothing else.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from stdet.classical.methods import OPERATING_POINTS, Method
 from stdet.config import TrackerConfig
-from stdet.errors import IncompleteInputError
+from stdet.errors import ConfigError, IncompleteInputError
 from stdet.inference.detector import Detector
 from stdet.inference.engines.names import EngineName
 from stdet.inference.load_network import load_network
 from stdet.inference.stages.frames import StreamFrame, TrackedFrame
+from stdet.inference.stages.judge import Judge
 from stdet.inference.stages.read import LeaveOutBlank, Scale
 from stdet.inference.stages.split import MAX_BRIDGED, MAX_BRIDGED_LIVE_S, SplitAtGaps
 from stdet.inference.stages.stage import Stage
@@ -39,6 +41,8 @@ from stdet.io.intensity.scene_watch import SceneWatch
 from stdet.io.intensity.spoilt_pixels import SpoiltPixels
 from stdet.io.live.capture import Pause
 from stdet.io.live.source import LiveSource
+from stdet.tracking.false_alarms import FalseTracks
+from stdet.tracking.judge import TrackJudge
 from stdet.tracking.tracker import Tracker
 from stdet.types import BoolArray
 
@@ -57,16 +61,27 @@ class StreamingTracker:
         detector: The network or a classical one.
         config: Tracker settings.
         confidence: Operating point in [0, 1].
+        start_judge: Returns what says of the tracks of a stream, whose frame rate it is given, how
+            likely they are real; None for detectors that it is not calibrated for.
 
     Attributes:
-        operating_point: The same, which may be changed while a stream runs.
+        operating_point: The confidence, which may be changed while a stream runs.
     """
 
-    def __init__(self, detector: Detector, config: TrackerConfig, *, confidence: float) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        config: TrackerConfig,
+        *,
+        confidence: float,
+        start_judge: Callable[[float | None], TrackJudge] | None = None,
+    ) -> None:
         """Keep the parts; every run starts with no tracks."""
         self.detector = detector
         self.config = config
         self.operating_point = OperatingPoint(confidence)
+        self._start_judge = start_judge
+        self._judge: TrackJudge | None = None
         self._watch: SceneWatch | None = None
 
     @property
@@ -78,6 +93,11 @@ class StreamingTracker:
     def warnings(self) -> list[str]:
         """Where nothing could be seen in the last source; see ``scene_watch.py``."""
         return [] if self._watch is None else self._watch.warnings()
+
+    @property
+    def false_tracks(self) -> FalseTracks | None:
+        """How many false tracks are expected in the last stream; None where nobody knows."""
+        return None if self._judge is None else self._judge.summary()
 
     @property
     def delay(self) -> int:
@@ -93,8 +113,11 @@ class StreamingTracker:
         device: str,
         engine: EngineName = "auto",
         latency: int | None = None,
+        false_alarms_per_hour: float | None = None,
     ) -> StreamingTracker:
         """Build detector and tracker from a weights file; arguments as in ``track``."""
+        start_judge = partial(TrackJudge, limit_per_hour=false_alarms_per_hour)
+        start_judge(None)  # A wrong limit is found before anything is loaded.
         loaded = load_network(weights, device=device, engine=engine)
         if confidence is None:
             confidence = operating_point(loaded.config, loaded.path)
@@ -102,6 +125,7 @@ class StreamingTracker:
             Detector.from_network(loaded.network, latency=latency),
             replace(loaded.config.tracker, latency=latency),
             confidence=confidence,
+            start_judge=start_judge,
         )
 
     @classmethod
@@ -151,7 +175,11 @@ class StreamingTracker:
         track = SplitAtGaps(
             lambda: self._begin_sequence(tracker, times), gaps=gaps, max_bridged=max_bridged
         )
-        return blank.then(scaled).then(track).then(LeaveOutWeak(self.operating_point))
+        stages = blank.then(scaled).then(track)
+        if self._start_judge is not None:
+            self._judge = self._start_judge(fps)
+            stages = stages.then(Judge(self._judge))
+        return stages.then(LeaveOutWeak(self.operating_point))
 
     def _begin_sequence(
         self, tracker: Tracker, times: StageTimes | None
@@ -234,6 +262,7 @@ def track(
     device: str = "auto",
     engine: EngineName = "auto",
     latency: int | None = None,
+    false_alarms_per_hour: float | None = None,
     max_megapixels: float = MAX_MEGAPIXELS,
 ) -> Iterator[TrackedFrame]:
     """Find and track moving small targets in a video, a folder, a live stream, or arrays.
@@ -260,6 +289,8 @@ def track(
         engine: What runs the network; `docs/engines.md` has the names.
         latency: Frames by which results may be late, as ``tracker.latency``; None for
             ``LIVE_LATENCY`` of a live source, and else for five, the first ones of a scene later.
+        false_alarms_per_hour: False tracks that may come out in an hour, as far as the footage
+            shows it (``docs/tracking.md``); None for all tracks. For the network alone.
         max_megapixels: Largest area of a file's frame, 10^6 pixels.
 
     Yields:
@@ -269,8 +300,11 @@ def track(
         DataError: If the source cannot be read.
         CheckpointError: If the weights cannot be used.
         IncompleteInputError: After the last usable frame, where the source is incomplete.
-        ValueError: If an array is no frame, or ``ignore`` no mask of the frames.
+        ConfigError: If a classical detector is asked for so many false alarms an hour.
+        ValueError: If an array is no frame, ``ignore`` no mask of the frames, or
+            ``false_alarms_per_hour`` not above 0.
     """
+    require_calibrated(detector, false_alarms_per_hour)
     with open_frames(
         source, fps=fps, stream=stream, raw=raw, max_megapixels=max_megapixels
     ) as opened:
@@ -278,7 +312,12 @@ def track(
             latency = LIVE_LATENCY
         if detector is None:
             tracker = StreamingTracker.from_weights(
-                weights, confidence=confidence, device=device, engine=engine, latency=latency
+                weights,
+                confidence=confidence,
+                device=device,
+                engine=engine,
+                latency=latency,
+                false_alarms_per_hour=false_alarms_per_hour,
             )
         else:
             tracker = StreamingTracker.from_classical(
@@ -286,6 +325,23 @@ def track(
             )
         stop = None if num_frames is None else start + num_frames
         yield from tracker.run(opened, start=start, stop=stop, ignore=ignore)
+
+
+def require_calibrated(detector: str | None, false_alarms_per_hour: float | None) -> None:
+    """Check that false alarms per hour are asked of the network alone.
+
+    Args:
+        detector: Another one; None for the network.
+        false_alarms_per_hour: As in ``track``.
+
+    Raises:
+        ConfigError: If they are not.
+    """
+    if detector is not None and false_alarms_per_hour is not None:
+        raise ConfigError(
+            f"false alarms per hour are not calibrated for {detector}; leave them out, or use the "
+            "network."
+        )
 
 
 def _run_in_threads(

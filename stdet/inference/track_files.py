@@ -19,7 +19,7 @@ from stdet.inference.given_detections import (
 )
 from stdet.inference.line_outputs import LineOutputs
 from stdet.inference.output_names import OutputNames, check_names, recover_leftovers
-from stdet.inference.pipeline import LIVE_LATENCY, StreamingTracker
+from stdet.inference.pipeline import LIVE_LATENCY, StreamingTracker, require_calibrated
 from stdet.inference.track_options import TrackOptions, TrackSummary
 from stdet.inference.track_outputs import TrackOutputs
 from stdet.inference.track_run import SourceTracker, track_stream
@@ -60,12 +60,15 @@ def track_to_files(
         watcher: Looks at the run while it goes on; for live sources.
 
     Raises:
+        ConfigError: If false alarms per hour are asked of another detector than the network.
         DataError: If the source or the mask cannot be read, a box or the mask does not fit the
             frames, an output exists and ``overwrite`` is false, another run writes it, or it
             cannot be written.
         IncompleteInputError: If the run failed after frames that were kept.
         CheckpointError: If the weights cannot be used.
     """
+    given = None if options.detections is None else "--detections"
+    require_calibrated(options.detector or given, options.false_alarms_per_hour)
     rows = None if options.detections is None else read_detections(options.detections)
     with _open(source_path, rows, options) as source:
         if isinstance(source, LiveSource):
@@ -155,6 +158,7 @@ def build_tracker(options: TrackOptions) -> StreamingTracker:
         device=options.device,
         engine=options.engine,
         latency=options.latency,
+        false_alarms_per_hour=options.false_alarms_per_hour,
     )
 
 
@@ -223,6 +227,7 @@ def _track(
         camera=run.camera.summary(),
         unregistered=dict(run.unregistered),
         live=run.live,
+        false_tracks=run.false_tracks,
         lines=lines.counts,
     )
 

@@ -15,6 +15,7 @@ from stdet.inference.weights_files import DEFAULT_WEIGHTS
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.ignored_pixels import NOTHING_IGNORED, IgnoredZones
 from stdet.io.sinks.line_sink import SinkCount
+from stdet.tracking.false_alarms import FalseTracks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,7 @@ class TrackOptions:
         engine: What runs the network; see ``choose_engine``.
         latency: Frames by which outputs may be late, as ``tracker.latency``; None for
             ``LIVE_LATENCY`` of a live source, and for the tracker's default of others.
+        false_alarms_per_hour: False tracks that may come out in an hour; None for all tracks.
         with_video: Write the annotated video.
         draw_camera: Draw on it where the scene is and how well that is known.
         overwrite: Replace existing outputs.
@@ -67,6 +69,7 @@ class TrackOptions:
     device: str = "auto"
     engine: EngineName = "auto"
     latency: int | None = None
+    false_alarms_per_hour: float | None = None
     with_video: bool = True
     draw_camera: bool = False
     overwrite: bool = False
@@ -90,6 +93,7 @@ class TrackSummary:
         unregistered: Of how many frames the camera's motion is not known, by why; empty for
             detectors that do not register.
         live: How old the outputs were; None where the source is not live.
+        false_tracks: How many are expected; None for detectors that they are not calibrated for.
         lines: What was sent as JSON lines.
     """
 
@@ -103,4 +107,5 @@ class TrackSummary:
     camera: CameraSummary
     unregistered: Mapping[str, int]
     live: LiveSummary | None
+    false_tracks: FalseTracks | None
     lines: tuple[SinkCount, ...]

@@ -33,6 +33,7 @@ from stdet.io.live.capture import LiveEvent
 from stdet.io.live.source import LiveSource
 from stdet.metrics.detection.contrast import local_scr
 from stdet.processes.progress import ProgressBar
+from stdet.tracking.false_alarms import FalseTracks
 from stdet.tracking.track_summaries import TrackSummaries
 from stdet.types import BoolArray
 
@@ -60,6 +61,7 @@ class TrackRun:
         camera: How well the frames were registered.
         unregistered: Of how many frames the camera's motion is not known, by why.
         ages: Of live frames.
+        false_tracks: How many are expected; None where nobody knows.
     """
 
     num_tracks: int = 0
@@ -71,6 +73,7 @@ class TrackRun:
     camera: CameraCounts = field(default_factory=CameraCounts)
     unregistered: Counter[str] = field(default_factory=Counter)
     ages: Ages = field(default_factory=Ages)
+    false_tracks: FalseTracks | None = None
 
     def add(self, tracked: TrackedFrame) -> str:
         """Take the next frame, and return its age for the progress bar."""
@@ -96,6 +99,8 @@ class TrackRun:
             "track_summaries": list(map(summary_entry, self.summaries.rows())),
             **({} if self.live is None else self.live.footer()),
         }
+        if self.false_tracks is not None:
+            footer["false_tracks"] = self.false_tracks.entry()
         if warnings:
             footer["warnings"] = warnings
         if self.unregistered:
@@ -141,6 +146,7 @@ def track_stream(
             run.profile = tuple(times.rows())
         if isinstance(source, LiveSource):
             run.live = run.ages.summary(source)
+        run.false_tracks = tracker.false_tracks
         outputs.footer.update(run.footer(tracker.warnings, with_camera=times is not None))
         if options.draw_camera and not any(run.camera.summary().states.values()):
             _LOG.warning(

@@ -6,6 +6,7 @@ import time
 
 from stdet.errors import ConfigError, DataError
 from stdet.inference.line_outputs import LineOutputs
+from stdet.inference.pipeline import require_calibrated
 from stdet.inference.track_files import build_tracker, live_options, run_header
 from stdet.inference.track_options import TrackOptions, TrackSummary
 from stdet.inference.track_outputs import NoOutputs
@@ -44,9 +45,11 @@ def watch_live(source: str, options: TrackOptions, *, watcher: RunWatcher) -> Tr
         watcher: Looks at the run.
 
     Raises:
+        ConfigError: If false alarms per hour are asked of another detector than the network.
         DataError: If the source cannot be read or gives no frame.
         CheckpointError: If the weights cannot be used.
     """
+    require_calibrated(options.detector, options.false_alarms_per_hour)
     opened = open_named(
         source, stream=options.stream, raw=options.raw, max_megapixels=options.max_megapixels
     )
@@ -81,5 +84,6 @@ def watch_live(source: str, options: TrackOptions, *, watcher: RunWatcher) -> Tr
         camera=run.camera.summary(),
         unregistered=dict(run.unregistered),
         live=run.live,
+        false_tracks=run.false_tracks,
         lines=lines.counts,
     )

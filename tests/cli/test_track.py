@@ -204,6 +204,52 @@ def test_confidence_decides_what_reaches_the_tracker(track, clip, tmp_path):
     assert (tmp_path / "o" / "clip.mot.txt").read_text() == ""
 
 
+def test_expected_false_tracks_are_said_and_stand_in_the_json(track, clip, tmp_path):
+    outcome = track(clip)
+    line = outcome.out.splitlines()[0]
+    content = json.loads((tmp_path / "o" / "clip.json").read_text())
+    stated = content["false_tracks"]
+    assert stated["hours"] == pytest.approx(NUM_FRAMES / 25 / 3600, abs=1e-6)
+    rows = {row["track_id"]: row["probability"] for row in content["track_summaries"]}
+    assert stated["num_tracks"] == len(rows)
+    assert stated["expected"] == pytest.approx(sum(1 - p for p in rows.values()), abs=1e-3)
+    assert f" frames/s; expected false tracks: {stated['expected']:.2g} in " in line
+    assert "limit_per_hour" not in stated
+
+
+def test_limit_of_false_alarms_is_kept_and_short_footage_said_to_show_nothing(
+    track, clip, tmp_path
+):
+    outcome = track(clip, "--false-alarms-per-hour", "1e-6")
+    assert "1e-06 false alarms an hour: no track is certain enough" in outcome.out
+    assert not any(frame["tracks"] for frame in _frames(tmp_path))
+    outcome = track(clip, "--false-alarms-per-hour", "1e9", "--overwrite")
+    assert "cannot show" not in outcome.out  # Of so many a single frame is enough.
+    stated = json.loads((tmp_path / "o" / "clip.json").read_text())["false_tracks"]
+    assert stated["limit_per_hour"] == 1e9
+    assert stated["is_shown"]
+
+
+@pytest.mark.parametrize("limit", ["0", "-3", "nan", "many"])
+def test_limit_of_false_alarms_that_is_no_rate_is_refused(track, clip, tmp_path, limit):
+    outcome = track(clip, "--false-alarms-per-hour", limit)
+    assert outcome.code == 2
+    assert "argument --false-alarms-per-hour: " in outcome.err[-1]
+    assert not (tmp_path / "o").exists()
+
+
+def test_limit_of_false_alarms_is_for_the_network_alone(refused, clip, tmp_path):
+    line = refused(
+        "track", clip, "--detector", "tophat", "--false-alarms-per-hour", 5, "--out", tmp_path
+    )
+    assert "false alarms per hour are not calibrated for tophat" in line
+
+
+def test_limit_of_false_alarms_is_checked_in_python(clip, weights):
+    with pytest.raises(ValueError, match="false_alarms_per_hour is 0; expected a number above 0"):
+        next(stdet.track(clip, weights=str(weights), false_alarms_per_hour=0))
+
+
 def test_profile_names_every_stage_on_stderr_and_in_the_json(track, clip, tmp_path):
     outcome = track(clip, "--profile")
     title, *lines, camera = outcome.err
