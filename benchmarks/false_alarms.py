@@ -179,7 +179,7 @@ def facts_of(sequences: Iterable[Replayed]) -> Facts:
         for track_id, rows in _rows_by_track(one).items():
             if track_id not in one.is_real:
                 continue
-            chosen = sorted({min(age, len(rows)) for age in AGES})
+            chosen = sorted({min(age, len(rows)) for age in (*AGES, len(rows))})
             values += [rows[age - 1] for age in chosen]
             parts += [one.part] * len(chosen)
             real += [one.is_real[track_id]] * len(chosen)

@@ -47,8 +47,9 @@ class TrackerConfig:
     that is None. Below 20, frames are compared with earlier reference frames alone. None takes
     ``lookahead``, and the first frames of a scene wait for later reference frames."""
     false_tracks_per_hour: float = Field(default=0.5, gt=0)
-    """Tracks that clutter alone may give in an hour of 25 frames per second; fewer take more
-    detections to confirm a track."""
+    """Tracks that clutter alone may give in an hour of 25 frames per second, if it comes
+    independently from frame to frame; fewer take more detections to confirm a track. Clutter that
+    stands or is burnt in gives many more: `--false-alarms-per-hour` limits those."""
     continue_share: float = Field(default=0.6, gt=0, le=1)
     """A track begins when the mean score of its newest detections is at the operating point, and
     is shown while it is above this share of it."""

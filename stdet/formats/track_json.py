@@ -9,38 +9,32 @@
                              "probability": ..., "is_coasted": false}]},
                 ...],
      "track_summaries": [{"track_id": 1, ...}, ...],
+     "false_tracks": {"num_tracks": ..., "expected": ..., "hours": ..., ...},
      "num_missing": 0, "num_frames": ..., "is_complete": true}
 
 ``detections`` are those from ``confidence`` on, and weaker ones that continue a track.
 ``probability`` is that of the track being real, as known when it was written; null or no key where
-that is not known. ``detector`` is "network", the name of a classical detector, or "file", with
-the name of the given detections in ``detections_file``; the last two have no weights (null).
-Frames count from 0, boxes are continuous pixels of the original frame (``boxes.py``).
-``is_complete`` is true where the run came to its end and all that it was asked to read was read.
-A file that broke off is still valid JSON, with ``is_complete`` false.
-``is_smoothed`` is true where tracks were smoothed after the last frame (`--smooth`).
-``warnings``, a list of sentences, stands before ``num_missing`` where in some frames nothing could
-be seen.
-
-``track_summaries`` has a row for each track (``track_summary.py``).
-
+that is not known. ``false_tracks`` says how many of the tracks are expected to be false
+(``tracking/false_alarms.py``), where the detector is the network. ``detector`` is "network", the
+name of a classical detector, or "file", with the name of the given detections in
+``detections_file``; the last two have no weights (null). Frames count from 0, boxes are continuous
+pixels of the original frame (``boxes.py``). ``is_complete`` is true where the run came to its end
+and all that it was asked to read was read. A file that broke off is still valid JSON, with
+``is_complete`` false. ``is_smoothed`` is true where tracks were smoothed after the last frame
+(`--smooth`). ``warnings``, a list of sentences, stands before ``num_missing`` where in some frames
+nothing could be seen. ``track_summaries`` has a row for each track (``track_summary.py``).
 ``camera_motion`` says where the background of the entry before lies in the frame, or why that is
-not known (``camera_motion.py``). In files without the key the camera is taken as resting.
-
-Of a live source the header has ``is_live`` true, and ``source`` is its address. Each frame has
+not known (``camera_motion.py``). In files without the key the camera is taken as resting. Of a
+live source the header has ``is_live`` true, and ``source`` is its address. Each frame has
 ``captured_at`` (UTC, ISO 8601), ``age_s`` (seconds from then until its tracks were written) and
 ``num_dropped`` (frames that came since the entry before and were left out because a newer one was
 there). The footer has ``num_dropped`` of the whole run, ``age_s`` (median, 95 %, 99 %) and
 ``events`` (``event``: lost, reconnected, ended, or confidence where the operating point was
-changed; ``at``; ``text``).
-
-``has_video``, before ``num_missing``, is true where the run wrote an annotated video of these
-frames, ``<stem>.mp4`` beside the JSON.
-
-The header of a video also has ``stream``, counted from 0, and ``num_streams``. ``frame_index``
-follows time: frame i is shown i / ``fps`` seconds after frame 0. ``num_missing`` indices between
-the first and the last have no entry, since the source has no picture then (dropped or repeated
-frames) or it could not be read.
+changed; ``at``; ``text``). ``has_video``, before ``num_missing``, is true where the run wrote an
+annotated video of these frames, ``<stem>.mp4`` beside the JSON. The header of a video also has
+``stream``, counted from 0, and ``num_streams``. ``frame_index`` follows time: frame i is shown i /
+``fps`` seconds after frame 0. ``num_missing`` indices between the first and the last have no
+entry, since the source has no picture then (dropped or repeated frames) or it could not be read.
 """
 
 from __future__ import annotations
