@@ -18,18 +18,18 @@ from stdet.io.video.source import VideoWriter
 from stdet.synthesis import SceneConfig, generate
 from stdet.synthesis.settings import NO_DISTRACTORS
 
-NAME, SEED = "sample", 8
+NAME, SEED = "sample", 5
 
 SAMPLE = SceneConfig(
     num_frames=150,
     hw=(256, 256),
     fps=25.0,
-    background={"kinds": ["horizon"], "mean_range": [0.4, 0.4], "contrast_range": [0.09, 0.09]},
+    background={"kinds": ["horizon"], "mean_range": [0.4, 0.4], "contrast_range": [0.16, 0.16]},
     camera={"motions": ["pan"], "speed_range": [0.25, 0.25], "jitter_range": [0.1, 0.1]},
     targets={
         "num_range": [3, 3],
         "size_range": [1.5, 3.0],
-        "scr_range": [4.0, 8.0],
+        "scr_range": [6.0, 12.0],
         "speed_range": [0.5, 1.0],
         "motions": ["straight", "turning"],
         "crossing_probability": 1.0,
