@@ -1,7 +1,6 @@
 """The program of docs/examples/cpp: built where a compiler and the libraries are, and run."""
 
 import importlib.util
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from PIL import Image
 
 from stdet.boxes import centre_distance
+from stdet.cli import main
 from stdet.config import TrackerConfig
 from stdet.formats.mot import read_tracks
 from stdet.inference.detector import Detector
@@ -23,7 +23,8 @@ from stdet.tracking.tracker import Tracker
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ROOT / "docs/examples/cpp"
-EXPORTED = ROOT / "stdet/weights/stdet_n"
+WEIGHTS = "stdet_s"
+"""Shipped weights of one scale."""
 CONFIDENCE = 0.5
 NUM_FRAMES = 45
 MAX_LINES = 500
@@ -61,6 +62,14 @@ def program(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Export a network of one scale."""
+    folder = tmp_path_factory.mktemp("exported") / WEIGHTS
+    assert main(["export", WEIGHTS, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
     """Return grey frames of the sample, and where they lie as pictures, as OpenCV names them."""
     folder = tmp_path_factory.mktemp("frames")
@@ -72,14 +81,14 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def detected(pictures):
+def detected(exported, pictures):
     """Return what the detector of Python finds in each frame."""
     frames, _ = pictures
     stream = (
         StreamFrame.of_scaled(index, EIGHT_BIT_SCALE.apply(pixels))
         for index, pixels in enumerate(frames)
     )
-    network = load_network(str(EXPORTED), device="cpu", engine="onnxruntime").network
+    network = load_network(str(exported), device="cpu", engine="onnxruntime").network
     return list(Detector.from_network(network).start().run(stream))
 
 
@@ -98,13 +107,13 @@ def test_program_has_at_most_500_lines():
 @pytest.mark.slow
 @needs_libraries
 def test_program_finds_what_python_finds_with_the_same_camera_motion(
-    program, pictures, detected, tmp_path
+    program, exported, pictures, detected, tmp_path
 ):
     motions = [frame.from_previous.transform for frame in detected]
     matrices = [np.eye(3) if each is None else each.matrix for each in motions]
     np.savetxt(tmp_path / "motion.txt", np.reshape(matrices, (-1, 9)), fmt="%.17g")
     tracks = tracks_of(
-        program, EXPORTED, pictures[1], tmp_path / "tracks.txt", tmp_path / "motion.txt"
+        program, exported, pictures[1], tmp_path / "tracks.txt", tmp_path / "motion.txt"
     )
     assert len(tracks) > NUM_FRAMES
     for index, box, score in zip(
@@ -118,10 +127,10 @@ def test_program_finds_what_python_finds_with_the_same_camera_motion(
 
 @pytest.mark.slow
 @needs_libraries
-def test_program_tracks_what_python_tracks(program, pictures, detected, tmp_path):
+def test_program_tracks_what_python_tracks(program, exported, pictures, detected, tmp_path):
     tracker = Tracker.for_stream(TrackerConfig())
     expected = [frame.tracks for frame in Track(tracker, OperatingPoint(CONFIDENCE)).run(detected)]
-    tracks = tracks_of(program, EXPORTED, pictures[1], tmp_path / "tracks.txt")
+    tracks = tracks_of(program, exported, pictures[1], tmp_path / "tracks.txt")
     assert sum(map(len, expected)) == len(tracks)
     for index, wanted in enumerate(expected):
         rows = tracks.frame_indices == index
@@ -132,10 +141,9 @@ def test_program_tracks_what_python_tracks(program, pictures, detected, tmp_path
 
 @pytest.mark.slow
 @needs_libraries
-def test_program_refuses_a_network_that_it_does_not_know(program, tmp_path):
-    settings = json.loads((EXPORTED / "stdet.json").read_text())
-    (tmp_path / "stdet.json").write_text(json.dumps(settings | {"scales": [1, 2]}))
-    arguments = [program, tmp_path, ROOT / "data/sample/sample.mp4", tmp_path / "tracks.txt"]
+def test_program_refuses_a_network_of_several_scales(program, tmp_path):
+    folder = ROOT / "stdet/weights/stdet_n"
+    arguments = [program, folder, ROOT / "data/sample/sample.mp4", tmp_path / "tracks.txt"]
     run = subprocess.run([*map(str, arguments)], capture_output=True, text=True)
     assert run.returncode == 2
     assert run.stderr == "stdet_track: expected a network of four channels and one scale\n"
@@ -147,11 +155,13 @@ def test_program_refuses_a_network_that_it_does_not_know(program, tmp_path):
     ("folder", "video", "message"),
     [
         (ROOT / "docs", ROOT / "data/sample/sample.mp4", "no stdet.json in"),
-        (EXPORTED, ROOT / "nothing.mp4", "nothing.mp4 cannot be read"),
+        (None, ROOT / "nothing.mp4", "nothing.mp4 cannot be read"),
     ],
 )
-def test_program_says_in_one_line_what_it_cannot_read(program, tmp_path, folder, video, message):
-    arguments = [program, folder, video, tmp_path / "tracks.txt"]
+def test_program_says_in_one_line_what_it_cannot_read(
+    program, exported, tmp_path, folder, video, message
+):
+    arguments = [program, folder or exported, video, tmp_path / "tracks.txt"]
     run = subprocess.run([*map(str, arguments)], capture_output=True, text=True)
     assert run.returncode == 2
     assert message in run.stderr.splitlines()[-1]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from stdet.models.build import build_detector
+from stdet.models.build import build_detector, num_input_channels
 from stdet.models.inference_parts import fold_batch_norm, inference_parts
 
 FEATURES_TOLERANCE = 1e-5
@@ -64,7 +64,8 @@ def test_shipped_weights_differ_by_rounding_alone():
     detector, weights = load_detector("stdet_n")
     parts = inference_parts(fold_batch_norm(detector))
     torch.manual_seed(0)
-    frames = torch.rand(weights.config.model.temporal.num_frames, 4, 64, 80)
+    model = weights.config.model
+    frames = torch.rand(model.temporal.num_frames, num_input_channels(model), 64, 80)
     maps = [parts.frame(frame[None]) for frame in frames]
     features = detector.frame_features(frames)
     found = torch.cat([one[0] for one in maps])
