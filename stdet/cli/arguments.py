@@ -296,9 +296,11 @@ def _check_outputs(args: argparse.Namespace, report: Path | None) -> None:
     if path.exists() and not path.is_file():
         raise DataError(f"{path}: is a device; name a file with --json.")
     names = ("truth", "predictions", "config", "weights")
-    inputs = [getattr(args, name, None) for name in names] + getattr(args, "roots", [])
+    given = [getattr(args, name, None) for name in names]
+    inputs = [used for one in given for used in (one if isinstance(one, list) else [one])]
+    inputs += getattr(args, "roots", [])
     if any(
-        given is not None and os.path.realpath(given) == os.path.realpath(path) for given in inputs
+        used is not None and os.path.realpath(used) == os.path.realpath(path) for used in inputs
     ):
         raise DataError(f"{path}: is an input itself; name another file with --json.")
     if path.exists() and not args.overwrite:

@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stdet.cli.arguments import (
     add_config,
@@ -17,11 +17,14 @@ from stdet.cli.arguments import (
     count,
     hold_outputs,
     ignored_zones,
-    load,
     positive,
     use_threads,
 )
 from stdet.cli.terminal import say
+from stdet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stdet.config import StdetConfig
 
 
 def add_robustness(commands: Any) -> None:
@@ -31,9 +34,10 @@ def add_robustness(commands: Any) -> None:
         help="score a detector and tracker on footage that is changed as cameras and files do",
         description="Run the model over a split whose sequences are changed one way after the "
         "other (rolling, zooming, shaken, turned, compressed, ...; docs/robustness.md has the "
-        "list), the truth with them.",
+        "list), the truth with them. Several CONFIGs are one protocol: the table is Pd at 0.05 "
+        "false alarms per frame of each, and the mean of all.",
     )
-    add_config(parser, setting="evaluation.pd_radius_px=2")
+    add_config(parser, "+", setting="evaluation.pd_radius_px=2")
     add_detector_options(parser)
     add_split_options(parser)
     add_ignored_zones(parser)
@@ -56,28 +60,49 @@ def add_robustness(commands: Any) -> None:
 
 
 def _run_robustness(args: argparse.Namespace) -> int:
+    from stdet.evaluation.protocol import Protocol
     from stdet.evaluation.report import write_report
     from stdet.evaluation.robustness import robustness
-    from stdet.report.robustness_table import robustness_table
+    from stdet.report.robustness_table import protocol_table, robustness_table
 
     with hold_outputs(args):
-        config = load(args)
-        use_threads(config.train.num_threads)
-        found = robustness(
-            config,
-            weights=args.weights,
-            method=args.detector,
-            split=args.split,
-            device=args.device,
-            engine=args.engine,
-            changes=args.changes,
-            max_frames=args.max_frames,
-            seed=args.seed,
-            ignored=ignored_zones(args),
-            command=shlex.join(["stdet", *sys.argv[1:]]),
-        )
-        say(robustness_table(found).render(args.format))
+        configs = _configs(args)
+        use_threads(next(iter(configs.values())).train.num_threads)
+        sources = {
+            name: robustness(
+                config,
+                weights=args.weights,
+                method=args.detector,
+                split=args.split,
+                device=args.device,
+                engine=args.engine,
+                changes=args.changes,
+                max_frames=args.max_frames,
+                seed=args.seed,
+                ignored=ignored_zones(args),
+                command=shlex.join(["stdet", *sys.argv[1:]]),
+            )
+            for name, config in configs.items()
+        }
+        protocol, first = Protocol(sources=sources), next(iter(sources.values()))
+        table = robustness_table(first) if len(sources) == 1 else protocol_table(protocol)
+        say(table.render(args.format))
         if args.json is not None:
-            write_report(args.json, found)
+            write_report(args.json, first if len(sources) == 1 else protocol)
             say(args.json)
     return 0
+
+
+def _configs(args: argparse.Namespace) -> dict[str, StdetConfig]:
+    """Read the configurations, by the names of their files."""
+    from stdet.config import load_config
+
+    configs: dict[str, StdetConfig] = {}
+    for path in args.config:
+        if path.stem in configs:
+            raise ConfigError(
+                f"robustness: two CONFIGs are named {path.stem}; their names are those of the "
+                "sources in the table. Rename one."
+            )
+        configs[path.stem] = load_config(path, args.overrides)
+    return configs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -20,6 +20,10 @@ SourceFormat = Literal[LabelFormat, "generated"]
 
 BoxKind = Literal["box", "point", "core"]
 """What a label's box says of the target; see ``SourceConfig.boxes``."""
+
+
+Frame = Annotated[int, Field(ge=0)]
+"""Index of a frame."""
 
 
 def _check_pattern(pattern: str | None) -> None:
@@ -60,6 +64,9 @@ class SourceConfig:
     """As ``data.sequence_pattern``, for this source; None takes that one."""
     weight: float = Field(default=1.0, gt=0)
     """Share of the windows of a training epoch, relative to the weights of the other sources."""
+    frames: dict[str, tuple[Frame, Frame]] = Field(default_factory=dict)
+    """First and last frame of sequences that are cut, by name and counted from 0, such as a
+    stretch in which a target hovers. The others are taken whole."""
     max_frames: int | None = Field(default=None, gt=0)
     """Longer sequences are cut to this many frames around their middle; None takes all."""
     num_sequences: int | None = Field(default=None, gt=0, le=10_000)
@@ -73,6 +80,9 @@ class SourceConfig:
     def __post_init__(self) -> None:
         """Check the pattern, and what the format needs."""
         _check_pattern(self.sequence_pattern)
+        for name, (first, last) in self.frames.items():
+            if first > last:
+                raise ValueError(f"frames of {name} end ({last}) before they begin ({first})")
         is_generated = self.format == "generated"
         if is_generated != (self.num_sequences is not None):
             raise ValueError("num_sequences is needed with format generated, and only with it")

@@ -162,20 +162,23 @@ def without_zones(
 
 
 def middle_of(sequence: LabelledSequence, num_frames: int) -> LabelledSequence:
-    """Cut a sequence to its middle ``num_frames`` frames, read into memory.
-
-    A shorter one is taken whole. Frames of a video come in order at a hundredth of the cost of
-    single ones.
-    """
+    """Cut a sequence to its middle ``num_frames`` frames; a shorter one is taken whole."""
     start = max((sequence.annotation.num_frames - num_frames) // 2, 0)
-    stop = min(start + num_frames, sequence.annotation.num_frames)
+    return stretch_of(sequence, start, min(start + num_frames, sequence.annotation.num_frames))
+
+
+def stretch_of(sequence: LabelledSequence, start: int, stop: int) -> LabelledSequence:
+    """Cut a sequence to frames start .. stop - 1, read into memory.
+
+    Frames of a video come in order at a hundredth of the cost of single ones.
+    """
     images: RawImage = np.stack([frame.pixels for frame in sequence.source.frames(start, stop)])  # type: ignore[assignment]
     is_video = len(sequence.files) < sequence.annotation.num_frames
     return replace(
         sequence,
         annotation=sequence.annotation.cut(start, stop),
         files=sequence.files if is_video else sequence.files[start:stop],
-        first_frame=start if is_video else 0,
+        first_frame=sequence.first_frame + start if is_video else 0,
         source=MemorySource(
             sequence.name,
             images,

@@ -14,7 +14,12 @@ from typing import Literal
 
 from stdet.config import DataConfig, SourceConfig
 from stdet.datasets.generated import generated_sequences
-from stdet.datasets.sequences import LabelledSequence, middle_of, open_sequences
+from stdet.datasets.sequences import (
+    LabelledSequence,
+    middle_of,
+    open_sequences,
+    stretch_of,
+)
 from stdet.errors import ConfigError, DataError
 from stdet.files.regular_file import file_mode
 from stdet.formats.image_labels import ReadOptions
@@ -91,7 +96,9 @@ def load_sequences(data: DataConfig, split: Split) -> list[LabelledSequence]:
 
 
 def find_sequences(data: DataConfig, split: Split) -> list[LabelledSequence]:
-    """Find the sequences of one split, not yet cut to ``max_frames``: no frame is read.
+    """Find the sequences of one split, not yet cut to ``max_frames``.
+
+    No frame is read but those of sequences that ``frames`` of their source cuts.
 
     Raises:
         ConfigError: As ``load_sequences``.
@@ -218,9 +225,26 @@ def _read_source(data: DataConfig, source: SourceConfig, *, where: str) -> _Read
     if source.sequences:
         found = _select(found, source.sequences, is_chosen=True)
     found = _select(found, source.excluded_sequences, is_chosen=False)
+    if source.frames:
+        _require_known(known, tuple(source.frames), f"{where}.frames")
+        found = _Read(config=source, sequences=[_cut(s, source, where) for s in found.sequences])
     if not found.sequences:
         raise DataError(f"{where}: excluded_sequences leaves no sequence. Take some out of it.")
     return found
+
+
+def _cut(sequence: LabelledSequence, source: SourceConfig, where: str) -> LabelledSequence:
+    """Cut a sequence to the frames that its source states of it, if any."""
+    stated = source.frames.get(sequence.name)
+    if stated is None:
+        return sequence
+    first, last = stated
+    if last >= len(sequence):
+        raise DataError(
+            f"{where}.frames of {sequence.name} end with {last}, and it has {len(sequence)} "
+            f"frames; expected at most {len(sequence) - 1}."
+        )
+    return stretch_of(sequence, first, last + 1)
 
 
 def _unread_videos(data: DataConfig, source: SourceConfig) -> list[str]:

@@ -26,7 +26,8 @@ from stdet.evaluation.from_model import (
     scored_sequences,
 )
 from stdet.evaluation.report import require_unique_names, score_summaries
-from stdet.inference.checkpoint import git_commit
+from stdet.evaluation.trained_on import trained_sequences
+from stdet.inference.checkpoint import git_commit, load_weights
 from stdet.inference.engines.names import EngineName
 from stdet.inference.stages.frames import StreamFrame, TrackedFrame
 from stdet.inference.stages.split import SplitAtGaps
@@ -116,6 +117,7 @@ class Robustness:
         confidence: The operating point.
         seed: That the changes were drawn with.
         linked_sequences: Names of sequences whose identities were guessed by linking the truth.
+        trained_on: Names of sequences that the weights were trained on, as they state it.
         made_by: Where the numbers come from: command, commit, weights and such.
     """
 
@@ -123,6 +125,7 @@ class Robustness:
     confidence: float
     seed: int
     linked_sequences: tuple[str, ...]
+    trained_on: tuple[str, ...]
     made_by: Mapping[str, Any]
 
     @property
@@ -139,6 +142,7 @@ class Robustness:
                 "seed": self.seed,
                 "confidence": self.confidence,
                 "linked_sequences": list(self.linked_sequences),
+                "trained_on": list(self.trained_on),
                 "changes": {
                     name: {
                         "what": CHANGES[name].what,
@@ -203,16 +207,20 @@ def robustness(
         DataError: If the data set cannot be used, or the zones do not fit its frames.
     """
     names = chosen_changes(changes)
+    sequences = scored_sequences(config, split, ignored)
+    trained_on: tuple[str, ...] = ()
     if method is not None:
         ready = classical_at_point(config, method)
         detector: dict[str, Any] = {"detector": method}
     else:
         ready = network_at_point(config, weights=weights, device=device, engine=engine)
-        digest = hashlib.sha256(find_weights(weights).read_bytes()).hexdigest()
+        path = find_weights(weights)
+        trained_on = trained_sequences(load_weights(path).config.data, sequences)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
         detector = {"weights": weights, "weights_sha256": digest}
     return score_changes(
         ready,
-        scored_sequences(config, split, ignored),
+        sequences,
         changes=names,
         max_frames=max_frames,
         seed=seed,
@@ -223,6 +231,7 @@ def robustness(
             "split": split,
             "max_frames": max_frames,
         },
+        trained_on=trained_on,
     )
 
 
@@ -234,6 +243,7 @@ def score_changes(
     max_frames: int | None = None,
     seed: int = 0,
     made_by: Mapping[str, Any] | None = None,
+    trained_on: tuple[str, ...] = (),
 ) -> Robustness:
     """Change sequences and score detector and tracker on each change.
 
@@ -246,6 +256,7 @@ def score_changes(
         max_frames: Longer sequences are cut to their first frames; None for all.
         seed: Of what changes draw.
         made_by: See ``Robustness``.
+        trained_on: Likewise.
 
     Raises:
         ConfigError: If there is no change of a name.
@@ -291,8 +302,27 @@ def score_changes(
         confidence=ready.confidence,
         seed=seed,
         linked_sequences=tuple(t.annotation.name for t in truths if t.is_linked),
+        trained_on=trained_on,
         made_by=made_by or {},
     )
+
+
+def detect_changed(
+    ready: DetectorAtPoint, sequence: LabelledSequence, change: str, *, seed: int = 0
+) -> tuple[Footage, SequenceResult]:
+    """Return a changed sequence, and what detector and tracker say of it.
+
+    Args:
+        ready: Detector, rules and operating point.
+        sequence: Frames with truth.
+        change: Name of ``CHANGES``.
+        seed: Of what the change draws.
+    """
+    link_gate_px = ready.config.evaluation.link_gate_px
+    truth = identify_truth(sequence.annotation, link_gate_px=link_gate_px).annotation
+    footage = _changed(sequence, truth, change, seed=seed)
+    with ProgressBar(f"{sequence.name}, {change}", len(footage)) as bar:
+        return footage, _run(ready, footage, bar)
 
 
 def _changed(

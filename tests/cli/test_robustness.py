@@ -73,3 +73,25 @@ def test_classical_detector_needs_no_weights(cli, config):
     outcome = cli("robustness", config, *options)
     assert outcome.code == 0
     assert outcome.out.splitlines()[1].startswith("h264,")
+
+
+def test_several_configurations_are_one_protocol(cli, refused, config, tmp_path):
+    other = config.with_name("far.yaml")
+    other.write_text(config.read_text())
+    out = tmp_path / "r.json"
+    options = ("--detector", "lcm", "--split", "test", "--changes", "none", "half")
+    outcome = cli("robustness", config, other, *options, "--json", out, "--format", "csv")
+    assert (outcome.code, outcome.err) == (0, [])
+    lines = outcome.out.splitlines()
+    assert lines[0] == ",c,far,mean"
+    assert [line.split(",")[0] for line in lines[1:4]] == ["none", "half", "mean"]
+    content = json.loads(out.read_text())
+    assert content["sources"].keys() == {"c", "far"}
+    pds = [c["pd_at_0_05_per_frame"] for c in content["sources"]["c"]["changes"].values()]
+    assert content["headline"] == pytest.approx(sum(pds) / 2)
+    line = refused("robustness", config, other, *options, "--json", other, "--overwrite")
+    assert "is an input itself" in line
+    same = tmp_path / config.name
+    same.write_text(config.read_text())
+    line = refused("robustness", config, same, *options)
+    assert line.startswith("stdet: robustness: two CONFIGs are named c; ")

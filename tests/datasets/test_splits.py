@@ -47,6 +47,31 @@ def test_long_sequences_are_cut_to_their_middle(split):
     assert (cut.annotation.boxes_xyxy[cut.annotation.rows_at(1)] == wanted).all()
 
 
+def test_stated_frames_are_a_sequence_of_their_own_and_the_others_are_whole(split):
+    cuts = {"frames": {"a": [1, 4]}}
+    cut, whole = load_sequences(split({"sequences": ("a", "b")} | cuts), "train")
+    (uncut,) = load_sequences(split({"sequences": ("a",)}), "train")
+    assert (len(cut), len(whole)) == (4, 6)
+    assert cut.files == uncut.files[1:5]
+    assert (cut.read(0) == uncut.read(1)).all()
+    wanted = uncut.annotation.boxes_xyxy[uncut.annotation.rows_at(4)]
+    assert (cut.annotation.boxes_xyxy[cut.annotation.rows_at(3)] == wanted).all()
+    # Then the middle of the stretch.
+    (middle,) = load_sequences(split({"sequences": ("a",), "max_frames": 2} | cuts), "train")
+    assert middle.files == uncut.files[2:4]
+
+
+def test_frames_that_are_not_there_are_refused(split):
+    for frames, message in (
+        ({"a": [1, 6]}, r"data\.train\[0\]\.frames of a end with 6, and it has 6 frames"),
+        ({"d": [0, 1]}, r"data\.train\[0\]\.frames names 'd'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            load_sequences(split({"frames": frames}), "train")
+    with pytest.raises(ValueError, match=r"frames of a end \(1\) before they begin \(2\)"):
+        SourceConfig(annotations=Path("a.json"), frames={"a": (2, 1)})
+
+
 def test_sources_keep_their_order_weights_and_kinds_of_boxes(split):
     training = load_training(
         split(
