@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from stdet.inference.track_options import LIVE_LATENCY
+from stdet.inference.pipeline import LIVE_LATENCY
 from stdet.inference.weights_files import DEFAULT_WEIGHTS, weights_folder
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample" / "sample.mp4"
