@@ -215,7 +215,11 @@ def robustness(
     else:
         ready = network_at_point(config, weights=weights, device=device, engine=engine)
         path = find_weights(weights)
-        trained_on = trained_sequences(load_weights(path).config.data, sequences)
+        data = config.data
+        sources = {"validation": data.validation or data.train, "test": data.test}
+        trained_on = trained_sequences(
+            load_weights(path).config.data, sequences, sources=sources.get(split, data.train)
+        )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         detector = {"weights": weights, "weights_sha256": digest}
     return score_changes(

@@ -104,13 +104,28 @@ def test_published_table_is_that_of_the_run_and_refuses_what_was_trained_on(prot
 def test_sequences_are_trained_on_by_folder_and_name(data, source, expected):
     scored = load_sequences(data, "train")
     given = SourceConfig(**{"annotations": Path("labels.json"), **source})
-    assert trained_sequences(DataConfig(train=(given,)), scored) == expected
-    held_out = DataConfig(train=(given,), validation_sequences=("a", "b"))
-    assert trained_sequences(held_out, scored) == ()
+    trained = DataConfig(root=data.root, train=(given,))
+    assert trained_sequences(trained, scored, sources=[given]) == expected
+    held_out = replace(trained, validation_sequences=("a", "b"))
+    assert trained_sequences(held_out, scored, sources=[given]) == ()
 
 
-def test_folder_of_a_training_source_is_one_of_the_path(data):
+@pytest.mark.parametrize("is_below", [True, False])
+def test_folder_of_a_training_source_is_one_of_the_path(data, is_below):
     scored = load_sequences(data, "train")
     folder = Path(data.root).name
-    given = SourceConfig(root=Path(folder), annotations=Path("labels.json"))
-    assert trained_sequences(DataConfig(train=(given,)), scored) == ("a", "b")
+    roots = (Path("sets"), Path(folder)) if is_below else (Path("sets") / folder, Path())
+    given = SourceConfig(root=roots[1], annotations=Path("labels.json"))
+    trained = DataConfig(root=roots[0], train=(given,))
+    assert trained_sequences(trained, scored, sources=[given]) == ("a", "b")
+    elsewhere = DataConfig(root=Path("sets/other"), train=(replace(given, root=Path()),))
+    assert trained_sequences(elsewhere, scored, sources=[given]) == ()
+
+
+def test_another_label_file_of_the_same_folder_is_another_split(data):
+    scored = load_sequences(data, "train")
+    train = SourceConfig(annotations=Path("train.json"))
+    trained = DataConfig(root=data.root, train=(train,))
+    test = replace(train, annotations=Path("test.json"))
+    assert trained_sequences(trained, scored, sources=[test]) == ()
+    assert trained_sequences(trained, scored, sources=[test, train]) == ("a", "b")
