@@ -43,6 +43,7 @@ from stdet.io.live.capture import Pause
 from stdet.io.live.source import LiveSource
 from stdet.tracking.false_alarms import FalseTracks
 from stdet.tracking.judge import TrackJudge
+from stdet.tracking.lifetimes import longest_gap
 from stdet.tracking.tracker import Tracker
 from stdet.types import BoolArray
 
@@ -121,11 +122,12 @@ class StreamingTracker:
         loaded = load_network(weights, device=device, engine=engine)
         if confidence is None:
             confidence = operating_point(loaded.config, loaded.path)
+        config = replace(loaded.config.tracker, latency=latency)
         return cls(
             Detector.from_network(loaded.network, latency=latency),
-            replace(loaded.config.tracker, latency=latency),
+            config,
             confidence=confidence,
-            start_judge=start_judge,
+            start_judge=partial(start_judge, longest_gap=longest_gap(config)),
         )
 
     @classmethod

@@ -23,7 +23,7 @@ FRAMES_PER_SECOND = 25.0
 """Of footage whose frame rate is not known."""
 _SECONDS_PER_HOUR = 3600
 _ENDED_AFTER = 100
-"""Frames without a row after which a track has ended; the tracker has forgotten it before."""
+"""Frames without a row after which a track has ended, unless the tracker keeps it for longer."""
 
 
 @dataclass(kw_only=True)
@@ -51,6 +51,7 @@ class TrackJudge:
     Args:
         fps: Frames per second; None where unknown.
         limit_per_hour: False tracks that may come out in an hour; None for no limit.
+        longest_gap: Most frames from one row of a track to its next.
         calibration: Of the probabilities.
 
     Raises:
@@ -62,6 +63,7 @@ class TrackJudge:
         fps: float | None,
         *,
         limit_per_hour: float | None = None,
+        longest_gap: int = 0,
         calibration: Calibration = CALIBRATION,
     ) -> None:
         """Start before the first frame."""
@@ -70,6 +72,7 @@ class TrackJudge:
                 f"false_alarms_per_hour is {limit_per_hour}; expected a number above 0."
             )
         self._fps, self._limit, self._calibration = fps, limit_per_hour, calibration
+        self._ended_after = max(_ENDED_AFTER, longest_gap)
         self._first_frame: int | None = None
         self._num_frames = 0
         self._clutter = FootageClutter()
@@ -95,7 +98,7 @@ class TrackJudge:
             self._first_frame = frame
         self._num_frames = frame - self._first_frame + 1
         self._clutter.add(detections.scores)
-        self._end_tracks(frame - _ENDED_AFTER)
+        self._end_tracks(frame - self._ended_after)
         judged = [self._update(tracks, row, detections) for row in range(len(tracks))]
         if self._limit is not None:
             self._threshold = threshold_for(

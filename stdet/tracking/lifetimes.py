@@ -72,3 +72,8 @@ def go_on(
     if is_far.any():
         is_alive &= ~is_far | (num_misses <= max(MAX_OUTSIDE_MISSES, lookahead))
     return is_alive
+
+
+def longest_gap(config: TrackerConfig) -> int:
+    """Return the most frames from one row of a track to its next."""
+    return max(MOST_FOLLOWED, config.max_lost, config.frames_ahead or 0) + 1

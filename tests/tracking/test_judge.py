@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stdet.config import TrackerConfig
 from stdet.tracking.calibration import CALIBRATION, FootageClutter, TrackFacts
 from stdet.tracking.false_alarms import (
     FIRST_HOURS,
@@ -14,6 +15,7 @@ from stdet.tracking.false_alarms import (
     threshold_for,
 )
 from stdet.tracking.judge import TrackJudge
+from stdet.tracking.lifetimes import longest_gap
 from stdet.types import Detections, Tracks
 
 scores = st.lists(st.one_of(st.none(), st.floats(0.05, 0.999)), min_size=1, max_size=30)
@@ -224,3 +226,12 @@ def test_a_track_that_has_ended_still_counts():
     summary = judge.summary()
     assert summary.expected == pytest.approx(1 - probability, abs=1e-6)
     assert summary.hours == pytest.approx(1001 / 25 / 3600)
+
+
+def test_a_track_that_the_tracker_keeps_for_long_is_still_the_same_one():
+    config = TrackerConfig(max_lost=200)
+    judge = TrackJudge(fps=25.0, limit_per_hour=2000.0, longest_gap=longest_gap(config))
+    seen = [*range(50), *range(250, 300)]  # 200 frames without a row.
+    out = [judge.judge(*frame_of(i, {1: 0.99} if i in seen else {})) for i in range(300)]
+    assert {i for tracks in out for i in tracks.track_ids.tolist()} == {1}
+    assert judge.summary().num_tracks == 1
