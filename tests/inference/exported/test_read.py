@@ -75,10 +75,20 @@ def test_names_mean_trained_weights_unless_those_cannot_be_read():
     assert not uses_torch(str(metadata))
 
 
+def _spot_that_moves(*, num_frames, hw):
+    """Return noise with a spot of 3 px, which moves by 2 px a frame, float32 (N, H, W)."""
+    frames = np.random.default_rng(0).normal(0.4, 0.01, (num_frames, *hw)).astype(np.float32)
+    rows, columns = np.indices(hw)
+    for index, frame in enumerate(frames):
+        squared = (columns - 20 - 2 * index) ** 2 + (rows - 30) ** 2
+        frame += 0.4 * np.exp(-squared / 2).astype(np.float32)
+    return frames
+
+
 @formats
 def test_files_of_both_formats_find_what_the_weights_find(format, tmp_path):
     export_weights("stdet_n", tmp_path, format=format)
-    frames = np.random.default_rng(0).random((3, 32, 48), np.float32)
+    frames = _spot_that_moves(num_frames=10, hw=(64, 96))
     loaded = load_network(str(tmp_path), device="auto", engine="auto")
     found = Detector.from_network(loaded.network).predict(frames)
     wanted = Detector.from_weights("stdet_n", device="cpu", engine="eager").predict(frames)
