@@ -10,25 +10,24 @@
 
 #include "tracker.hpp"
 
-static cv::Mat grey_of(const cv::Mat& picture) {
-  cv::Mat grey;
-  cv::cvtColor(picture, grey, cv::COLOR_BGR2GRAY);
-  grey.convertTo(grey, CV_32F);
-  return grey / 255;
-}
-
-static void track(const char* folder, const char* video, const char* tracks, const char* motions) {
-  stdet::Detector detector(folder);
+int main(int count, char** arguments) try {
+  if (count != 4 && count != 5)
+    throw std::runtime_error("usage: EXPORTED_FOLDER VIDEO TRACKS.txt [MOTION.txt]");
+  const std::string video = arguments[2], tracks = arguments[3];
+  stdet::Detector detector(arguments[1]);
   stdet::Tracker tracker(detector.confidence());
   cv::VideoCapture capture(video);
-  std::ifstream motion_file(motions ? motions : "");
-  if (!capture.isOpened()) throw std::runtime_error(std::string(video) + " cannot be read");
+  std::ifstream motions(count == 5 ? arguments[4] : "");
+  if (!capture.isOpened()) throw std::runtime_error(video + " cannot be read");
   for (cv::Mat picture; capture.read(picture);) {
+    cv::Mat grey, image;
+    cv::cvtColor(picture, grey, cv::COLOR_BGR2GRAY);
+    grey.convertTo(image, CV_32F, 1 / 255.0);
     std::optional<cv::Matx33d> motion;
-    if (motions)
-      for (double& number : motion.emplace().val) motion_file >> number;
-    if (motions && !motion_file) throw std::runtime_error(std::string(motions) + " is too short");
-    for (const auto& found : detector.push(grey_of(picture), motion)) tracker.push(found);
+    if (count == 5)
+      for (double& number : motion.emplace().val) motions >> number;
+    if (motion && !motions) throw std::runtime_error("MOTION.txt has too few rows");
+    for (const auto& found : detector.push(image, motion)) tracker.push(found);
   }
   for (const auto& found : detector.flush()) tracker.push(found);
   std::ofstream file(tracks);
@@ -36,13 +35,7 @@ static void track(const char* folder, const char* video, const char* tracks, con
   for (const auto& [at, found] : tracker.rows())  // Pixels count from 1, too.
     file << at.first << ',' << at.second << ',' << found.box.x + 1 << ',' << found.box.y + 1 << ','
          << found.box.width << ',' << found.box.height << ',' << found.score << ",-1,-1,-1\n";
-  if (!file.flush()) throw std::runtime_error(std::string(tracks) + " cannot be written");
-}
-
-int main(int count, char** arguments) try {
-  if (count != 4 && count != 5)
-    throw std::runtime_error("usage: EXPORTED_FOLDER VIDEO TRACKS.txt [MOTION.txt]");
-  track(arguments[1], arguments[2], arguments[3], count == 5 ? arguments[4] : nullptr);
+  if (!file.flush()) throw std::runtime_error(tracks + " cannot be written");
 } catch (const std::exception& error) {
   std::cerr << "stdet_track: " << error.what() << '\n';
   return 2;

@@ -2,7 +2,6 @@
 // their scores are on average at the operating point. The one of stdet also learns what clutter
 // looks like, follows dim targets along the residual and smooths in hindsight.
 #pragma once
-
 #include "detector.hpp"
 
 namespace stdet {
@@ -28,9 +27,8 @@ class Tracker {
   void push(const DetectedFrame& found) {
     ++frame_;
     for (Track& track : tracks_) predict(track, found.from_previous);
-    std::vector<Detection> seen;
-    for (const Detection& one : found.detections)
-      if (one.score >= kWeakShare * confidence_) seen.push_back(one);
+    Detections seen = found.detections;
+    while (!seen.empty() && seen.back().score < kWeakShare * confidence_) seen.pop_back();
     std::vector<std::tuple<double, size_t, size_t>> pairs;  // Distance, track, detection.
     for (size_t row = 0; row < seen.size(); ++row)
       for (size_t at = 0; at < tracks_.size(); ++at) {
@@ -41,10 +39,8 @@ class Tracker {
     std::sort(pairs.begin(), pairs.end());  // The nearest first, and confirmed tracks before.
     std::vector<char> is_hit(tracks_.size(), 0), is_taken(seen.size(), 0);
     for (const auto& [apart, at, row] : pairs)
-      if (!is_hit[at] && !is_taken[row]) {
-        is_hit[at] = is_taken[row] = 1;
-        hit(tracks_[at], seen[row]);
-      }
+      if (!is_hit[at] && !is_taken[row])
+        is_hit[at] = is_taken[row] = 1, hit(tracks_[at], seen[row]);
     for (size_t at = 0; at < is_hit.size(); ++at)
       if (!is_hit[at]) ++tracks_[at].misses, raise(tracks_[at], std::min(-0.5, tracks_[at].level));
     for (size_t row = 0; row < seen.size(); ++row)
@@ -61,8 +57,6 @@ class Tracker {
   }
 
  private:
-  static double log_odds(double score) { return std::log(score / (1 - score)); }
-
   static void raise(Track& track, double odds) {
     track.level += std::max(kLevelGain, 1.0 / (track.age + 3)) * (odds - track.level);
   }
@@ -81,20 +75,18 @@ class Tracker {
 
   void hit(Track& track, const Detection& found) {
     const Point2d apart = found.centre() - track.place;
-    const double gain = track.p / (track.p + kMeasurement);
-    const double turn = track.c / (track.p + kMeasurement);
+    const double power = track.p + kMeasurement, gain = track.p / power, turn = track.c / power;
     track.place += gain * apart, track.velocity += turn * apart;
     track.u -= turn * track.c, track.p -= gain * track.p, track.c -= gain * track.c;
-    const double odds = log_odds(found.score) - log_odds(confidence_);
+    const auto odds = std::log(found.score / (1 - found.score) * (1 - confidence_) / confidence_);
     raise(track, std::clamp(odds, -kMostOdds, kMostOdds));
-    if (track.misses <= kMaxBridged)
-      for (int left = track.misses; left > 0; --left) {  // Boxes on the line between detections.
-        const Detection& last = track.rows.rbegin()->second;
-        const float share = 1.0f / float(left + 1);
-        const cv::Point2f corner = last.box.tl() + share * (found.box.tl() - last.box.tl());
-        const cv::Point2f other = last.box.br() + share * (found.box.br() - last.box.br());
-        track.rows[frame_ - left] = {{corner, other}, last.score};
-      }
+    const int gap = track.misses <= kMaxBridged ? track.misses : 0;
+    for (int left = gap; left > 0; --left) {  // Boxes on the line between detections.
+      const auto [box, score, scale] = track.rows.rbegin()->second;
+      const cv::Point2f by = (found.box.tl() - box.tl()) / float(left + 1);
+      const cv::Size2f larger = (found.box.size() - box.size()) / float(left + 1);
+      track.rows[frame_ - left] = {box + by + larger, score, scale};
+    }
     track.rows[frame_] = found, track.misses = 0, ++track.hits;
   }
 
