@@ -116,6 +116,15 @@ def test_shipped_weights_find_the_same_in_an_engine(name):
         np.testing.assert_allclose(one.boxes_xyxy, other.boxes_xyxy, atol=0.02)
 
 
+@needs("onnxruntime")
+def test_cells_are_folded_into_channels_by_one_node_each(tiny_model, lively):
+    onnx = pytest.importorskip("onnx")
+    parts = export_parts(lively(build_detector(tiny_model())))
+    kinds = [node.op_type for node in onnx.load_from_string(parts.frame).graph.node]
+    assert kinds.count("SpaceToDepth") == 2
+    assert "Transpose" not in kinds
+
+
 def _predictions(engine, frames):
     network = network_of_weights(*load_detector("stdet_n"), device="cpu", engine=engine)
     assert network.engine.name == engine
