@@ -91,6 +91,9 @@ class TrainConfig:
     """Passes over the training windows."""
     epoch_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the windows, drawn anew each epoch."""
+    epoch_windows: int | None = Field(default=None, ge=1)
+    """Windows of an epoch as a number in place of a share, so that a recipe makes as many steps
+    whatever footage is left out."""
     batch_size: int = Field(default=4, ge=1, le=65_536)
     """Windows per step over all processes together."""
     num_workers: int = Field(default=0, ge=0, le=256)
@@ -135,3 +138,10 @@ class TrainConfig:
     `first_frame`: its first frame, as for the weights that ship. `later_frames`: as in streams."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation."""
+
+    def __post_init__(self) -> None:
+        """Check what excludes each other."""
+        if self.epoch_windows is not None and self.epoch_fraction != 1:
+            raise ValueError(
+                "epoch_windows and epoch_fraction exclude each other; set one of them"
+            )

@@ -31,7 +31,7 @@ class EpochBatches(Sampler[list[SampleKey]]):
         self.num_windows = num_windows
         self.seed = train.seed
         self.batch_size = train.batch_size
-        self.num_used = max(round(num_windows * train.epoch_fraction), 1)
+        self.num_used = train.epoch_windows or max(round(num_windows * train.epoch_fraction), 1)
         self.epoch = 0
         self.rank, self.num_processes = distributed.process_rank(), distributed.num_processes()
         if self.batch_size % self.num_processes:

@@ -219,6 +219,22 @@ def test_fraction_of_an_epoch_draws_other_windows_each_time(tiny_run):
     assert len(seen) > 40
 
 
+@pytest.mark.parametrize("num_windows", [50, 5_000])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_number_of_windows_does_not_depend_on_the_data(tiny_run, num_windows, weighted):
+    weights = torch.ones(num_windows, dtype=torch.float64) if weighted else None
+    batches = EpochBatches(num_windows, tiny_run(batch_size=4, epoch_windows=420), weights=weights)
+    keys = [key for batch in batches for key in batch]
+    assert len(batches) == 105
+    assert len(set(keys)) == 420
+    assert {index for _, index in keys} <= set(range(num_windows))
+
+
+def test_epoch_has_a_share_or_a_number_of_windows(tiny_run):
+    with pytest.raises(ValueError, match="epoch_fraction"):
+        tiny_run(epoch_windows=420, epoch_fraction=0.2)
+
+
 def test_batch_larger_than_the_data_is_filled_by_repeating(tiny_run):
     (batch,) = EpochBatches(3, tiny_run(batch_size=8))
     assert sorted({index for _, index in batch}) == [0, 1, 2]
