@@ -60,6 +60,7 @@ def add_robustness(commands: Any) -> None:
 
 
 def _run_robustness(args: argparse.Namespace) -> int:
+    from stdet.evaluation.from_model import scored_sequences
     from stdet.evaluation.protocol import Protocol
     from stdet.evaluation.report import write_report
     from stdet.evaluation.robustness import robustness
@@ -67,6 +68,11 @@ def _run_robustness(args: argparse.Namespace) -> int:
 
     with hold_outputs(args):
         configs = _configs(args)
+        ignored = ignored_zones(args)
+        if len(configs) > 1:
+            # What the last one lacks is said before hours go into the first.
+            for config in configs.values():
+                scored_sequences(config, args.split, ignored)
         use_threads(next(iter(configs.values())).train.num_threads)
         sources = {
             name: robustness(
@@ -79,7 +85,7 @@ def _run_robustness(args: argparse.Namespace) -> int:
                 changes=args.changes,
                 max_frames=args.max_frames,
                 seed=args.seed,
-                ignored=ignored_zones(args),
+                ignored=ignored,
                 command=shlex.join(["stdet", *sys.argv[1:]]),
             )
             for name, config in configs.items()

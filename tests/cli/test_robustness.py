@@ -95,3 +95,15 @@ def test_several_configurations_are_one_protocol(cli, refused, config, tmp_path)
     same.write_text(config.read_text())
     line = refused("robustness", config, same, *options)
     assert line.startswith("stdet: robustness: two CONFIGs are named c; ")
+
+
+def test_what_the_last_configuration_lacks_is_said_before_the_first_is_scored(
+    refused, config, monkeypatch
+):
+    other = config.with_name("lost.yaml")
+    other.write_text(config.read_text().replace("train.json", "nowhere.json"))
+    monkeypatch.setattr(
+        "stdet.evaluation.robustness.score_changes", lambda *_args, **_: pytest.fail("scored")
+    )
+    options = ("--detector", "lcm", "--split", "test", "--changes", "none")
+    assert "nowhere.json" in refused("robustness", config, other, *options)
