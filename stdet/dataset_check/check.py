@@ -23,7 +23,9 @@ from stdet.dataset_check.label_checks import (
 )
 from stdet.dataset_check.splits import Split, load_split
 from stdet.formats.label_files import find_label_files
+from stdet.formats.published_lists import describe
 from stdet.io.frame_area import MAX_MEGAPIXELS
+from stdet.metrics.truth_digest import digest_truth
 
 
 def check_dataset(
@@ -66,12 +68,24 @@ def check_dataset(
     findings.sort(key=lambda finding: order.index(finding.kind))  # Stable.
     notes = [f"{path} is no label file; left out." for path in found.left_out]
     notes += [f"{split.name}: {split.said}." for split in splits if split.said]
+    notes += _published(splits)
     notes += _notes(splits, with_images=with_images)
     return CheckReport(
         splits=tuple(_summary(split, facts) for split in splits),
         findings=_without_repeats(findings),
         notes=(*notes, *shared.notes),
     )
+
+
+def _published(splits: Sequence[Split]) -> list[str]:
+    """Say which label files are published ones, or versions of them."""
+    said = []
+    for split in splits:
+        truths = (truth.annotation for truth in split.truths)
+        digests = {truth.name: digest_truth(truth) for truth in truths}
+        text = describe(digests, file=split.file.path.name)
+        said += [f"{split.name}: {text}"] if text is not None else []
+    return said
 
 
 def _notes(splits: Sequence[Split], *, with_images: bool) -> list[str]:

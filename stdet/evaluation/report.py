@@ -17,6 +17,7 @@ import numpy as np
 from stdet.config import EvaluationConfig
 from stdet.errors import DataError
 from stdet.files.atomic_file import AtomicFile
+from stdet.formats.published_lists import identify
 from stdet.metrics.bootstrap import Bootstrap, bootstrap
 from stdet.metrics.counts import without_nan
 from stdet.metrics.detection.average_precision import average_precision
@@ -39,6 +40,7 @@ from stdet.metrics.summary import SequenceSummary, so_scale_px_of, summarise
 from stdet.metrics.tracking.clear_identity_hota import TrackingCounts
 from stdet.metrics.tracking.hota import HotaCounts, TargetSizes
 from stdet.metrics.tracking.track_quality import TrackQuality
+from stdet.metrics.truth_digest import digest_all
 
 ROC_FALSE_ALARMS_PER_PIXEL = {"1e-6": 1e-6, "1e-5": 1e-5, "1e-4": 1e-4}
 """Rates at which Pd is read off the ROC; those per frame are a setting."""
@@ -136,6 +138,8 @@ def report_summaries(
     def scores_of(names: Collection[str]) -> Scores:
         return score_summaries([s for s in summaries if s.name in names], config)
 
+    truths = {summary.name: summary.truth for summary in summaries}
+    published = identify(truths)
     return Report(
         overall=score_summaries(summaries, config),
         subsets={name: scores_of(members) for name, members in (subsets or {}).items()},
@@ -152,6 +156,8 @@ def report_summaries(
             roc_max_false_alarms_per_frame=config.roc_max_false_alarms_per_frame,
             num_frames=sum(summary.pd_fa.num_frames for summary in summaries),
             num_targets=sum(summary.pd_fa.num_targets for summary in summaries),
+            truth_sha256=digest_all(truths),
+            labels="" if published is None else str(published),
             linked_sequences=tuple(s.name for s in summaries if s.is_linked),
             untracked_sequences=tuple(s.name for s in summaries if not s.is_tracked),
         ),

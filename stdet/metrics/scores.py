@@ -146,6 +146,9 @@ class Rules:
         roc_max_false_alarms_per_frame: Where the partial area under the ROC ends.
         num_frames: Frames, with and without targets.
         num_targets: True targets that are not ignored.
+        truth_sha256: Of the names and the truth of all sequences; two runs of equal hash were
+            scored on the same labels.
+        labels: Published label list that the sequences are from, "" where none is known.
         linked_sequences: Names of sequences whose identities were guessed by linking the truth.
         untracked_sequences: Names of sequences whose predictions carry no identities; their
             tracking scores are NaN, and those over all sequences too.
@@ -162,6 +165,8 @@ class Rules:
     roc_max_false_alarms_per_frame: float
     num_frames: int
     num_targets: int
+    truth_sha256: str
+    labels: str
     linked_sequences: tuple[str, ...]
     untracked_sequences: tuple[str, ...]
 

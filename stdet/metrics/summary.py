@@ -35,6 +35,7 @@ from stdet.metrics.tracking.clear_identity_hota import (
 from stdet.metrics.tracking.hota import HotaCounts, TargetSizes, count_so_hota
 from stdet.metrics.tracking.linking import identify_truth
 from stdet.metrics.tracking.track_quality import TrackQuality, count_track_quality
+from stdet.metrics.truth_digest import TruthDigest, digest_truth
 from stdet.types import SequenceAnnotation
 
 AP_DISTANCES_PX = (1, 2, 3, 5)
@@ -47,6 +48,7 @@ class SequenceSummary:
 
     Attributes:
         name: Of the sequence.
+        truth: What its truth is.
         is_linked: Whether the truth's identities were made by linking.
         is_tracked: Whether the predictions carry identities.
         pd_fa: Counts at the confidence.
@@ -63,6 +65,7 @@ class SequenceSummary:
     """
 
     name: str
+    truth: TruthDigest
     is_linked: bool
     is_tracked: bool
     pd_fa: PdFa
@@ -105,6 +108,7 @@ def summarise(
     flat, rule = flatten(result), hit_rule(config)
     return SequenceSummary(
         name=annotation.name,
+        truth=digest_truth(annotation),
         is_linked=truth.is_linked,
         is_tracked=result.is_tracked,
         pd_fa=sequence_pd_fa(result, rule=rule, confidence=confidence),

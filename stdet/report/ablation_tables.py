@@ -113,6 +113,8 @@ def join_folds(folds: Sequence[Run]) -> Run:
             key: sum(float(f.rules[key]) for f in folds) if key.startswith("num_") else value
             for key, value in first.rules.items()
         },
+        labels="+".join(filter(None, dict.fromkeys(fold.labels for fold in folds))),
+        truth_sha256="+".join(fold.truth_sha256 for fold in folds),
     )
 
 

@@ -40,6 +40,8 @@ class Run:
         sequences: Names, sorted.
         resamples: float64 (1000,) by name; empty for a single sequence.
         rules: Rule of a hit, gates and numbers of frames and targets.
+        labels: Published label list that the sequences are from, "" where none is known.
+        truth_sha256: Of the names and the truth of the sequences.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Run:
     sequences: tuple[str, ...]
     resamples: Mapping[str, Vector]
     rules: Mapping[str, float | str]
+    labels: str
+    truth_sha256: str
 
 
 def read_run(path: Path) -> Run:
@@ -78,6 +82,8 @@ def run_of(content: Any, *, name: str) -> Run:
             key: str(content["rules"][key]) if key == "hit_rule" else float(content["rules"][key])
             for key in _RULES
         },
+        labels=str(content["rules"]["labels"]),
+        truth_sha256=str(content["rules"]["truth_sha256"]),
     )
 
 
@@ -119,7 +125,8 @@ def compare_runs(runs: Sequence[Run]) -> Table:
             (f"Paired bootstrap over {len(first.sequences)} sequences.",)
             if first.resamples
             else ("No intervals: they need at least two sequences.",)
-        ),
+        )
+        + ((f"Labels: {first.labels}.",) if first.labels else ()),
     )
 
 
@@ -160,11 +167,17 @@ def _mean_ranks(runs: Sequence[Run]) -> list[float]:
 
 
 def require_comparable(first: Run, other: Run) -> None:
-    """Refuse runs on other sequences or by other rules.
+    """Refuse runs on other labels or sequences, or by other rules.
 
     Raises:
         DataError: Naming what differs.
     """
+    if first.labels != other.labels:
+        ours, theirs = (run.labels or "no published list" for run in (other, first))
+        raise DataError(
+            f"{other.name}: was evaluated on {ours}, {first.name} on {theirs}; numbers on "
+            "different label lists do not compare. Evaluate both on one list."
+        )
     if first.sequences != other.sequences:
         only = sorted(set(first.sequences) ^ set(other.sequences))
         named = ", ".join(name[:_MAX_NAME] for name in only[:5])
@@ -179,6 +192,12 @@ def require_comparable(first: Run, other: Run) -> None:
                 f"{_said(value)}; "
                 "evaluate both by the same rules."
             )
+    if first.truth_sha256 != other.truth_sha256:
+        raise DataError(
+            f"{other.name}: was evaluated on other labels than {first.name}: the sequences have "
+            "the same names, frames and numbers of targets, but their boxes differ; evaluate both "
+            "with one label file."
+        )
 
 
 def _said(value: float | str) -> str:

@@ -152,6 +152,7 @@ def rules_list(report: Report, num_sequences: int) -> dict[str, str]:
         "Hit": f"{rules.hit}; best one-to-one assignment",
         "Track gate": f"centre distance up to {rules.track_gate_px:g} px; HOTA depends on it",
         "S of SO-HOTA": f"{rules.so_scale_px:.4g} px, root of the mean area of all true boxes",
+        "Labels": rules.labels or f"of no published list; {rules.truth_sha256[:12]}",
         "Frames": f"{rules.num_frames} in {num_sequences} sequence(s)",
         "Targets": f"{rules.num_targets} true boxes that are not ignored",
         "Identities made by linking the truth": linked,

@@ -199,6 +199,8 @@ def _notes(report: Report) -> list[str]:
         f"ROC area up to {rules.roc_max_false_alarms_per_frame:g} false alarms per frame. Legacy "
         "P, R, F1 are the paper protocol, no operating point.",
     ]
+    if rules.labels:
+        lines.insert(0, f"Labels: {rules.labels}.")
     if report.bootstrap.values:
         lines.append(
             f"Intervals: bootstrap over {len(report.bootstrap.sequences)} sequences"

@@ -3,6 +3,7 @@ import dataclasses
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,6 +105,39 @@ def test_runs_that_do_not_compare_are_refused(save, tmp_path):
         read_run(tmp_path / "other.json")
     with pytest.raises(DataError, match=r"none\.json: does not exist"):
         read_run(tmp_path / "none.json")
+
+
+def test_runs_on_other_label_lists_are_refused_by_the_names_of_the_lists(save, tmp_path):
+    def labelled(name, labels):
+        path = save(name, [0.5, 0.6])
+        content = json.loads(path.read_text())
+        content["rules"]["labels"] = labels
+        path.write_text(json.dumps(content))
+        return read_run(path)
+
+    usual, hard, own = (
+        labelled(name, labels)
+        for name, labels in (("usual", "IRDST test"), ("hard", "IRDST-R test"), ("own", ""))
+    )
+    with pytest.raises(
+        DataError,
+        match=r"hard: was evaluated on IRDST-R test, usual on IRDST test; numbers on different "
+        r"label lists do not compare",
+    ):
+        compare_runs([usual, hard])
+    with pytest.raises(
+        DataError, match=r"own: was evaluated on no published list, usual on IRDST"
+    ):
+        compare_runs([usual, own])
+    table = compare_runs([usual, replace(usual, name="again")])
+    assert table.notes[-1] == "Labels: IRDST test."
+
+
+def test_runs_whose_boxes_alone_differ_are_refused(save):
+    one, other = read_run(save("one", [0.5, 0.6])), read_run(save("other", [0.5, 0.6]))
+    compare_runs([one, other])
+    with pytest.raises(DataError, match=r"other: was evaluated on other labels than one: .*boxes"):
+        compare_runs([one, replace(other, truth_sha256="0" * 64)])
 
 
 def test_one_sequence_compares_without_intervals(save):
