@@ -29,6 +29,8 @@ def _run(value, *, noise=None, sequences=("a", "b")):
         rules=dict.fromkeys(
             ("pd_radius_px", "track_gate_px", "link_gate_px", "num_frames", "num_targets"), 1.0
         ),
+        labels="",
+        truth_sha256="".join(sequences),
     )
 
 
