@@ -152,14 +152,7 @@ class ClipDataset(Dataset[Clip]):
             frame_indices=torch.from_numpy(clip.frame_indices[clip.window_rows]),
             is_padding=torch.from_numpy(clip.is_padding[clip.window_rows]),
             key_indices=torch.from_numpy(shape.keys),
-            targets=tuple(
-                Targets(
-                    boxes_xyxy=boxes[sample.key_slots == slot],
-                    class_ids=sample.class_ids[sample.key_slots == slot],
-                    track_ids=sample.track_ids[sample.key_slots == slot],
-                )
-                for slot in range(len(shape.keys))
-            ),
+            targets=tuple(_targets_at(sample, boxes, slot) for slot in range(len(shape.keys))),
             sequence_name=sequence.name,
             original_hw=sequence.annotation.image_hw,
             to_original=torch.from_numpy(geometry.to_source),
@@ -204,21 +197,24 @@ class ClipDataset(Dataset[Clip]):
     def _read(
         self, sequence: LabelledSequence, clip: ClipFrames, key_rows: IntArray
     ) -> ClipSample:
-        """Read frames and the targets of the key frames. Ignored targets are left out."""
+        """Read frames and the targets of the key frames."""
         indices = clip.frame_indices
         grey = np.stack([self.registration.read(sequence, int(index)) for index in indices])
         truth = sequence.annotation
         rows, slots = [], []
         for slot, row in enumerate(key_rows):
             at = truth.rows_at(int(indices[row]))
-            here = np.arange(at.start, at.stop)[~truth.is_ignored[at]]
+            here = np.arange(at.start, at.stop)
             rows.append(here)
             slots.append(np.full(len(here), slot))
         picked, slot_of = np.concatenate(rows), np.concatenate(slots).astype(np.int64)
         boxes = truth.boxes_xyxy[picked]
         if sequence.boxes == "core":
             frames = grey[key_rows[slot_of]]
-            cores = [core_box(*pair) for pair in zip(frames, boxes, strict=True)]
+            cores = [
+                box if truth.is_ignored[row] else core_box(frame, box)
+                for row, frame, box in zip(picked, frames, boxes, strict=True)
+            ]
             boxes = np.array(cores, np.float32).reshape(-1, 4)
         return ClipSample(
             frames=torch.from_numpy(grey)[:, None],
@@ -228,6 +224,7 @@ class ClipDataset(Dataset[Clip]):
             key_slots=torch.from_numpy(slot_of),
             class_ids=torch.from_numpy(truth.class_ids[picked]),
             track_ids=torch.from_numpy(truth.track_ids[picked]),
+            is_ignored=torch.from_numpy(truth.is_ignored[picked]),
         )
 
     def _transforms(
@@ -292,7 +289,20 @@ class ClipDataset(Dataset[Clip]):
             key_slots=torch.cat([sample.key_slots, slots]),
             class_ids=torch.cat([sample.class_ids, torch.zeros_like(slots)]),
             track_ids=torch.cat([sample.track_ids, torch.full_like(slots, UNKNOWN_TRACK_ID)]),
+            is_ignored=torch.cat([sample.is_ignored, torch.zeros_like(slots, dtype=torch.bool)]),
         )
+
+
+def _targets_at(sample: ClipSample, boxes_xyxy: torch.Tensor, slot: int) -> Targets:
+    """Return the targets of one key frame, of boxes in input pixels."""
+    is_here = sample.key_slots == slot
+    is_target = is_here & ~sample.is_ignored
+    return Targets(
+        boxes_xyxy=boxes_xyxy[is_target],
+        class_ids=sample.class_ids[is_target],
+        track_ids=sample.track_ids[is_target],
+        ignored_xyxy=boxes_xyxy[is_here & sample.is_ignored],
+    )
 
 
 def _since_middle(motion: list[Transform], key_rows: IntArray) -> list[Transform]:

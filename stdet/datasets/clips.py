@@ -6,7 +6,7 @@ per window, C channels, H W size, N targets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -20,17 +20,22 @@ class Targets:
         boxes_xyxy: float32 (N, 4).
         class_ids: int64 (N,), counted from 0.
         track_ids: int64 (N,), ``UNKNOWN_TRACK_ID`` where the data set gives none.
+        ignored_xyxy: float32 (M, 4), boxes in which nobody knows whether there is a target: what
+            is found there counts for nothing.
     """
 
     boxes_xyxy: Tensor
     class_ids: Tensor
     track_ids: Tensor
+    ignored_xyxy: Tensor = field(default_factory=lambda: torch.zeros(0, 4))
 
     def __post_init__(self) -> None:
         """Check the shapes."""
         num = self.boxes_xyxy.shape[0]
-        if tuple(self.boxes_xyxy.shape) != (num, 4):
-            raise ValueError(f"Targets.boxes_xyxy has shape {tuple(self.boxes_xyxy.shape)}.")
+        for name in ("boxes_xyxy", "ignored_xyxy"):
+            boxes = getattr(self, name)
+            if boxes.ndim != 2 or boxes.shape[1] != 4:
+                raise ValueError(f"Targets.{name} has shape {tuple(boxes.shape)}.")
         if tuple(self.class_ids.shape) != (num,) or tuple(self.track_ids.shape) != (num,):
             raise ValueError("Targets.class_ids and track_ids need one entry per box.")
 
@@ -44,6 +49,7 @@ class Targets:
             boxes_xyxy=self.boxes_xyxy.to(device),
             class_ids=self.class_ids.to(device),
             track_ids=self.track_ids.to(device),
+            ignored_xyxy=self.ignored_xyxy.to(device),
         )
 
 

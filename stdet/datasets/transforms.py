@@ -47,6 +47,7 @@ class ClipSample:
         key_slots: int64 (M,), which key frame (0..K-1) each box belongs to.
         class_ids: int64 (M,).
         track_ids: int64 (M,).
+        is_ignored: bool (M,), boxes in which nobody knows whether there is a target.
     """
 
     frames: Tensor
@@ -57,6 +58,7 @@ class ClipSample:
     key_slots: Tensor
     class_ids: Tensor
     track_ids: Tensor
+    is_ignored: Tensor
 
     def after(self, change: Transform) -> ClipSample:
         """Note a change of the coordinates of frames and boxes."""
@@ -82,6 +84,7 @@ class ClipSample:
             key_slots=self.key_slots[rows],
             class_ids=self.class_ids[rows],
             track_ids=self.track_ids[rows],
+            is_ignored=self.is_ignored[rows],
         )
 
 
@@ -117,14 +120,15 @@ class ClipAugmentation:
         towards = self._towards_size(sample)
         if towards is None:
             # Left at its own size it is what a coarser scale looks for, and nothing for this one.
-            sample = sample.select(torch.zeros(0, dtype=torch.int64), sample.boxes_xyxy)
+            sample = sample.select(sample.is_ignored, sample.boxes_xyxy)
             towards = 1.0
         factor = _log_uniform(self.config.scale_range) * towards
         sample = self._flip(_zoom(self._crop(sample, factor), factor, self.config.crop_hw))
         sample = sample.settled()
         boxes = sample.boxes_xyxy
         if self.fixed_box_size and self.config.min_box_px > 0:
-            boxes = torch.cat([_centres(boxes), _centres(boxes)], dim=1)
+            points = torch.cat([_centres(boxes), _centres(boxes)], dim=1)
+            boxes = torch.where(sample.is_ignored[:, None], boxes, points)
         return replace(sample, boxes_xyxy=grow_boxes(boxes, self.config.min_box_px))
 
     def _towards_size(self, sample: ClipSample) -> float | None:
@@ -136,11 +140,12 @@ class ClipAugmentation:
         if bounds is None:
             return 1.0
         is_left = _uniform(0, 1) < _OWN_SIZE_SHARE
-        if not len(sample.boxes_xyxy):
+        targets = sample.boxes_xyxy[~sample.is_ignored]
+        if not len(targets):
             return 1.0 if is_left else _log_uniform(_EMPTY_FACTORS)
         size = _POINT_PX
         if not self.fixed_box_size:
-            sides = sample.boxes_xyxy[:, 2:] - sample.boxes_xyxy[:, :2]
+            sides = targets[:, 2:] - targets[:, :2]
             size = max(float(sides.prod(dim=1).sqrt().median()) - self._margin_px, 1.0)
         if is_left and size >= bounds[0]:
             return 1.0 if size <= bounds[1] else None
@@ -160,8 +165,9 @@ class ClipAugmentation:
         room_y = max(sample.frames.shape[-2] - height, 0)
         room_x = max(sample.frames.shape[-1] - width, 0)
         top, left = _integer(0, room_y), _integer(0, room_x)
-        if len(sample.boxes_xyxy) and _uniform(0, 1) < self.config.target_crop_probability:
-            box = sample.boxes_xyxy[_integer(0, len(sample.boxes_xyxy) - 1)]
+        targets = sample.boxes_xyxy[~sample.is_ignored]
+        if len(targets) and _uniform(0, 1) < self.config.target_crop_probability:
+            box = targets[_integer(0, len(targets) - 1)]
             centre_x, centre_y = ((box[:2] + box[2:]) / 2).tolist()
             top = min(max(round(centre_y - _uniform(0.1, 0.9) * height), 0), room_y)
             left = min(max(round(centre_x - _uniform(0.1, 0.9) * width), 0), room_x)
@@ -174,12 +180,13 @@ class ClipAugmentation:
         is_inside = ((centres >= 0) & (centres < size)).all(dim=1)
         sample = replace(sample, frames=cropped)
         sample = sample.after(Transform.translation((-left, -top)))
-        if self.fixed_box_size:
-            # A point has no extent: its centre decides, and its box is not cut.
-            return sample.select(is_inside, moved)
         clipped = torch.minimum(moved.clamp(min=0), size.repeat(2))
         is_visible = (clipped[:, 2:] - clipped[:, :2] >= MIN_VISIBLE_PX).all(dim=1)
-        return sample.select(is_inside & is_visible, clipped)
+        if self.fixed_box_size:
+            # A point has no extent: its centre decides, and its box is not cut.
+            kept = torch.where(sample.is_ignored, is_visible, is_inside)
+            return sample.select(kept, torch.where(sample.is_ignored[:, None], clipped, moved))
+        return sample.select(is_visible & (is_inside | sample.is_ignored), clipped)
 
     def _flip(self, sample: ClipSample) -> ClipSample:
         """Mirror, and swap the axes of square frames."""

@@ -30,7 +30,7 @@ class LossTerms:
     Attributes:
         total: What is minimised.
         box: 5 (1 - IoU^2) summed over foreground / F.
-        objectness: BCE over all cells / F.
+        objectness: BCE over all cells that do not lie in an ignored box / F.
         classification: BCE over foreground / F, the target being the IoU.
         motion: Weighted mean squared difference to the motion prior, 0 without it.
         consistency: Weighted disagreement of the pyramid's levels, 0 without it.
@@ -106,7 +106,12 @@ def detection_loss(
         cls_logits[at], cls_target * found.ious[:, None], reduction="sum"
     )
     num_foreground = obj_logits.new_tensor(float(len(found.cells)))
-    obj_loss = F.binary_cross_entropy_with_logits(obj_logits, obj_target, reduction="sum")
+    counted = _counted_cells(obj_logits, centres, targets)
+    if counted is not None:
+        counted[at] = 1.0
+    obj_loss = F.binary_cross_entropy_with_logits(
+        obj_logits, obj_target, weight=counted, reduction="sum"
+    )
 
     joint, num_processes = sum_over_processes(num_foreground)
     norm = num_processes / joint.clamp(min=1)
@@ -122,3 +127,17 @@ def detection_loss(
         consistency=consistency,
         num_foreground=joint,
     )
+
+
+def _counted_cells(
+    obj_logits: Tensor, centres_xy: Tensor, targets: Sequence[Targets]
+) -> Tensor | None:
+    """Return 1 for cells (R, A) that count and 0 for those in ignored boxes; None if all do."""
+    if not any(len(target.ignored_xyxy) for target in targets):
+        return None
+    counted = torch.ones_like(obj_logits)
+    for row, target in zip(counted, targets, strict=True):
+        boxes = target.ignored_xyxy[:, None]
+        is_in = (centres_xy >= boxes[..., :2]) & (centres_xy < boxes[..., 2:])
+        row[is_in.all(dim=-1).any(dim=0)] = 0.0
+    return counted

@@ -232,7 +232,9 @@ def test_ignored_targets_are_no_targets(make):
         truth = dataclasses.replace(truth, is_ignored=truth.track_ids == 1)
         dataset.sequences[number] = dataclasses.replace(sequence, annotation=truth)
     assert before.track_ids.tolist() == [1, 2]
-    assert dataset[0, 0].targets[0].track_ids.tolist() == [2]
+    found = dataset[0, 0].targets[0]
+    assert found.track_ids.tolist() == [2]
+    torch.testing.assert_close(found.ignored_xyxy, before.boxes_xyxy[:1])
 
 
 def test_boxes_of_a_letterboxed_clip_map_back_to_the_source(make, tiny_model):

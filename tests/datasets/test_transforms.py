@@ -24,7 +24,9 @@ GEOMETRY = AugmentConfig(
 )
 
 
-def _sample(frames: torch.Tensor, boxes: list, slots: list | None = None) -> ClipSample:
+def _sample(
+    frames: torch.Tensor, boxes: list, slots: list | None = None, ignored: tuple[int, ...] = ()
+) -> ClipSample:
     num = len(boxes)
     return ClipSample(
         motion=(),
@@ -34,6 +36,7 @@ def _sample(frames: torch.Tensor, boxes: list, slots: list | None = None) -> Cli
         key_slots=torch.tensor([0] * num if slots is None else slots, dtype=torch.int64),
         class_ids=torch.arange(num),
         track_ids=torch.arange(num) + 100,
+        is_ignored=torch.tensor([row in ignored for row in range(num)], dtype=torch.bool),
     )
 
 
@@ -334,3 +337,30 @@ def test_jpeg_keeps_what_is_smooth_and_changes_what_is_fine():
         ]
         assert 1 / 255 < changes[0] < 0.05
         assert changes[1] < 2 / 255
+
+
+@pytest.mark.parametrize("fixed_box_size", [False, True])
+def test_ignored_boxes_move_with_the_frame_and_are_no_targets(fixed_box_size):
+    """A quarter of a large ignored box stays in the crop, though its centre does not."""
+    config = AugmentConfig(crop_hw=(40, 40), min_box_px=8.0)
+    sample = _sample(_where_from((40, 60)), [[20, 10, 24, 14], [-40, -40, 20, 20]], ignored=(1,))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found = ClipAugmentation(config, fixed_box_size=fixed_box_size)(sample)
+    left = float(found.frames[0, 0, 0, 0]) * 100 - 0.5
+    assert found.is_ignored.tolist() == [False, True]
+    torch.testing.assert_close(found.boxes_xyxy[0], torch.tensor([18 - left, 8, 26 - left, 16]))
+    torch.testing.assert_close(found.boxes_xyxy[1], torch.tensor([0.0, 0, 20 - left, 20]))
+
+
+def test_crops_and_sizes_are_chosen_by_targets_and_not_by_ignored_boxes():
+    config = AugmentConfig(
+        crop_hw=(20, 20), target_crop_probability=1.0, target_px_range=(4.0, 4.0)
+    )
+    sample = _sample(_where_from((90, 90)), [[60, 60, 63, 63], [0, 0, 30, 30]], ignored=(1,))
+    for seed in range(20):
+        found = _augment(config, sample, seed)
+        targets = found.boxes_xyxy[~found.is_ignored]
+        assert len(targets) == 1
+        sides = targets[0, 2:] - targets[0, :2]
+        assert float(sides.max()) == pytest.approx(4, abs=0.5)

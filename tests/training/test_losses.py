@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -149,3 +150,23 @@ def test_mean_over_two_processes_is_the_loss_of_the_joint_batch(monkeypatch):
         )
         shares.append(detection_loss(share, targets[row : row + 1]).as_row())
     torch.testing.assert_close(torch.stack(shares).mean(dim=0), joint.as_row())
+
+
+def test_cells_in_ignored_boxes_count_for_nothing():
+    """Of 16 cells of 4 px, the four of the top left lie in the box; one of them is a target's."""
+    everywhere = _outputs(2, (4, 4))
+    plain = detection_loss(everywhere, [_targets([[0, 0, 4, 4]]), _targets()])
+    ignored = dataclasses.replace(
+        _targets([[0, 0, 4, 4]]), ignored_xyxy=torch.tensor([[0.0, 0, 8, 8]])
+    )
+    outputs = _outputs(2, (4, 4))
+    terms = detection_loss(outputs, [ignored, _targets()])
+    assert terms.num_foreground == plain.num_foreground == 1
+    # Each cell costs log 2 at a logit of 0.
+    assert plain.objectness.item() == pytest.approx(32 * math.log(2))
+    assert terms.objectness.item() == pytest.approx(29 * math.log(2))
+    assert terms.box.item() == plain.box.item()
+    terms.total.backward()
+    gradient = outputs.obj_logits.grad[:, 0]
+    assert (gradient[0, :2, :2] == 0).sum() == 3
+    assert (gradient[1] != 0).all()
