@@ -87,6 +87,9 @@ class TrainConfig:
 
     seed: int = Field(default=0, ge=0)
     """Fixes initial weights, order of clips and augmentation."""
+    initial_weights: str | None = None
+    """Where to start from: name of shipped weights, or a file, of the same ``model``. None starts
+    from random weights."""
     epochs: int = Field(default=100, ge=1)
     """Passes over the training windows."""
     epoch_fraction: float = Field(default=1.0, gt=0, le=1)

@@ -26,8 +26,8 @@ from stdet.evaluation.from_model import (
     scored_sequences,
 )
 from stdet.evaluation.report import require_unique_names, score_summaries
-from stdet.evaluation.trained_on import trained_sequences
-from stdet.inference.checkpoint import git_commit, load_weights
+from stdet.evaluation.trained_on import trained_data, trained_sequences
+from stdet.inference.checkpoint import git_commit
 from stdet.inference.engines.names import EngineName
 from stdet.inference.stages.frames import StreamFrame, TrackedFrame
 from stdet.inference.stages.split import SplitAtGaps
@@ -218,7 +218,7 @@ def robustness(
         data = config.data
         sources = {"validation": data.validation or data.train, "test": data.test}
         trained_on = trained_sequences(
-            load_weights(path).config.data, sequences, sources=sources.get(split, data.train)
+            trained_data(path), sequences, sources=sources.get(split, data.train)
         )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         detector = {"weights": weights, "weights_sha256": digest}

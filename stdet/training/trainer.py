@@ -21,11 +21,11 @@ from stdet.datasets.clips import ClipBatch
 from stdet.datasets.sequences import LabelledSequence
 from stdet.errors import CheckpointError, TrainingError
 from stdet.evaluation.from_model import Scored, score_sequences
-from stdet.inference.checkpoint import git_commit, save_weights
+from stdet.inference.checkpoint import git_commit, load_state, load_weights, save_weights
 from stdet.inference.detector import Detector
 from stdet.inference.device import choose_device
 from stdet.inference.trained_network import network_of_detector
-from stdet.inference.weights_files import DEFAULT_CONFIDENCE
+from stdet.inference.weights_files import DEFAULT_CONFIDENCE, find_weights
 from stdet.models.build import build_consistency, build_detector, build_motion_prior
 from stdet.processes.progress import ProgressBar
 from stdet.processes.workers import explain_worker_death, start_worker
@@ -68,7 +68,8 @@ class Trainer:
         run_dir: Folder of the run; created.
 
     Raises:
-        CheckpointError: If the run folder holds a resume file that cannot be read.
+        CheckpointError: If the run folder holds a resume file that cannot be read, or the initial
+            weights are missing or of another architecture.
     """
 
     def __init__(
@@ -89,7 +90,10 @@ class Trainer:
         # Taken once: the working tree may move on while the run lasts.
         self.commit = git_commit()
         torch.manual_seed(config.train.seed)
+        is_resumed = (run_dir / RESUME_NAME).exists()
         detector = build_detector(config.model)
+        if config.train.initial_weights is not None and not is_resumed:
+            load_state(detector, load_weights(find_weights(config.train.initial_weights)))
         self.dataset = ClipDataset(
             train_sequences,
             shape=clip_shape(config.data, config.model),
@@ -118,7 +122,7 @@ class Trainer:
         self._build_optimisation()
         self.epoch = 0
         self.best: dict[str, Any] = {}
-        if (run_dir / RESUME_NAME).exists():
+        if is_resumed:
             self._resume()
 
     def _build_optimisation(self) -> None:

@@ -105,9 +105,9 @@ def test_sequences_are_trained_on_by_folder_and_name(data, source, expected):
     scored = load_sequences(data, "train")
     given = SourceConfig(**{"annotations": Path("labels.json"), **source})
     trained = DataConfig(root=data.root, train=(given,))
-    assert trained_sequences(trained, scored, sources=[given]) == expected
+    assert trained_sequences([trained], scored, sources=[given]) == expected
     held_out = replace(trained, validation_sequences=("a", "b"))
-    assert trained_sequences(held_out, scored, sources=[given]) == ()
+    assert trained_sequences([held_out], scored, sources=[given]) == ()
 
 
 @pytest.mark.parametrize("is_below", [True, False])
@@ -117,9 +117,9 @@ def test_folder_of_a_training_source_is_one_of_the_path(data, is_below):
     roots = (Path("sets"), Path(folder)) if is_below else (Path("sets") / folder, Path())
     given = SourceConfig(root=roots[1], annotations=Path("labels.json"))
     trained = DataConfig(root=roots[0], train=(given,))
-    assert trained_sequences(trained, scored, sources=[given]) == ("a", "b")
+    assert trained_sequences([trained], scored, sources=[given]) == ("a", "b")
     elsewhere = DataConfig(root=Path("sets/other"), train=(replace(given, root=Path()),))
-    assert trained_sequences(elsewhere, scored, sources=[given]) == ()
+    assert trained_sequences([elsewhere], scored, sources=[given]) == ()
 
 
 def test_another_label_file_of_the_same_folder_is_another_split(data):
@@ -127,5 +127,5 @@ def test_another_label_file_of_the_same_folder_is_another_split(data):
     train = SourceConfig(annotations=Path("train.json"))
     trained = DataConfig(root=data.root, train=(train,))
     test = replace(train, annotations=Path("test.json"))
-    assert trained_sequences(trained, scored, sources=[test]) == ()
-    assert trained_sequences(trained, scored, sources=[test, train]) == ("a", "b")
+    assert trained_sequences([trained], scored, sources=[test]) == ()
+    assert trained_sequences([trained], scored, sources=[test, train]) == ("a", "b")
