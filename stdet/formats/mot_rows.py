@@ -26,6 +26,8 @@ LARGEST_NUMBER = 1e9
 MAX_FRAMES = 10_000_000
 """Longer sequences, 46 hours at 60 frames/s, are taken for a mistake in a frame number."""
 
+MIN_COLUMNS = 7
+"""Frame, id, four of the box, and score or flag."""
 _XYZ_COLUMNS = 10  # A row this long holds world coordinates where the truth has its class.
 
 
@@ -137,7 +139,7 @@ def row_starts(frame_indices: IntArray, ids: IntArray, boxes_xyxy: FloatArray) -
 def _parse_row(where: str, text: str) -> tuple[float, ...]:
     """Return frame, id, left, top, width, height, score or flag, and class or -1 of a line."""
     columns = text.rstrip().removesuffix(",").split(",")
-    if not 7 <= len(columns) <= _XYZ_COLUMNS:
+    if not MIN_COLUMNS <= len(columns) <= _XYZ_COLUMNS:
         raise DataError(
             f"{where}: {len(columns)} columns; expected 7 to {_XYZ_COLUMNS}, separated by commas: "
             "frame, id, left, top, width, height, score, ..."

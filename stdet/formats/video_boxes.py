@@ -1,7 +1,8 @@
-"""A folder of videos with at most one labelled target per frame.
+"""A folder of videos with labels.
 
-Two layouts, both with (x, y, width, height) in continuous pixels counted from 0 with a top-left
-corner, x2 = x + width without + 1, and one entry per frame from the first frame on:
+Two layouts have at most one target per frame, both with (x, y, width, height) in continuous pixels
+counted from 0 with a top-left corner, x2 = x + width without + 1, and one entry per frame from the
+first frame on:
 
 - JSON, ``{stem: {"boxes_xywh": [[x, y, w, h] or null, ...]}, ...}``, null where the target is
   absent. The video ``<stem>.mp4`` (or another video suffix) lies anywhere below the folder of the
@@ -12,6 +13,10 @@ corner, x2 = x + width without + 1, and one entry per frame from the first frame
 The box of a frame is the same target throughout the video, so its track id is 1. Frames of the
 video after the last entry are not part of the sequence: nothing is known about them. An entry is
 of a frame index, which follows time: where the video dropped a frame, its index has one, too.
+
+In the third layout the ``<stem>.txt`` holds MOTChallenge truth (``mot.py``): any number of targets
+per frame, and all frames of the video are labelled. A file whose first row has seven numbers or
+more is one.
 """
 
 from __future__ import annotations
@@ -26,7 +31,8 @@ from stdet.boxes import xywh_to_xyxy
 from stdet.errors import DataError, printable, shown
 from stdet.files.text_file import read_json, read_text_lines
 from stdet.formats.image_labels import BadBoxes, ImageLabels, coordinates, usable_boxes
-from stdet.formats.mot_rows import LARGEST_NUMBER
+from stdet.formats.mot import read_annotation
+from stdet.formats.mot_rows import LARGEST_NUMBER, MIN_COLUMNS
 from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.io.frame_source import FrameSource
 from stdet.io.open_source import open_source
@@ -64,12 +70,14 @@ def read_video_boxes(
             labels, or a box is unusable.
     """
     entries = _sidecar_entries(path, skipped) if path.is_dir() else _json_entries(path, skipped)
-    return [
-        _label(
-            open_source(video, max_megapixels=max_megapixels), where, boxes, bad_boxes=bad_boxes
-        )
-        for video, where, boxes in entries
-    ]
+    found = []
+    for video, where, boxes in entries:
+        source = open_source(video, max_megapixels=max_megapixels)
+        if boxes is None:
+            found.append(_label_by_mot(source, Path(where), bad_boxes=bad_boxes))
+        else:
+            found.append(_label(source, where, boxes, bad_boxes=bad_boxes))
+    return found
 
 
 def video_stems(path: Path) -> list[str]:
@@ -123,6 +131,33 @@ def _label(
     return labels.keep_boxes(usable)
 
 
+def _label_by_mot(source: FrameSource, path: Path, *, bad_boxes: BadBoxes) -> ImageLabels:
+    """Join a video with the MOT truth of all its frames."""
+    truth = read_annotation(
+        path, name=path.stem, image_hw=source.hw, num_frames=source.num_declared, fps=source.fps
+    )
+    labels = ImageLabels(
+        where=str(path),
+        paths=(source.path,) * truth.num_frames,
+        sizes_hw=np.tile(np.array(source.hw, np.int64), (truth.num_frames, 1)),
+        image_rows=truth.frame_indices,
+        boxes_xyxy=truth.boxes_xyxy,
+        class_ids=truth.class_ids,
+        track_ids=truth.track_ids,
+        is_ignored=truth.is_ignored,
+        fps=source.fps,
+        video=source,
+    )
+    usable = usable_boxes(
+        labels.where,
+        labels.boxes_xyxy,
+        labels.sizes_hw[labels.image_rows],
+        describe=lambda row: f"frame {truth.frame_indices[row] + 1}, id {truth.track_ids[row]}",
+        bad_boxes=bad_boxes,
+    )
+    return labels.keep_boxes(usable)
+
+
 def _check_time(source: FrameSource, where: str, num_entries: int) -> None:
     """Refuse labels that count the pictures of a video in which frames are missing."""
     if not isinstance(source, VideoFile) or not source.info.num_holes:
@@ -147,8 +182,11 @@ def _videos_of(folder: Path) -> list[Path]:
 
 def _sidecar_entries(
     folder: Path, skipped: Collection[str]
-) -> Iterator[tuple[Path, str, list[Box]]]:
-    """Yield the videos of a folder with the boxes of the text file beside each."""
+) -> Iterator[tuple[Path, str, list[Box] | None]]:
+    """Yield the videos of a folder with the boxes of the text file beside each.
+
+    None stands for a MOT file.
+    """
     for video in _videos_of(folder):
         if video.stem in skipped:
             continue
@@ -164,6 +202,9 @@ def _sidecar_entries(
                 "expected a line x,y,w,h per frame. Put the file of boxes of this name in its "
                 "place, move the video out of the folder, or list it in excluded_sequences."
             )
+        if _are_of_mot(rows):
+            yield video, str(path), None
+            continue
         boxes = [_parse(f"{path}:{number}", row) for number, row in enumerate(rows, start=1)]
         yield video, str(path), boxes
 
@@ -176,7 +217,9 @@ def _json_content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _json_entries(path: Path, skipped: Collection[str]) -> Iterator[tuple[Path, str, list[Box]]]:
+def _json_entries(
+    path: Path, skipped: Collection[str]
+) -> Iterator[tuple[Path, str, list[Box] | None]]:
     """Yield the videos that a JSON file names with their boxes."""
     content = {stem: entry for stem, entry in _json_content(path).items() if stem not in skipped}
     videos: dict[str, list[Path]] = {}
@@ -223,6 +266,12 @@ def _are_attributes(row: Any) -> bool:
     Anti-UAV410 has a file of ten per video in ``annos/*/att``, of the name of that of the boxes.
     """
     return isinstance(row, list) and len(row) > 4 and set(row) <= {0.0, 1.0}
+
+
+def _are_of_mot(rows: list[Any]) -> bool:
+    """Say whether the first line that holds something holds a row of a MOT file."""
+    first = next((row for row in rows if row is not None), None)
+    return isinstance(first, list) and len(first) >= MIN_COLUMNS and not _are_attributes(first)
 
 
 def _parse(where: str, value: Any) -> Box:

@@ -147,3 +147,41 @@ def test_entries_that_count_the_pictures_of_a_video_with_holes_are_refused(tmp_p
     _write_with_hole(tmp_path / "a.mp4")
     with pytest.raises(DataError, match=r"lie at 8 frame times .*is frame 3\)"):
         read_video_boxes(_write_json(tmp_path, [[at, 2, 3, 4] for at in range(6)]))
+
+
+def test_text_may_be_mot_truth_of_several_targets(tmp_path):
+    _write_video(tmp_path / "a.mp4")
+    (tmp_path / "a.txt").write_text(
+        "1,4,2,3,4,5,1,-1,-1\n1,9,11,11,3,3,0,-1,-1\n3,4,3,3,4,5,1,1,1\n"
+    )
+    (video,) = _read(tmp_path)
+    truth = video.annotation
+    assert (truth.name, truth.num_frames, truth.fps) == ("a", 4, 10.0)
+    assert truth.frame_indices.tolist() == [0, 0, 2]
+    assert truth.track_ids.tolist() == [4, 9, 4]
+    assert truth.is_ignored.tolist() == [False, True, False]
+    assert truth.boxes_xyxy[0].tolist() == [1, 2, 5, 7]
+
+
+def test_tracks_as_they_were_written_are_labels_of_their_video(tmp_path):
+    """What `stdet track` says of a video can be corrected and trained on."""
+    _write_video(tmp_path / "a.mp4")
+    (tmp_path / "a.txt").write_text("2,1,2,3,4,5,0.7431,-1,-1,-1\n")
+    (video,) = _read(tmp_path)
+    assert video.annotation.frame_indices.tolist() == [1]
+    assert not video.annotation.is_ignored.any()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("5,1,2,3,4,5,1,1,1", r"a.txt:1: frame 5 of a sequence of 4 frames"),
+        ("1,1,2,3,4,0,1,1,1", r"a.txt:1: "),
+        ("1,1,60,3,4,5,1,1,1", r"a.txt.*frame 1, id 1"),
+    ],
+)
+def test_mot_rows_that_do_not_fit_the_video_are_refused(tmp_path, row, message):
+    _write_video(tmp_path / "a.mp4")
+    (tmp_path / "a.txt").write_text(row + "\n")
+    with pytest.raises(DataError, match=message):
+        _read(tmp_path)
