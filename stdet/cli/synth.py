@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from stdet.cli.arguments import add_config, jobs
+from stdet.cli.arguments import add_config, count, jobs, size_hw
 from stdet.cli.terminal import say
+from stdet.errors import ConfigError
 
 
 def add_synth(commands: Any) -> None:
@@ -18,11 +19,30 @@ def add_synth(commands: Any) -> None:
         help="generate infrared sequences with exact truth",
         description="Generate the sequences that CONFIG describes (configs/benchmarks/*.yaml), "
         "each from its seed: frames, COCO and MOT truth, masks, and a record of every target. The "
-        "same settings give the same data set.",
+        "same settings give the same data set. With --labels instead of CONFIG: a stand-in for a "
+        "data set whose images are not at hand, drawn frames under the names of its label files.",
     )
     add_config(
-        parser, what="YAML, such as configs/benchmarks/synth1.yaml", setting="scene.num_frames=100"
+        parser,
+        "?",
+        what="YAML, such as configs/benchmarks/synth1.yaml",
+        setting="scene.num_frames=100",
     )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        nargs="+",
+        metavar="LABELS",
+        help="text lists or COCO files: draw a frame for every image that they name, with targets "
+        "where they have boxes",
+    )
+    parser.add_argument(
+        "--size",
+        type=size_hw,
+        metavar="HEIGHTxWIDTH",
+        help="of the frames of --labels (that of the published data set)",
+    )
+    parser.add_argument("--seed", type=count, default=0, help="of the frames of --labels (0)")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the data set"
     )
@@ -44,6 +64,10 @@ def add_synth(commands: Any) -> None:
 
 
 def _run_synth(args: argparse.Namespace) -> int:
+    if args.labels is not None:
+        return _draw_labels(args)
+    if args.config is None:
+        raise ConfigError("synth: name a CONFIG, or label files with --labels.")
     from stdet.dataset_synthesis.settings import load_synth_config
     from stdet.dataset_synthesis.writer import write_dataset
 
@@ -63,6 +87,28 @@ def _run_synth(args: argparse.Namespace) -> int:
         from stdet.dataset_synthesis.match import write_match
 
         say(write_match(args.out, match))
+    return 0
+
+
+def _draw_labels(args: argparse.Namespace) -> int:
+    from stdet.dataset_synthesis.labelled import draw_labels
+
+    if args.config is not None or args.overrides or args.match is not None:
+        raise ConfigError(
+            "synth: --labels takes no CONFIG, --set or --match; give one or the other."
+        )
+    drawn = draw_labels(
+        args.labels,
+        args.out,
+        seed=args.seed,
+        hw=args.size,
+        overwrite=args.overwrite,
+        num_processes=args.jobs,
+    )
+    say(
+        f"{drawn.folder}: {drawn.num_sequences} sequences, {drawn.num_frames:,} drawn frames, "
+        f"{drawn.num_targets:,} targets"
+    )
     return 0
 
 

@@ -22,6 +22,7 @@ from stdet.dataset_check.label_checks import (
     note_border,
 )
 from stdet.dataset_check.splits import Split, load_split
+from stdet.formats.generated_mark import are_generated
 from stdet.formats.label_files import find_label_files
 from stdet.formats.published_lists import describe
 from stdet.io.frame_area import MAX_MEGAPIXELS
@@ -85,6 +86,8 @@ def _published(splits: Sequence[Split]) -> list[str]:
         digests = {truth.name: digest_truth(truth) for truth in truths}
         text = describe(digests, file=split.file.path.name)
         said += [f"{split.name}: {text}"] if text is not None else []
+        if text is not None and are_generated([split.labels.paths[0]]):
+            said.append(f"{split.name}: its frames are drawn for these labels (stdet synth).")
     return said
 
 

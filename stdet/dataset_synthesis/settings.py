@@ -150,7 +150,7 @@ def list_recipes(config: SynthConfig, *, where: str = "groups") -> list[Sequence
                     SequenceRecipe(
                         split=group.split,
                         name=name,
-                        seed=_seed_of(config.seed, group.split, name),
+                        seed=seed_of(config.seed, group.split, name),
                         scene=scene,
                     )
                 )
@@ -181,7 +181,7 @@ def truth_hash(recipes: Sequence[SequenceRecipe]) -> str:
     return digest.hexdigest()
 
 
-def _seed_of(seed: int, split: str, name: str) -> int:
-    """Return the seed of a sequence: by its name, so that one more group changes no other."""
+def seed_of(seed: int, split: str, name: str) -> int:
+    """Return the seed of a sequence: by its name, so that one more sequence changes no other."""
     number = int.from_bytes(hashlib.sha256(f"{split}/{name}".encode()).digest()[:4], "little")
     return sequence_seed(seed, number)

@@ -21,10 +21,8 @@ from stdet.files.atomic_file import (
     write_whole,
 )
 from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder
+from stdet.formats.generated_mark import SUMMARY_NAME
 from stdet.processes.interrupts import uninterrupted
-
-SUMMARY_NAME = "synth.json"
-"""Marks a folder as a generated data set; the last file that takes its place."""
 
 _CONTENT = ("images", "videos", "masks", "mot", "records", "annotations", "match.svg")
 """What belongs to a data set besides its summary, and is replaced by another."""
@@ -100,7 +98,8 @@ def _replace(folder: Path, stage: Path) -> None:
     old.mkdir()
     # Until the end the folder is one that another run may overwrite, and no complete data set.
     write_whole(folder / SUMMARY_NAME, b"{}\n")
-    for name in _CONTENT:
+    # What the new one brings replaces a file or folder of its name, such as a label file.
+    for name in {*_CONTENT, *(path.name for path in stage.iterdir())} - {old.name, SUMMARY_NAME}:
         if (folder / name).exists():
             (folder / name).rename(old / name)
     for path in stage.iterdir():

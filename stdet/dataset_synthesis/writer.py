@@ -13,12 +13,9 @@ COCO file, which names images.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,17 +30,18 @@ from stdet.dataset_synthesis.settings import (
     list_recipes,
     truth_hash,
 )
-from stdet.dataset_synthesis.staging import SUMMARY_NAME, staged
+from stdet.dataset_synthesis.staging import staged
+from stdet.dataset_synthesis.workers import run_jobs
 from stdet.datasets.real_backgrounds import background_for, find_backgrounds
 from stdet.errors import DataError
 from stdet.files.atomic_file import explain_os_errors, write_whole
 from stdet.files.settings_file import settings_to_dict
 from stdet.formats.coco_video import write_coco
+from stdet.formats.generated_mark import SUMMARY_NAME
 from stdet.formats.image_labels import ImageLabels, labels_of_sequences
 from stdet.formats.mot import write_annotation
 from stdet.io.video.writer import write_grey
 from stdet.processes.progress import ProgressBar
-from stdet.processes.workers import explain_worker_death, start_worker, starting_workers
 from stdet.synthesis import Synthesised, generate
 from stdet.types import SequenceAnnotation
 
@@ -127,44 +125,13 @@ def _generate(
     truths = []
     with (
         ProgressBar("generating", sum(recipe.scene.num_frames for recipe in recipes)) as bar,
-        _written(jobs, num_processes) as written,
+        run_jobs(_write_sequence, jobs, num_processes) as written,
     ):
         for truth in written:
             truths.append(truth)
             for _ in range(truth.num_frames):
                 bar.advance()
     return truths
-
-
-@contextlib.contextmanager
-def _written(jobs: Sequence[_Job], num_processes: int) -> Iterator[Iterator[SequenceAnnotation]]:
-    """Yield the truths as they are written, in the order of the jobs; end the workers at the end.
-
-    Raises:
-        StdetError: If a worker was killed.
-    """
-    if num_processes == 1 or len(jobs) == 1:
-        yield map(_write_sequence, jobs)
-        return
-    # Forking a process that has started threads can hang.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with explain_worker_death("run again with fewer --jobs"), contextlib.ExitStack() as on_exit:
-        try:
-            with starting_workers():
-                pool = on_exit.enter_context(
-                    ProcessPoolExecutor(
-                        min(num_processes, len(jobs)), mp_context=context, initializer=start_worker
-                    )
-                )
-                # Not `map`: it cancels what is left, on which the pool trips if its workers end.
-                futures = [pool.submit(_write_sequence, job) for job in jobs]
-            yield (future.result() for future in futures)
-        except BaseException:
-            # Otherwise leaving the pool would wait for what nobody wants any more.
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            raise
 
 
 def _write_sequence(job: _Job) -> SequenceAnnotation:

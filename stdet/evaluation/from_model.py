@@ -19,6 +19,7 @@ from stdet.evaluation.report import (
     evaluate_sequences,
     named_subsets,
 )
+from stdet.formats.generated_mark import are_generated
 from stdet.inference.checkpoint import load_state, load_weights
 from stdet.inference.detector import Detector
 from stdet.inference.engines.names import EngineName
@@ -247,6 +248,7 @@ def score_sequences(
             **_without_leaks(sequences, config.data.leaked_sequences),
             **named_subsets([sequence.name for sequence in sequences], config.data.subsets),
         },
+        is_drawn=are_generated(sequence.files[0] for sequence in sequences),
     )
     return Scored(
         report=report, confidence=confidence, results=tuple(tracked), sequences=tuple(sequences)

@@ -6,7 +6,7 @@ import dataclasses
 import fnmatch
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -101,6 +101,7 @@ def evaluate_sequences(
     *,
     confidence: float,
     subsets: Mapping[str, Collection[str]] | None = None,
+    is_drawn: bool = False,
 ) -> Report:
     """Compute every score.
 
@@ -110,6 +111,8 @@ def evaluate_sequences(
         confidence: Score threshold of precision, recall, F1, Pd and Fa; mAP uses all detections.
         subsets: Names of sequences to score together once more, under a name for each such set;
             None for no such.
+        is_drawn: Whether the frames are generated, so that no score on them passes for one on the
+            data set that their labels are of.
 
     Returns:
         The report.
@@ -123,7 +126,11 @@ def evaluate_sequences(
         summarise(result, config, confidence=confidence, so_scale_px=scale_px)
         for result in results
     ]
-    return report_summaries(summaries, config, confidence=confidence, subsets=subsets)
+    report = report_summaries(summaries, config, confidence=confidence, subsets=subsets)
+    if is_drawn and report.rules.labels:
+        labels = f"drawn frames for the labels of {report.rules.labels}"
+        return replace(report, rules=replace(report.rules, labels=labels))
+    return report
 
 
 def report_summaries(

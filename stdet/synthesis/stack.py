@@ -34,7 +34,7 @@ class Stack:
             cloud_xy=(speed * np.cos(heading), speed * np.sin(heading)),
             parallax=config.camera.parallax_range[0],
         )
-        drift = np.array(wind.cloud_xy) * config.num_frames
+        drift = np.array(wind.cloud_xy) * len(plan.camera.corners_xy)
         corners = np.concatenate(
             [plan.camera.corners_xy, plan.camera.corners_xy * (1 + wind.parallax)]
         )

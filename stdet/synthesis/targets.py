@@ -128,14 +128,14 @@ def _plan(
     centres = camera.to_frame(path, slice(None))
     size = draw(config.size_range, rng)
     scr = draw(config.scr_range, rng)
-    flicker = _flicker(draw(config.flicker_range, rng), len(path), rng)
+    factors = flicker(draw(config.flicker_range, rng), len(path), rng)
     return TargetPlan(
         track_id=track_id,
         motion=motion,
         size_px=size,
         optics_sigma=config.optics_sigma,
         sign=-1.0 if rng.random() < config.dark_probability else 1.0,
-        scr=scr * flicker,
+        scr=scr * factors,
         exposure=exposure,
         centres_xy=centres,
         blurs_xy=motion_blur(centres, exposure),
@@ -201,7 +201,7 @@ def _path(
     return path - path[0], directions
 
 
-def _flicker(deviation: float, num_frames: int, rng: np.random.Generator) -> Float:
+def flicker(deviation: float, num_frames: int, rng: np.random.Generator) -> Float:
     """Return a slowly changing factor about 1, at least 0.3, (T,)."""
     if deviation == 0:
         return np.ones(num_frames)

@@ -62,3 +62,24 @@ def test_signal_to_the_whole_group_is_one_line(tmp_path, number, place):
     )
     assert run.returncode == 128 + number
     assert not out.exists()
+
+
+def test_labels_are_drawn_as_a_data_set(cli, tmp_path):
+    labels = tmp_path / "list.txt"
+    labels.write_text("images/1/0.bmp 5,5,12,12,0\nimages/1/1.bmp\n")
+    outcome = cli("synth", "--labels", labels, "--size", "48x64", "--out", tmp_path / "d")
+    assert outcome.code == 0
+    assert "1 sequences, 2 drawn frames, 1 targets" in outcome.out
+    assert cli("data", "check", tmp_path / "d").code == 0
+
+
+def test_config_and_labels_exclude_each_other_and_one_is_needed(cli, tmp_path):
+    for given, message in (
+        (("s.yaml", "--labels", "a.txt"), "--labels takes no CONFIG"),
+        (("--labels", "a.txt", "--set", "seed=1"), "--labels takes no CONFIG"),
+        ((), "name a CONFIG, or label files with --labels"),
+    ):
+        outcome = cli("synth", *given, "--out", tmp_path / "d")
+        assert outcome.code == 2
+        (line,) = outcome.err
+        assert message in line

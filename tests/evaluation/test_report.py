@@ -12,6 +12,7 @@ from stdet.evaluation.report import (
     best_confidence,
     evaluate_sequences,
 )
+from stdet.formats.published_lists import Identified, published_lists
 from stdet.metrics.sequence_result import SequenceResult, detections_from_tracks
 from stdet.report.tables import report_table
 from stdet.types import Tracks
@@ -200,6 +201,22 @@ def test_report_numbers_counted_by_hand(results):
         "linked_sequences": ["two"],
         "untracked_sequences": [],
     }
+
+
+def test_report_names_the_published_list_and_says_where_its_frames_are_drawn(build, monkeypatch):
+    (known, *_) = published_lists()
+    found = Identified(published=known, num_sequences=2, also_in=())
+    monkeypatch.setattr("stdet.evaluation.report.identify", lambda _: found)
+    result = build.result(build.annotation([[(2, 2, 4, 4)]]), build.detections([[]]))
+    for is_drawn, labels in (
+        (False, "2 of 10 sequences of DAUB train"),
+        (True, "drawn frames for the labels of 2 of 10 sequences of DAUB train"),
+    ):
+        report = evaluate_sequences(
+            [result], EvaluationConfig(), confidence=0.5, is_drawn=is_drawn
+        )
+        assert report.rules.labels == labels
+        assert report_table(report).notes[0] == f"Labels: {labels}."
 
 
 def test_so_hota_uses_the_scale_of_all_sequences_and_names_that_of_each(build):
