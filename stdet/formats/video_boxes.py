@@ -38,7 +38,7 @@ from stdet.io.frame_source import FrameSource
 from stdet.io.open_source import open_source
 from stdet.io.video.source import VideoFile
 
-_VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
+VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
 VIDEO_BOXES_KEY = '"boxes_xywh"'
 """As it is written in every JSON file of boxes."""
 _ABSENT = (0.0, 0.0, 0.0, 0.0)
@@ -247,7 +247,7 @@ def _json_entries(
 
 def _videos(paths: Iterator[Path]) -> list[Path]:
     """Return the videos among some files, sorted."""
-    return sorted(path for path in paths if path.suffix.lower() in _VIDEO_SUFFIXES)
+    return sorted(path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def _numbers(line: str) -> Any:

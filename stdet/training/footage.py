@@ -1,0 +1,308 @@
+"""Footage without labels: a detector's own tracks become the labels (self-training).
+
+Every video is tracked and its tracks are smoothed with all later frames. A track that is likely
+real gives targets, also in gaps, where the detector has missed it: that is what there is to learn.
+A track that may be real gives boxes in which training learns nothing. Detections that belong to no
+track are taken for background, since what moves as nothing does is seldom a target.
+
+The labels are files that a user can look at, correct and give to `stdet train` again: a folder
+with a link to each video and a MOT file of its name beside it, and for a folder of images a
+MOTChallenge folder with a link as ``img1``.
+
+Source: pseudo-labels as in Lee (ICML Workshop 2013), of tracks instead of single predictions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from stdet.classical.methods import METHODS
+from stdet.config import SourceConfig, StdetConfig
+from stdet.datasets.transforms import MIN_VISIBLE_PX
+from stdet.errors import ConfigError, DataError
+from stdet.files.atomic_file import explain_os_errors, write_whole
+from stdet.files.regular_file import file_mode
+from stdet.files.text_file import read_json
+from stdet.formats.mot import write_annotation
+from stdet.formats.video_boxes import VIDEO_SUFFIXES
+from stdet.inference.offline import WholeStream
+from stdet.inference.pipeline import StreamingTracker
+from stdet.inference.weights_files import find_weights
+from stdet.io.frame_source import FrameSource
+from stdet.io.open_source import open_source
+from stdet.processes.progress import ProgressBar
+from stdet.tracking.offline import smooth_tracks
+from stdet.types import BoolArray, SequenceAnnotation, Tracks
+
+log = logging.getLogger(__name__)
+
+SURE_PROBABILITY = 0.9
+"""That a track is real, from which on it gives targets."""
+SURE_DETECTIONS = 25
+"""Of a track of a detector without probabilities, from which on it gives targets."""
+LABELS_NAME = "labels.json"
+_IMAGES = "images"
+_VIDEOS = "videos"
+_ADAPTATION = {"epochs": 8, "epoch_windows": 400, "epoch_fraction": 1.0, "learning_rate": 5e-4}
+"""Of weights that have learnt already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledFootage:
+    """What became of one video.
+
+    Attributes:
+        path: Where it lies.
+        num_frames: Frames that were tracked.
+        num_tracks: Tracks that gave targets.
+        num_targets: Boxes of those.
+        num_ignored: Boxes in which nothing is learnt.
+    """
+
+    path: str
+    num_frames: int
+    num_tracks: int
+    num_targets: int
+    num_ignored: int
+
+
+def check_recipe(labels_by: str, *, has_recipe: bool) -> None:
+    """Refuse labels that nothing says how to learn from, before footage is tracked for hours.
+
+    Raises:
+        CheckpointError: If weights are missing.
+        ConfigError: If random weights are to learn without a recipe.
+    """
+    if labels_by not in METHODS:
+        find_weights(labels_by)
+    elif not has_recipe:
+        raise ConfigError(
+            f"train: what {labels_by} labels is learnt from random weights, which needs a recipe; "
+            "give a CONFIG, or label by weights."
+        )
+
+
+def find_footage(folder: Path) -> list[Path]:
+    """Return the videos in a folder and its folders of images, sorted; hidden ones not.
+
+    Raises:
+        DataError: If there is none, or two have the same name.
+    """
+    if file_mode(folder) is None or not folder.is_dir():
+        raise DataError(f"{folder}: is no folder; expected a folder of videos.")
+    found = sorted(path for path in folder.glob("[!.]*") if path.is_dir() or _is_video(path))
+    names = [path.stem for path in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{folder}: two videos are named {twice[0]}; rename one.")
+    if not found:
+        raise DataError(f"{folder}: holds neither videos nor folders of images.")
+    return found
+
+
+def label_footage(
+    paths: Sequence[Path], out: Path, *, labels_by: str, device: str = "auto"
+) -> list[LabelledFootage]:
+    """Track footage and write its tracks as labels; what is labelled already is left alone.
+
+    Args:
+        paths: As of ``find_footage``.
+        out: Folder for the labels.
+        labels_by: Name of shipped weights, a weights file, or a classical detector.
+        device: Of the network.
+
+    Returns:
+        One per path.
+
+    Raises:
+        CheckpointError: If the weights cannot be used.
+        DataError: If footage cannot be read, the folder cannot be written, or nothing was found
+            that is sure enough to learn from.
+    """
+    identity = _identity(labels_by)
+    known = _known(out / LABELS_NAME, identity)
+    found: list[LabelledFootage] = []
+    for path in paths:
+        one = known.get(str(path.resolve()))
+        if one is None:
+            one = _label(path, out, _tracker(labels_by, device))
+            log.info(
+                "%s: %d frames, %d tracks to learn from (%d boxes), %d boxes left open.",
+                path,
+                one.num_frames,
+                one.num_tracks,
+                one.num_targets,
+                one.num_ignored,
+            )
+        found.append(one)
+        content = {"labels_by": identity, "videos": [asdict(one) for one in found]}
+        write_whole(out / LABELS_NAME, json.dumps(content, indent=1).encode())
+    if not any(one.num_targets for one in found):
+        raise DataError(
+            f"{out}: no track in {len(paths)} videos is sure enough to learn from. Look at one "
+            "with `stdet track`, or label it by another detector (--labels-by)."
+        )
+    return found
+
+
+def footage_sources(out: Path, labels_by: str) -> tuple[SourceConfig, ...]:
+    """Return the sources that hold what ``label_footage`` has written."""
+    boxes = "point" if labels_by in METHODS else "box"
+    layouts = {_VIDEOS: "videos", _IMAGES: "mot"}
+    return tuple(
+        SourceConfig(root=(out / name).resolve(), format=layout, annotations=Path(), boxes=boxes)  # type: ignore[arg-type]
+        for name, layout in layouts.items()
+        if (out / name).is_dir()
+    )
+
+
+def adapted(config: StdetConfig, out: Path, *, labels_by: str, is_alone: bool) -> StdetConfig:
+    """Return the configuration of a training on footage that has been labelled.
+
+    Args:
+        config: Of the training whose recipe is taken.
+        out: Folder of the labels.
+        labels_by: As of ``label_footage``. Training starts from weights.
+        is_alone: Train on the footage alone, for a short time; else beside the sources of
+            ``config``, and for as long.
+    """
+    sources = footage_sources(out, labels_by)
+    initial = None if labels_by in METHODS else labels_by
+    train = replace(config.train, initial_weights=initial)
+    if not is_alone:
+        return replace(
+            config, train=train, data=replace(config.data, train=(*config.data.train, *sources))
+        )
+    data = replace(config.data, train=sources, validation=(), validation_sequences=())
+    return replace(config, train=replace(train, **_ADAPTATION), data=data)  # type: ignore[arg-type]
+
+
+def _is_video(path: Path) -> bool:
+    """Say whether a file is named as a video is."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _tracker(labels_by: str, device: str) -> StreamingTracker:
+    """Return a tracker of no frames yet."""
+    if labels_by in METHODS:
+        return StreamingTracker.from_classical(labels_by, confidence=None)
+    return StreamingTracker.from_weights(labels_by, confidence=None, device=device)
+
+
+def _identity(labels_by: str) -> str:
+    """Return what tells labels of different detectors apart."""
+    if labels_by in METHODS:
+        return labels_by
+    path = find_weights(labels_by)
+    with explain_os_errors(path):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _known(path: Path, identity: str) -> dict[str, LabelledFootage]:
+    """Return what the same detector has labelled before, by path."""
+    if file_mode(path) is None:
+        return {}
+    content = read_json(path, advice="remove it, and the footage is labelled anew")
+    try:
+        if content["labels_by"] != identity:
+            return {}
+        return {entry["path"]: LabelledFootage(**entry) for entry in content["videos"]}
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: is no list of labelled footage ({error}); remove it, and the footage is "
+            "labelled anew."
+        ) from error
+
+
+def _label(path: Path, out: Path, tracker: StreamingTracker) -> LabelledFootage:
+    """Track one video and write its labels."""
+    with open_source(path) as source, ProgressBar(path.name, source.num_declared) as bar:
+        whole = WholeStream.of(bar.count(tracker.run(source)))
+        if whole.incomplete is not None:
+            raise whole.incomplete
+        num_frames = 1 + max((frame.index for frame in whole.frames), default=-1)
+        tracks = smooth_tracks(whole.frames)
+        is_calibrated = tracker.false_tracks is not None
+        truth = _truth(source, num_frames, tracks, is_sure(tracks, is_calibrated=is_calibrated))
+    if not truth.is_ignored.all():
+        with explain_os_errors(out):
+            _write(path, out, source, truth)
+    return LabelledFootage(
+        path=str(path.resolve()),
+        num_frames=num_frames,
+        num_tracks=len(np.unique(truth.track_ids[~truth.is_ignored])),
+        num_targets=int((~truth.is_ignored).sum()),
+        num_ignored=int(truth.is_ignored.sum()),
+    )
+
+
+def _truth(
+    source: FrameSource, num_frames: int, tracks: Tracks, sure: BoolArray
+) -> SequenceAnnotation:
+    """Return what of the tracks lies in the frame, as truth; what is not sure is to be ignored."""
+    height, width = source.hw
+    boxes = tracks.boxes_xyxy.clip(0, [width, height, width, height]).astype(np.float32)
+    rows = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] >= MIN_VISIBLE_PX).all(axis=1))
+    boxes, tracks, sure = boxes[rows], tracks[rows], sure[rows]
+    return SequenceAnnotation(
+        name=source.name,
+        num_frames=num_frames,
+        image_hw=source.hw,
+        fps=source.fps,
+        frame_indices=tracks.frame_indices,
+        track_ids=tracks.track_ids,
+        boxes_xyxy=boxes,
+        class_ids=np.zeros(len(tracks), np.int64),
+        is_ignored=~sure,
+    )
+
+
+def is_sure(tracks: Tracks, *, is_calibrated: bool) -> BoolArray:
+    """Say of each row whether its track is sure enough to be a label, bool (M,).
+
+    Args:
+        tracks: Of a whole stream.
+        is_calibrated: Whether probabilities say how likely tracks are real: the last row of a
+            track decides. Else the number of its detections does.
+    """
+    sure = np.zeros(len(tracks), np.bool_)
+    for track_id in np.unique(tracks.track_ids):
+        rows = np.flatnonzero(tracks.track_ids == track_id)
+        num_detections = int((tracks.detection_indices[rows] >= 0).sum())
+        sure[rows] = (
+            tracks.probabilities[rows[-1]] >= SURE_PROBABILITY
+            if is_calibrated
+            else num_detections >= SURE_DETECTIONS
+        )
+    return sure
+
+
+def _write(path: Path, out: Path, source: FrameSource, truth: SequenceAnnotation) -> None:
+    """Write labels where a reader of data sets finds them, with a link to what they are of."""
+    if not path.is_dir():
+        folder = out / _VIDEOS
+        folder.mkdir(parents=True, exist_ok=True)
+        _link(folder / path.name, path)
+        write_annotation(folder / f"{path.stem}.txt", truth)
+        return
+    folder = out / _IMAGES / path.name
+    (folder / "gt").mkdir(parents=True, exist_ok=True)
+    _link(folder / "img1", path)
+    height, width = truth.image_hw
+    info = f"[Sequence]\nname={path.name}\nimWidth={width}\nimHeight={height}\n"
+    write_whole(folder / "seqinfo.ini", info.encode())
+    write_annotation(folder / "gt" / "gt.txt", truth)
+
+
+def _link(place: Path, path: Path) -> None:
+    """Make a link, in place of an earlier one."""
+    if place.is_symlink():
+        place.unlink()
+    place.symlink_to(path.resolve())
