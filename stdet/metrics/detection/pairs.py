@@ -6,7 +6,7 @@ found once, without a loop over frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,11 +54,29 @@ class FlatSequence:
     pair_distances: NDArray[np.float64]
 
 
-def flatten(result: SequenceResult) -> FlatSequence:
+PairMeasure = Callable[[FloatArray, FloatArray, BoolArray], NDArray[np.float64]]
+"""Of boxes and targets row by row, and whether a target is ignored: from 0 to 1, float64 (P,)."""
+
+
+def overlaps(boxes: FloatArray, gt: FloatArray, is_ignored: BoolArray) -> NDArray[np.float64]:
+    """Return the overlap of boxes row by row; see ``FlatSequence.pair_ious``."""
+    one, other = boxes.astype(np.float64), gt.astype(np.float64)
+    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
+    intersection = np.clip(sides, 0, None).prod(axis=1)
+    area = areas(boxes)
+    union = np.where(is_ignored, area, area + areas(gt) - intersection)
+    iou: NDArray[np.float64] = np.divide(
+        intersection, union, out=np.zeros_like(union), where=union > 0
+    )
+    return iou
+
+
+def flatten(result: SequenceResult, *, measure: PairMeasure = overlaps) -> FlatSequence:
     """Lay one sequence flat.
 
     Args:
         result: Truth and detections.
+        measure: What ``pair_ious`` holds, where it is not the overlap.
 
     Returns:
         Its arrays and close pairs.
@@ -70,9 +88,9 @@ def flatten(result: SequenceResult) -> FlatSequence:
     frame_of_detection = np.repeat(frame_indices, counts)
     found: list[tuple[IntArray, IntArray, NDArray[np.float64], NDArray[np.float64]]] = []
     for detections, targets in _pairs_in_frames(frame_of_detection, truth.frame_indices):
-        iou, distance = _measure(
-            boxes[detections], truth.boxes_xyxy[targets], truth.is_ignored[targets]
-        )
+        rows = boxes[detections], truth.boxes_xyxy[targets]
+        iou = measure(*rows, truth.is_ignored[targets])
+        distance = _distances(*rows)
         is_close = (iou >= MIN_IOU) | (distance < MAX_DISTANCE_PX)
         found.append((detections[is_close], targets[is_close], iou[is_close], distance[is_close]))
     empty = np.zeros(0, np.int64)
@@ -119,15 +137,9 @@ def _pairs_in_frames(
         start = stop
 
 
-def _measure(
-    boxes: FloatArray, gt: FloatArray, is_ignored: BoolArray
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the overlap and the centre distance of boxes row by row, float64 (P,)."""
+def _distances(boxes: FloatArray, gt: FloatArray) -> NDArray[np.float64]:
+    """Return the centre distance of boxes row by row, float64 (P,)."""
     one, other = boxes.astype(np.float64), gt.astype(np.float64)
-    sides = np.minimum(one[:, 2:], other[:, 2:]) - np.maximum(one[:, :2], other[:, :2])
-    intersection = np.clip(sides, 0, None).prod(axis=1)
-    area = areas(boxes)
-    union = np.where(is_ignored, area, area + areas(gt) - intersection)
-    iou = np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
     offset = (one[:, :2] + one[:, 2:] - other[:, :2] - other[:, 2:]) / 2
-    return iou, np.hypot(offset[:, 0], offset[:, 1])
+    distances: NDArray[np.float64] = np.hypot(offset[:, 0], offset[:, 1])
+    return distances

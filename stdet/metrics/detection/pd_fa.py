@@ -17,6 +17,7 @@ from stdet.metrics.counts import add_fields, ratio
 from stdet.metrics.detection.hit_rule import HitRule
 from stdet.metrics.detection.matching import match_points, new_matches
 from stdet.metrics.masks.components import check_masks, find_components
+from stdet.metrics.masks.from_boxes import pixel_bounds
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import BoolArray, Detections, FloatArray, IntArray
 
@@ -340,9 +341,7 @@ def _union_area(boxes_xyxy: FloatArray, image_hw: tuple[int, int]) -> int:
     """Count the pixels of the image whose centre lies in at least one box."""
     if not len(boxes_xyxy):
         return 0
-    height, width = image_hw
-    bounds = np.ceil(boxes_xyxy.astype(np.float64) - 0.5)
-    bounds = bounds.clip(0, [width, height, width, height]).astype(np.int64)
+    bounds = pixel_bounds(boxes_xyxy, image_hw)
     # The edges cut the image into cells that are covered as a whole or not at all, whatever size
     # the image is said to have.
     xs, ys = np.unique(bounds[:, [0, 2]]), np.unique(bounds[:, [1, 3]])

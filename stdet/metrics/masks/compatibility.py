@@ -24,7 +24,7 @@ import numpy as np
 
 from stdet.metrics.counts import add_fields, ratio
 from stdet.metrics.masks.components import Components, check_masks, find_components
-from stdet.types import BoolArray
+from stdet.types import BoolArray, IntArray
 
 CENTROID_RADIUS_PX = 3.0
 """``basicirstd`` and ``area_key``: centroids strictly closer than this hit."""
@@ -119,7 +119,7 @@ def basicirstd(found: Components, targets: Components) -> PublishedCounts:
         found: Components of the prediction.
         targets: Components of the truth, a mask of the same size.
     """
-    taken = _first_come(found, targets)
+    _, taken = first_come(found, targets)
     return PublishedCounts(
         num_targets=len(targets),
         num_hits=len(taken),
@@ -148,7 +148,7 @@ def area_key(found: Components, targets: Components) -> PublishedCounts:
         found: Components of the prediction.
         targets: Components of the truth, a mask of the same size.
     """
-    taken = _first_come(found, targets)
+    _, taken = first_come(found, targets)
     has_unseen_area = ~np.isin(found.areas, found.areas[taken])
     return PublishedCounts(
         num_targets=len(targets),
@@ -199,19 +199,20 @@ def dtum(found: Components, targets: Components) -> PublishedCounts:
     )
 
 
-def _first_come(found: Components, targets: Components) -> list[int]:
-    """Return the rows of the predicted components taken by targets, first come, first served."""
+def first_come(found: Components, targets: Components) -> tuple[IntArray, IntArray]:
+    """Return rows of targets and of the predicted components that they took, first come first."""
     free = list(range(len(found)))
-    taken = []
-    for target in targets.centroids_rc:
+    served, taken = [], []
+    for number, target in enumerate(targets.centroids_rc):
         for row in free:
             # The norm of one vector at a time, as in the public code: exactly at 3 px the last bit
             # decides.
             if np.linalg.norm(found.centroids_rc[row] - target) < CENTROID_RADIUS_PX:
+                served.append(number)
                 taken.append(row)
                 free.remove(row)
                 break
-    return taken
+    return np.array(served, np.int64), np.array(taken, np.int64)
 
 
 def _window(row: int, column: int, reach: int) -> tuple[slice, slice]:
