@@ -20,12 +20,16 @@ from stdet.cli.arguments import (
     use_threads,
 )
 from stdet.cli.terminal import say
-from stdet.errors import ConfigError
+from stdet.errors import ConfigError, printable
+from stdet.evaluation.protocol_names import PROTOCOL_NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from stdet.config import StdetConfig
-    from stdet.evaluation.from_masks import MaskReport
-    from stdet.evaluation.report import Report
+    from stdet.evaluation.crosswalk import ProtocolReport
+    from stdet.evaluation.report import Report, Reportable
+    from stdet.metrics.sequence_result import SequenceResult
 
 
 def add_evaluate(commands: Any) -> None:
@@ -68,21 +72,43 @@ def add_evaluate(commands: Any) -> None:
         metavar="HxW",
         help="size of the frames, pixels, where MOT files are scored (from the other files)",
     )
+    parser.add_argument(
+        "--protocols",
+        type=_protocol_names,
+        default=(),
+        metavar="NAME[,NAME...]",
+        help="print the same output scored by other protocols of the field, instead of the usual "
+        f"table: all, or {', '.join(PROTOCOL_NAMES)} (docs/protocols.md)",
+    )
     parser.set_defaults(run=_run_evaluate)
+
+
+def _protocol_names(text: str) -> tuple[str, ...]:
+    """Read names of protocols, or `all`."""
+    if text == "all":
+        return PROTOCOL_NAMES
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in PROTOCOL_NAMES:
+            raise argparse.ArgumentTypeError(
+                f"{printable(name[:40])!r} is no protocol; choose from all, "
+                f"{', '.join(PROTOCOL_NAMES)}"
+            )
+    return names
 
 
 def _run_evaluate(args: argparse.Namespace) -> int:
     from stdet.evaluation.report import write_report
 
     with hold_outputs(args):
-        report = _score(args)
+        report, protocols = _score(args)
         if args.json is not None:
-            write_report(args.json, report)
+            write_report(args.json, report, protocols=protocols)
             say(args.json)
     return 0
 
 
-def _score(args: argparse.Namespace) -> Report | MaskReport:
+def _score(args: argparse.Namespace) -> tuple[Reportable, ProtocolReport | None]:
     if args.truth is not None or args.predictions is not None:
         if args.config is not None or args.truth is None or args.predictions is None:
             raise ConfigError("evaluate: give either CONFIG, or both --truth and --predictions.")
@@ -96,9 +122,8 @@ def _score(args: argparse.Namespace) -> Report | MaskReport:
     return _score_split(args)
 
 
-def _score_split(args: argparse.Namespace) -> Report:
+def _score_split(args: argparse.Namespace) -> tuple[Report, ProtocolReport | None]:
     from stdet.evaluation.from_model import evaluate, evaluate_classical
-    from stdet.report.tables import report_table
 
     config = _load(args)
     use_threads(config.train.num_threads)
@@ -115,7 +140,7 @@ def _score_split(args: argparse.Namespace) -> Report:
         scored = evaluate_classical(
             config, method=args.detector, split=args.split, ignored=ignored_zones(args)
         )
-    say(report_table(scored.report).render(args.format))
+    protocols = _say_boxes(args, scored.report, scored.results, config)
     if args.report is not None:
         _write_html(
             args,
@@ -125,14 +150,13 @@ def _score_split(args: argparse.Namespace) -> Report:
             config=config.evaluation,
             read_frame=scored.read_frame,
         )
-    return scored.report
+    return scored.report, protocols
 
 
-def _score_files(args: argparse.Namespace) -> Report | MaskReport:
+def _score_files(args: argparse.Namespace) -> tuple[Reportable, ProtocolReport | None]:
     from stdet.evaluation.from_files import score_files
-    from stdet.evaluation.from_masks import format_mask_table, is_mask_folder, score_masks
+    from stdet.evaluation.from_masks import is_mask_folder
     from stdet.metrics.tracking.per_target import format_target_table
-    from stdet.report.tables import report_table
 
     config = _load(args)
     if is_mask_folder(args.truth):
@@ -145,13 +169,11 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
                 f"evaluate: evaluation.hit_rule {config.evaluation.hit_rule} is for boxes; masks "
                 "hit by centre_distance."
             )
-        masks = score_masks(args.truth, args.predictions, radius_px=config.evaluation.pd_radius_px)
-        say(format_mask_table(masks))
-        return masks
+        return _score_masks(args, config)
     scores = score_files(args.truth, args.predictions, config, image_hw=args.size)
-    if scores.targets and args.format == "text":
+    if scores.targets and args.format == "text" and not args.protocols:
         say(format_target_table(scores.targets))
-    say(report_table(scores.report).render(args.format))
+    protocols = _say_boxes(args, scores.report, scores.results, config)
     if args.report is not None:
         _write_html(
             args,
@@ -161,7 +183,44 @@ def _score_files(args: argparse.Namespace) -> Report | MaskReport:
             config=config.evaluation,
             read_frame=None,
         )
-    return scores.report
+    return scores.report, protocols
+
+
+def _score_masks(
+    args: argparse.Namespace, config: StdetConfig
+) -> tuple[Reportable, ProtocolReport | None]:
+    from stdet.evaluation.from_masks import format_mask_table, score_masks
+    from stdet.evaluation.mask_crosswalk import score_mask_protocols
+    from stdet.report.crosswalk_table import crosswalk_table
+
+    masks = score_masks(args.truth, args.predictions, radius_px=config.evaluation.pd_radius_px)
+    if not args.protocols:
+        say(format_mask_table(masks))
+        return masks, None
+    protocols = score_mask_protocols(
+        args.truth, args.predictions, config.evaluation, names=args.protocols
+    )
+    say(crosswalk_table(protocols).render(args.format))
+    return masks, protocols
+
+
+def _say_boxes(
+    args: argparse.Namespace,
+    report: Report,
+    results: Sequence[SequenceResult],
+    config: StdetConfig,
+) -> ProtocolReport | None:
+    """Print the usual table, or that of the protocols, and return their numbers."""
+    from stdet.evaluation.crosswalk import score_protocols
+    from stdet.report.crosswalk_table import crosswalk_table
+    from stdet.report.tables import report_table
+
+    if not args.protocols:
+        say(report_table(report).render(args.format))
+        return None
+    protocols = score_protocols(results, report, config.evaluation, names=args.protocols)
+    say(crosswalk_table(protocols).render(args.format))
+    return protocols
 
 
 def _load(args: argparse.Namespace) -> StdetConfig:

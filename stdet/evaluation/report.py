@@ -59,6 +59,7 @@ class Report:
         overall: All sequences together.
         per_sequence: By name.
         subsets: Sequences that share something, under a name that says what.
+        members: Names of the sequences of each subset.
         rules: What the scores depend on.
         bootstrap: Headline numbers of resampled sequences.
     """
@@ -66,6 +67,7 @@ class Report:
     overall: Scores
     per_sequence: Mapping[str, Scores]
     subsets: Mapping[str, Scores]
+    members: Mapping[str, Collection[str]]
     rules: Rules
     bootstrap: Bootstrap
 
@@ -150,6 +152,7 @@ def report_summaries(
     return Report(
         overall=score_summaries(summaries, config),
         subsets={name: scores_of(members) for name, members in (subsets or {}).items()},
+        members=subsets or {},
         per_sequence={summary.name: score_summaries([summary], config) for summary in summaries},
         rules=Rules(
             confidence=float(confidence),
@@ -232,21 +235,29 @@ def best_confidence(results: Sequence[SequenceResult], config: EvaluationConfig)
     return (float(curve.scores[first]) + lowest) / 2
 
 
-class _Reportable(Protocol):
-    """What ``write_report`` writes: a report of boxes or of masks."""
+class Reportable(Protocol):
+    """What ``write_report`` writes: a report of boxes, of masks or of protocols."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
 
 
-def write_report(path: Path, report: _Reportable) -> None:
+def write_report(path: Path, report: Reportable, *, protocols: Reportable | None = None) -> None:
     """Write a report as JSON, beside ``path`` and renamed.
+
+    Args:
+        path: The file.
+        report: Of boxes or of masks.
+        protocols: Goes under the key ``protocols``; None leaves the key out.
 
     Raises:
         DataError: If the file cannot be written.
     """
+    content = report.to_dict()
+    if protocols is not None:
+        content["protocols"] = protocols.to_dict()
     with AtomicFile(path) as file:
-        file.write(json.dumps(report.to_dict(), indent=2) + "\n")
+        file.write(json.dumps(content, indent=2) + "\n")
 
 
 def score_summaries(summaries: Sequence[SequenceSummary], config: EvaluationConfig) -> Scores:

@@ -7,6 +7,7 @@ from PIL import Image
 from scenes import SyntheticConfig, generate
 
 from stdet.classical.methods import OPERATING_POINTS
+from stdet.evaluation.protocol_names import PROTOCOL_NAMES
 from stdet.files.locks import lock_folder, lock_output
 from stdet.formats.mot import write_annotation
 
@@ -487,3 +488,54 @@ def test_output_that_cannot_be_written_is_refused_before_the_work(refused, confi
     assert "cannot be written" in refused(*options, "--report", tmp_path / "file" / "page")
     assert "no such weights file" in refused(*options, "--report", tmp_path / "a" / "page")
     assert not (tmp_path / "a" / "page").exists()
+
+
+def test_protocols_print_their_own_table_and_one_key_of_the_json(cli, config, weights, tmp_path):
+    path = tmp_path / "r.json"
+    plain = cli("evaluate", config, "--weights", weights, "--json", path)
+    assert "protocols" not in json.loads(path.read_text())
+    options = ("--json", path, "--overwrite", "--protocols")
+    outcome = cli("evaluate", config, "--weights", weights, *options, "all")
+    assert (outcome.code, outcome.err) == (0, [])
+    assert "basicirstd: Pd" in outcome.out
+    assert "partial ROC area" not in outcome.out
+    assert "partial ROC area" in plain.out
+    report = json.loads(path.read_text())
+    assert tuple(report["protocols"]["overall"]) == PROTOCOL_NAMES
+    assert report["protocols"]["per_sequence"].keys() == report["per_sequence"].keys() == {"d"}
+    cli("evaluate", config, "--weights", weights, *options, "dnanet,coco")
+    assert tuple(json.loads(path.read_text())["protocols"]["overall"]) == ("coco", "dnanet")
+
+
+def test_protocols_of_files_without_identities_say_what_is_missing(cli, truth, tmp_path):
+    detections = tmp_path / "found.txt"
+    detections.write_text("1,-1,10,10,4,4,0.9,-1,-1,-1\n")
+    outcome = cli(
+        *("evaluate", "--truth", truth, "--predictions", detections, "--size", "48x64"),
+        *("--protocols", "so_hota", "--format", "markdown"),
+    )
+    assert "| so_hota: SO-HOTA | - | - |" in outcome.out
+    assert "No so_hota: the predictions carry no identities (gt)." in outcome.out
+
+
+def test_unknown_protocol_names_the_known_ones(cli, config):
+    outcome = cli("evaluate", config, "--protocols", "coco,cocoa")
+    assert outcome.code == 2
+    assert "'cocoa' is no protocol; choose from all, stdet, coco, sstnet" in outcome.err[-1]
+
+
+def test_protocols_of_mask_folders(cli, tmp_path):
+    mask = np.zeros((16, 16), np.uint8)
+    mask[2:5, 2:5] = 255
+    for side in ("truth", "found"):
+        (tmp_path / side).mkdir()
+        Image.fromarray(mask).save(tmp_path / side / "0.png")
+    out = tmp_path / "r.json"
+    outcome = cli(
+        *("evaluate", "--truth", tmp_path / "truth", "--predictions", tmp_path / "found"),
+        *("--protocols", "all", "--json", out),
+    )
+    assert outcome.code == 0
+    content = json.loads(out.read_text())
+    assert content["protocols"]["overall"]["pyirstd_overlap"]["hiou"] == 1
+    assert content["area_key"]["num_hits"] == 1  # The usual scores are there too.
