@@ -25,6 +25,7 @@ PAGES = (
     "README.md",
     "docs/classical.md",
     "docs/engines.md",
+    "docs/protocols.md",
     "docs/pyramids.md",
     "docs/results.md",
     "docs/robustness.md",

@@ -255,7 +255,12 @@ def test_table_of_the_page_has_a_row_per_number_and_a_column_per_run(build):
     content = script.crosswalk_table(
         {"one": run, "two": run}, commit="abc", machine="any", date="2026-01-01"
     )
-    assert [column["name"] for column in content["columns"]] == ["protocol", "number", "one", "two"]
+    assert [column["name"] for column in content["columns"]] == [
+        "protocol",
+        "number",
+        "one",
+        "two",
+    ]
     rows = {(name, number): cells for name, number, *cells in content["rows"]}
     assert rows["`stdet`", "Pd"] == [0.5, 0.5]
     assert rows["`stdet`", "Fa per 1e6 pixels"] == pytest.approx([1e6 / (2 * 64**2)] * 2)
