@@ -112,16 +112,7 @@ def score_protocols(
     if unknown:
         raise ValueError(f"protocol {unknown[0]!r} is not one of {', '.join(PROTOCOL_NAMES)}.")
     chosen = [name for name in PROTOCOL_NAMES if name in names]
-    needs = {PROTOCOLS[name].needs for name in chosen}
-    counted = {
-        result.annotation.name: _count(
-            result,
-            report.per_sequence[result.annotation.name],
-            masks=_masks_of(result, report, config, masks) if "masks" in needs else None,
-            has_safit="safit" in chosen,
-        )
-        for result in results
-    }
+    counted = _count_all(results, report, config, chosen, masks)
     overall = _join(list(counted.values()), report.overall)
     subsets = {
         name: _join([counted[member] for member in report.members[name]], scores)
@@ -141,6 +132,26 @@ def score_protocols(
         num_boxes=sum(int((~truth.is_ignored).sum()) for truth in drawn),
         num_components=int(overall.masks.definition.num_targets) if drawn else 0,
     )
+
+
+def _count_all(
+    results: Sequence[SequenceResult],
+    report: Report,
+    config: EvaluationConfig,
+    chosen: Collection[str],
+    masks: Mapping[str, MaskProtocols] | None,
+) -> dict[str, Evidence]:
+    """Count every sequence, as far as the chosen protocols need it."""
+    needs_masks = any(PROTOCOLS[name].needs == "masks" for name in chosen)
+    return {
+        result.annotation.name: _count(
+            result,
+            report.per_sequence[result.annotation.name],
+            masks=_masks_of(result, report, config, masks) if needs_masks else None,
+            has_safit="safit" in chosen,
+        )
+        for result in results
+    }
 
 
 def _masks_of(
@@ -183,7 +194,9 @@ def _count(
         scores=scores,
         masks=masks or MaskProtocols(),
         safit=[class_hits(flatten(result, measure=safit("corner")))] if has_safit else [],
-        safit_of_paper=[class_hits(flatten(result, measure=safit("centre")))] if has_safit else [],
+        safit_by_centres=[class_hits(flatten(result, measure=safit("centre")))]
+        if has_safit
+        else [],
         states=[count_state_accuracy(result.annotation, result.tracks)] if is_single else [],
         missing=missing,
     )
@@ -200,7 +213,7 @@ def _join(parts: Sequence[Evidence], scores: Scores) -> Evidence:
         scores=scores,
         masks=reduce(add, (part.masks for part in parts), MaskProtocols()),
         safit=[hits for part in parts for hits in part.safit],
-        safit_of_paper=[hits for part in parts for hits in part.safit_of_paper],
+        safit_by_centres=[hits for part in parts for hits in part.safit_by_centres],
         states=[state for part in parts for state in part.states],
         missing=missing,
     )

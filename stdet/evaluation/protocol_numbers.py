@@ -28,7 +28,7 @@ class Evidence:
         scores: Of the report.
         masks: Counts of the mask protocols.
         safit: Hits by SAFit as the public code computes it, an entry per sequence.
-        safit_of_paper: Hits by SAFit as its paper defines it.
+        safit_by_centres: Hits by SAFit with the distance of centres.
         states: State accuracy, an entry per sequence.
         missing: What cannot be had, with the reason and the sequences it holds for.
     """
@@ -36,7 +36,7 @@ class Evidence:
     scores: Scores
     masks: MaskProtocols
     safit: Sequence[ClassHits]
-    safit_of_paper: Sequence[ClassHits]
+    safit_by_centres: Sequence[ClassHits]
     states: Sequence[StateAccuracy]
     missing: Mapping[Needs, Mapping[str, Sequence[str]]]
 
@@ -146,14 +146,14 @@ PROTOCOLS: Mapping[str, Protocol] = {
             Number("ap50", "AP50", lambda e: average_precision(e.safit).map50),
             Number("ap50_95", "AP50:95", lambda e: average_precision(e.safit).map50_95),
             Number(
-                "ap50_of_paper",
+                "ap50_by_centres",
                 "AP50 by centres",
-                lambda e: average_precision(e.safit_of_paper).map50,
+                lambda e: average_precision(e.safit_by_centres).map50,
             ),
             Number(
-                "ap50_95_of_paper",
+                "ap50_95_by_centres",
                 "AP50:95 by centres",
-                lambda e: average_precision(e.safit_of_paper).map50_95,
+                lambda e: average_precision(e.safit_by_centres).map50_95,
             ),
         ),
     ),

@@ -7,9 +7,9 @@ Source:
 
         SAFit = s IoU + (1 - s) NWD,    s = 1 / (1 + exp(-(sqrt(A) / C - 1))),    C = 32 px.
 
-    W is the norm of the differences of centres and of half the sides. The public code takes the
-    upper left corners in the place of centres: ``anchor="corner"``. The two agree where boxes are
-    of one size.
+    W is the norm of the differences of centres and of half the sides (Wang et al. 2021,
+    arXiv 2110.13389). The public code of SAFit takes the upper left corners in the place of
+    centres: ``anchor="corner"``. The two agree where boxes are of one size.
 """
 
 from __future__ import annotations

@@ -11,11 +11,36 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from stdet.metrics.detection.average_precision import average_precision, class_hits
-from stdet.metrics.detection.pairs import flatten
+from stdet.metrics.detection.pairs import flatten, overlaps
+from stdet.metrics.detection.safit import safit
 
 
-def score(results):
-    return average_precision([class_hits(flatten(result)) for result in results])
+def score(results, measure=overlaps):
+    return average_precision([class_hits(flatten(result, measure=measure)) for result in results])
+
+
+class SafitEval(COCOeval):
+    """COCO's evaluation with SAFit, written for one pair of xywh boxes, between centres."""
+
+    def computeIoU(self, image_id, class_id):  # noqa: N802
+        found = sorted(self._dts[image_id, class_id], key=lambda entry: -entry["score"])
+        ious = super().computeIoU(image_id, class_id)
+        return np.array(
+            [
+                [
+                    self._fit(iou, one["bbox"], gt["bbox"])
+                    for iou, gt in zip(row, truth, strict=True)
+                ]
+                for row, one in zip(ious, found, strict=False)
+                for truth in [self._gts[image_id, class_id]]
+            ]
+        )
+
+    @staticmethod
+    def _fit(iou, found, truth):
+        share = 1 / (1 + math.exp(-(math.sqrt(truth[2] * truth[3]) - 32) / 32))
+        gaussians = [(x + w / 2, y + h / 2, w / 2, h / 2) for x, y, w, h in (found, truth)]
+        return share * iou + (1 - share) * math.exp(-math.dist(*gaussians) / 32)
 
 
 def coco_rows(results):
@@ -52,14 +77,14 @@ def coco_rows(results):
     return {"images": images, "annotations": truth, "categories": categories}, found
 
 
-def pycocotools_tables(results):
+def pycocotools_tables(results, evaluator=COCOeval):
     """Return precision (10, 101, K) and recall (10, K) of the reference code, maxDets 1000."""
     truth, found = coco_rows(results)
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = truth
         coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        evaluation = evaluator(coco, coco.loadRes(found), "bbox")
         evaluation.params.maxDets = [1000]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -104,6 +129,16 @@ def test_golden_boxes(build, box_case):
     if "legacy_paper_prf1" in box_case:
         legacy = (scores.legacy.precision, scores.legacy.recall, scores.legacy.f1)
         assert legacy == pytest.approx(tuple(box_case["legacy_paper_prf1"]), abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_average_precision_by_safit_equals_pycocotools_with_safit(build, seed):
+    results = random_results(build, seed, num_classes=2)
+    precision, _ = pycocotools_tables(results, SafitEval)
+    scores = score(results, safit("centre"))
+    assert scores.map50 == pytest.approx(precision[0][precision[0] > -1].mean(), abs=1e-9)
+    assert scores.map50_95 == pytest.approx(precision[precision > -1].mean(), abs=1e-9)
+    assert scores.map50_95 > score(results).map50_95
 
 
 @pytest.mark.parametrize("seed", range(12))
