@@ -2,8 +2,9 @@
 
 Every video is tracked and its tracks are smoothed with all later frames. A track that is likely
 real gives targets, also in gaps, where the detector has missed it: that is what there is to learn.
-A track that may be real gives boxes in which training learns nothing. Detections that belong to no
-track are taken for background, since what moves as nothing does is seldom a target.
+A track that may be real gives boxes in which training learns nothing. A track that is likely false
+is taken for background, and so are detections that belong to no track, since what moves as nothing
+does is seldom a target.
 
 The labels are files that a user can look at, correct and give to `stdet train` again: a folder
 with a link to each video and a MOT file of its name beside it, and for a folder of images a
@@ -45,8 +46,11 @@ log = logging.getLogger(__name__)
 
 SURE_PROBABILITY = 0.9
 """That a track is real, from which on it gives targets."""
+FALSE_PROBABILITY = 0.5
+"""That a track is real, below which it is background."""
 SURE_DETECTIONS = 25
-"""Of a track of a detector without probabilities, from which on it gives targets."""
+"""Of a track of a detector without probabilities, from which on it gives targets. A shorter one
+may be real."""
 LABELS_NAME = "labels.json"
 _IMAGES = "images"
 _VIDEOS = "videos"
@@ -230,7 +234,7 @@ def _label(path: Path, out: Path, tracker: StreamingTracker) -> LabelledFootage:
         num_frames = 1 + max((frame.index for frame in whole.frames), default=-1)
         tracks = smooth_tracks(whole.frames)
         is_calibrated = tracker.false_tracks is not None
-        truth = _truth(source, num_frames, tracks, is_sure(tracks, is_calibrated=is_calibrated))
+        truth = _truth(source, num_frames, tracks, judge(tracks, is_calibrated=is_calibrated))
     if not truth.is_ignored.all():
         with explain_os_errors(out):
             _write(path, out, source, truth)
@@ -244,13 +248,14 @@ def _label(path: Path, out: Path, tracker: StreamingTracker) -> LabelledFootage:
 
 
 def _truth(
-    source: FrameSource, num_frames: int, tracks: Tracks, sure: BoolArray
+    source: FrameSource, num_frames: int, tracks: Tracks, judged: Judgement
 ) -> SequenceAnnotation:
-    """Return what of the tracks lies in the frame, as truth; what is not sure is to be ignored."""
+    """Return what of the tracks lies in the frame, as truth; what may be real is to be ignored."""
     height, width = source.hw
     boxes = tracks.boxes_xyxy.clip(0, [width, height, width, height]).astype(np.float32)
-    rows = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] >= MIN_VISIBLE_PX).all(axis=1))
-    boxes, tracks, sure = boxes[rows], tracks[rows], sure[rows]
+    is_visible = (boxes[:, 2:] - boxes[:, :2] >= MIN_VISIBLE_PX).all(axis=1)
+    rows = np.flatnonzero(is_visible & (judged.is_sure | judged.is_open))
+    boxes, tracks = boxes[rows], tracks[rows]
     return SequenceAnnotation(
         name=source.name,
         num_frames=num_frames,
@@ -260,28 +265,43 @@ def _truth(
         track_ids=tracks.track_ids,
         boxes_xyxy=boxes,
         class_ids=np.zeros(len(tracks), np.int64),
-        is_ignored=~sure,
+        is_ignored=judged.is_open[rows],
     )
 
 
-def is_sure(tracks: Tracks, *, is_calibrated: bool) -> BoolArray:
-    """Say of each row whether its track is sure enough to be a label, bool (M,).
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """What is made of each row of tracks; what is neither is background.
+
+    Attributes:
+        is_sure: Its track gives targets, bool (M,).
+        is_open: Its track may be real, bool (M,).
+    """
+
+    is_sure: BoolArray
+    is_open: BoolArray
+
+
+def judge(tracks: Tracks, *, is_calibrated: bool) -> Judgement:
+    """Say which tracks are sure enough to be labels, and which are open.
 
     Args:
         tracks: Of a whole stream.
         is_calibrated: Whether probabilities say how likely tracks are real: the last row of a
             track decides. Else the number of its detections does.
     """
-    sure = np.zeros(len(tracks), np.bool_)
+    is_sure, is_open = np.zeros((2, len(tracks)), np.bool_)
     for track_id in np.unique(tracks.track_ids):
         rows = np.flatnonzero(tracks.track_ids == track_id)
-        num_detections = int((tracks.detection_indices[rows] >= 0).sum())
-        sure[rows] = (
-            tracks.probabilities[rows[-1]] >= SURE_PROBABILITY
-            if is_calibrated
-            else num_detections >= SURE_DETECTIONS
-        )
-    return sure
+        if is_calibrated:
+            probability = tracks.probabilities[rows[-1]]
+            is_sure[rows] = probability >= SURE_PROBABILITY
+            is_open[rows] = FALSE_PROBABILITY <= probability < SURE_PROBABILITY
+        else:
+            num_detections = int((tracks.detection_indices[rows] >= 0).sum())
+            is_sure[rows] = num_detections >= SURE_DETECTIONS
+            is_open[rows] = num_detections < SURE_DETECTIONS
+    return Judgement(is_sure=is_sure, is_open=is_open)
 
 
 def _write(path: Path, out: Path, source: FrameSource, truth: SequenceAnnotation) -> None:

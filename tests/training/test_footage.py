@@ -21,7 +21,7 @@ from stdet.training.footage import (
     check_recipe,
     find_footage,
     footage_sources,
-    is_sure,
+    judge,
     label_footage,
 )
 from stdet.types import Tracks
@@ -139,14 +139,21 @@ def test_footage_in_which_nothing_is_sure_is_refused(folder, tmp_path, monkeypat
         label_footage(find_footage(folder), tmp_path, labels_by="framediff")
 
 
-def test_track_is_sure_by_its_last_probability_or_by_its_detections():
-    given = _tracks([1, 1, 2, 2], probabilities=[0.2, 0.95, 0.95, 0.6], detected=[True] * 4)
-    assert is_sure(given, is_calibrated=True).tolist() == [True, True, False, False]
-    for num_detections in (SURE_DETECTIONS, SURE_DETECTIONS - 1):
-        detected = np.arange(40) < num_detections
-        given = _tracks([1] * 40, probabilities=[1.0] * 40, detected=detected)
-        sure = is_sure(given, is_calibrated=False)
-        assert sure.tolist() == [num_detections == SURE_DETECTIONS] * 40
+def test_probability_of_its_last_row_says_what_a_track_becomes():
+    ids, probabilities = [1, 1, 2, 2, 3, 3], [0.2, 0.95, 0.95, 0.6, 0.95, 0.4]
+    given = _tracks(ids, probabilities=probabilities, detected=[True] * 6)
+    judged = judge(given, is_calibrated=True)
+    assert judged.is_sure.tolist() == [True, True, False, False, False, False]
+    assert judged.is_open.tolist() == [False, False, True, True, False, False]
+
+
+@pytest.mark.parametrize("num_detections", [SURE_DETECTIONS, SURE_DETECTIONS - 1])
+def test_number_of_detections_decides_where_probabilities_say_nothing(num_detections):
+    detected = np.arange(40) < num_detections
+    given = _tracks([1] * 40, probabilities=[1.0] * 40, detected=detected)
+    judged = judge(given, is_calibrated=False)
+    assert judged.is_sure.tolist() == [num_detections == SURE_DETECTIONS] * 40
+    assert (judged.is_open == ~judged.is_sure).all()
 
 
 @pytest.mark.parametrize(
