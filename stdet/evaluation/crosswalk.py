@@ -5,7 +5,8 @@ sequence. ``docs/protocols.md`` says where each protocol comes from and what it 
 
 Boxes become masks, and components of masks boxes, by ``metrics/masks/from_boxes.py``. A mask
 protocol is undefined for sequences whose true boxes are larger than small targets: there a filled
-box is mostly background, and no mask of its target.
+box is mostly background, and no mask of its target. Frames larger than any camera's are not drawn:
+a file of a few lines may state any size.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from stdet.evaluation.drawn_masks import count_drawn_masks
 from stdet.evaluation.protocol_names import PROTOCOL_NAMES
 from stdet.evaluation.protocol_numbers import PROTOCOLS, Evidence, Needs
 from stdet.evaluation.report import Report
+from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.metrics.counts import without_nan
 from stdet.metrics.detection.average_precision import class_hits
 from stdet.metrics.detection.hit_rule import hit_rule
@@ -42,6 +44,7 @@ LARGE_BOXES = (
     f"the median true box is larger than a small target ({LARGEST_TARGET_PX2:g} px2), so that a "
     "filled box is no mask of its target"
 )
+HUGE_FRAMES = f"frames above {MAX_MEGAPIXELS:g} megapixels are not drawn"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +121,9 @@ def score_protocols(
         name: _join([counted[member] for member in report.members[name]], scores)
         for name, scores in report.subsets.items()
     }
-    drawn = [r.annotation for r in results if masks is None and _may_be_drawn(r.annotation)]
+    drawn = []
+    if masks is None and _need_masks(chosen):
+        drawn = [r.annotation for r in results if not _why_undrawn(r.annotation)]
     return ProtocolReport(
         overall=_numbers(overall, chosen),
         subsets={name: _numbers(joint, chosen) for name, joint in subsets.items()},
@@ -142,16 +147,21 @@ def _count_all(
     masks: Mapping[str, MaskProtocols] | None,
 ) -> dict[str, Evidence]:
     """Count every sequence, as far as the chosen protocols need it."""
-    needs_masks = any(PROTOCOLS[name].needs == "masks" for name in chosen)
     return {
         result.annotation.name: _count(
             result,
             report.per_sequence[result.annotation.name],
-            masks=_masks_of(result, report, config, masks) if needs_masks else None,
+            masks=_masks_of(result, report, config, masks)
+            if _need_masks(chosen)
+            else MaskProtocols(),
             has_safit="safit" in chosen,
         )
         for result in results
     }
+
+
+def _need_masks(chosen: Collection[str]) -> bool:
+    return any(PROTOCOLS[name].needs == "masks" for name in chosen)
 
 
 def _masks_of(
@@ -159,13 +169,11 @@ def _masks_of(
     report: Report,
     config: EvaluationConfig,
     masks: Mapping[str, MaskProtocols] | None,
-) -> MaskProtocols | None:
-    """Return the counts of a sequence's masks; None where boxes cannot pass for masks."""
+) -> MaskProtocols | str:
+    """Return the counts of a sequence's masks, or why its boxes cannot pass for masks."""
     if masks is not None:
         return masks[result.annotation.name]
-    if not _may_be_drawn(result.annotation):
-        return None
-    return count_drawn_masks(
+    return _why_undrawn(result.annotation) or count_drawn_masks(
         result,
         rule=hit_rule(config),
         confidence=report.rules.confidence,
@@ -173,26 +181,30 @@ def _masks_of(
     )
 
 
-def _may_be_drawn(truth: SequenceAnnotation) -> bool:
-    """Say whether filled boxes pass for the masks of a sequence's targets."""
-    return median_area_px2(truth.boxes_xyxy[~truth.is_ignored]) <= LARGEST_TARGET_PX2
+def _why_undrawn(truth: SequenceAnnotation) -> str | None:
+    """Say why boxes of a sequence cannot pass for masks; None where they can."""
+    if truth.image_hw[0] * truth.image_hw[1] > MAX_MEGAPIXELS * 1e6:
+        return HUGE_FRAMES
+    if median_area_px2(truth.boxes_xyxy[~truth.is_ignored]) > LARGEST_TARGET_PX2:
+        return LARGE_BOXES
+    return None
 
 
 def _count(
-    result: SequenceResult, scores: Scores, *, masks: MaskProtocols | None, has_safit: bool
+    result: SequenceResult, scores: Scores, *, masks: MaskProtocols | str, has_safit: bool
 ) -> Evidence:
-    """Count one sequence."""
+    """Count one sequence; ``masks`` may be the reason that there are none."""
     name, missing = [result.annotation.name], dict[Needs, dict[str, list[str]]]()
     is_single = has_one_target(result.annotation)
-    if masks is None:
-        missing["masks"] = {LARGE_BOXES: name}
+    if isinstance(masks, str):
+        missing["masks"] = {masks: name}
     if not result.is_tracked:
         missing["identities"] = missing["one target"] = {NO_IDENTITIES: name}
     elif not is_single:
         missing["one target"] = {SEVERAL_TARGETS: name}
     return Evidence(
         scores=scores,
-        masks=masks or MaskProtocols(),
+        masks=MaskProtocols() if isinstance(masks, str) else masks,
         safit=[class_hits(flatten(result, measure=safit("corner")))] if has_safit else [],
         safit_by_centres=[class_hits(flatten(result, measure=safit("centre")))]
         if has_safit

@@ -152,6 +152,14 @@ def test_large_boxes_are_no_masks_and_the_reason_is_given(build):
     assert found.overall["coco"]["ap50"] == 1
 
 
+def test_frames_of_any_stated_size_are_not_drawn(build):
+    # A label file of a few lines may say that its frames have 10^10 pixels.
+    truth = build.annotation([[SMALL]], hw=(100_000, 100_000))
+    found = score([build.result(truth, build.detections([[(*SMALL, 0.9)]], hw=truth.image_hw))])
+    assert "megapixels" in next(iter(found.undefined["basicirstd"]))
+    assert found.overall["stdet"]["pd"] == found.overall["coco"]["ap50"] == 1
+
+
 def test_missing_identities_and_several_targets_are_reasons(build):
     plain = replace(sequence(build, [SMALL], [SMALL]), tracks=Tracks.empty(), is_tracked=False)
     found = score([plain], names=["so_hota", "antiuav"])
@@ -174,7 +182,9 @@ def test_state_accuracy_is_a_mean_over_sequences(build):
 def test_only_what_is_asked_for_is_given(build):
     found = score([sequence(build, [LARGE], [LARGE])], names=["coco"])
     assert found.overall.keys() == {"coco"}
-    assert found.undefined == {}
+    assert (found.undefined, found.num_boxes) == ({}, 0)
+    small = score([sequence(build, [SMALL], [SMALL])], names=["coco"])
+    assert small.num_boxes == 0  # Nothing was drawn.
     with pytest.raises(ValueError, match="'cocoa' is not one of stdet, coco"):
         score([sequence(build, [SMALL], [SMALL])], names=["cocoa"])
 
