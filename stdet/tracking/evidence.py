@@ -7,6 +7,8 @@ Beside it runs the level of its scores, an average in which the newest weighs mo
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from stdet.tracking.found import Found
@@ -107,10 +109,35 @@ def first_levels(scores: StateArray) -> StateArray:
     return FIRST_LEVEL + gain * (scores - FIRST_LEVEL)
 
 
-def is_credible(records: TrackRecords, continue_share: float, confidence: float) -> BoolArray:
-    """Return which tracks have scores near enough to the operating point, bool (N,)."""
+def needed_level(levels: StateArray, before: float) -> float:
+    """Return the level of scores that a proven path needs, at most 0: that of the operating point.
+
+    Clutter that stands, waves or is burnt in has proven paths, too, and only its scores tell it
+    from targets. At the operating point both are taken to be equally likely where there are as
+    many of one as of the other. Where the stream has more targets, a path is a target's at lower
+    scores: the log of the ratio is taken off. One path of clutter is reckoned with unseen, so
+    that a single target says nothing about others.
+
+    Args:
+        levels: Of all tracks with proven paths, float64 (N,).
+        before: What was needed in the frame before; those that reach it count as targets.
+
+    Example:
+        >>> alone, among_others = np.array([1.0]), np.array([1.0, 0.5, 0.2, -2.0])
+        >>> needed_level(alone, 0.0), round(needed_level(among_others, 0.0), 3)  # log(2 / 3)
+        (0.0, -0.405)
+    """
+    num_targets = int(np.count_nonzero(levels >= before))
+    num_clutter = len(levels) - num_targets
+    return min(0.0, math.log((1 + num_clutter) / max(num_targets, 1)))
+
+
+def is_credible(
+    records: TrackRecords, continue_share: float, confidence: float, needed: float
+) -> BoolArray:
+    """Return which tracks have scores near enough to what is needed, bool (N,)."""
     if confidence <= 0:
         return np.ones(len(records), np.bool_)
-    least = log_odds(continue_share * confidence) - log_odds(confidence)
+    least = log_odds(continue_share * confidence) - log_odds(confidence) + needed
     credible: BoolArray = records.score_levels >= least
     return credible

@@ -1,4 +1,4 @@
-"""Which tracks have earned an id, and which go on."""
+"""Which tracks lie on proven paths, and which go on."""
 
 from __future__ import annotations
 
@@ -23,26 +23,19 @@ OUTSIDE_PX, MAX_OUTSIDE_MISSES = 8.0, 5
 """A track so far outside of the image ends after so many frames without a detection."""
 
 
-def have_earned_ids(
-    records: TrackRecords,
-    false_alarms_per_frame: float,
-    *,
-    false_tracks_per_hour: float,
-    confidence: float,
+def have_proven_paths(
+    records: TrackRecords, false_alarms_per_frame: float, *, false_tracks_per_hour: float
 ) -> BoolArray:
-    """Return which unconfirmed tracks are to be confirmed, bool (N,).
+    """Return which tracks lie on paths that false alarms would hardly form, bool (N,).
 
-    Clutter alone must come so far less often than the false tracks that are allowed, and the
-    scores must be at the operating point.
+    Clutter that comes independently from frame to frame must give such paths far less often than
+    the false tracks that are allowed. Those of confirmed tracks stay proven.
     """
     begun_per_hour = max(false_alarms_per_frame, LEAST_RATE) * FRAMES_PER_HOUR
     wanted = np.log(begun_per_hour / false_tracks_per_hour)
-    has_earned: BoolArray = (records.log_ratios >= wanted) & ~records.is_confirmed
-    if has_earned.any():
-        has_earned &= records.num_hits > 1
-        if confidence > 0:
-            has_earned &= records.score_levels >= 0
-    return has_earned
+    is_proven: BoolArray = (records.log_ratios >= wanted) & (records.num_hits > 1)
+    is_proven |= records.is_confirmed
+    return is_proven
 
 
 def go_on(

@@ -17,12 +17,13 @@ from stdet.tracking.evidence import (
     is_credible,
     level_gain,
     missed_levels,
+    needed_level,
 )
 from stdet.tracking.faint import MOST, follow
 from stdet.tracking.found import Found
 from stdet.tracking.hindsight import smoothing_gains
 from stdet.tracking.leaps import continuations
-from stdet.tracking.lifetimes import go_on, have_earned_ids
+from stdet.tracking.lifetimes import go_on, have_proven_paths
 from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
 from stdet.tracking.pairing import Hits, Pairing
 from stdet.tracking.track_records import MIN_SIZE_PX, TrackRecords
@@ -46,7 +47,9 @@ class Tracker:
     A track adds up this log ratio. It is confirmed when clutter alone would come so far less often
     than ``false_tracks_per_hour``, and when its scores are on average at the operating point, the
     newest weighing most. It is shown while that average is above ``continue_share`` of the
-    operating point. What is known of clutter is learnt from the stream.
+    operating point. Where the stream has several targets and little that has a target's path and
+    not its scores, lower scores do (``needed_level``). What is known of clutter is learnt from the
+    stream.
 
     A confirmed track without a detection is looked for among the peaks of the residual
     (``faint.py``). It is shown, also below that level, while what the pixels say of it speaks for
@@ -121,6 +124,7 @@ class Tracker:
         self._clutter = ClutterModel()
         self._window = Window(self.lookahead)
         self._num_confirmed = self._num_begun = 0
+        self._needed_level = 0.0
         self._last_frame_index: int | None = None
 
     def end_tracks(self) -> None:
@@ -361,12 +365,15 @@ class Tracker:
             Rows of tracks that go on as others, which were lost.
         """
         records = self._records
-        has_earned = have_earned_ids(
+        is_proven = have_proven_paths(
             records,
             self._clutter.per_frame,
             false_tracks_per_hour=self.config.false_tracks_per_hour,
-            confidence=confidence,
         )
+        has_earned = is_proven & ~records.is_confirmed
+        if confidence > 0:
+            has_earned &= records.score_levels >= self._needed_level
+            self._needed_level = needed_level(records.score_levels[is_proven], self._needed_level)
         rows = has_earned.nonzero()[0]
         if not len(rows):
             return rows
@@ -408,7 +415,7 @@ class Tracker:
         """Return the tracks as rows of this frame."""
         records, config = self._records, self.config
         assert self._last_frame_index is not None
-        credible = is_credible(records, config.continue_share, confidence)
+        credible = is_credible(records, config.continue_share, confidence, self._needed_level)
         # At most as many rows by peaks as by detections: a track of clutter is no longer for them.
         is_detected = credible & (records.detection_indices >= 0)
         is_faint = (records.faint_log_ratios > 0) & (records.faint_credits > 0)

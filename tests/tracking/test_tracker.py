@@ -219,6 +219,50 @@ def test_scores_below_the_operating_point_begin_no_track() -> None:
         assert set(Tracks.concatenate(parts).track_ids.tolist()) == expected
 
 
+@pytest.mark.parametrize(
+    ("num_strong", "num_weak", "expected"),
+    [
+        # One target says nothing about others.
+        (1, 1, 1),
+        (1, 5, 1),
+        # Needed log-odds fall by log(5 / 2) = 0.92: 0.35 has -0.62.
+        (5, 1, 6),
+        # By log(5 / 5) = 0: as many paths of clutter as of targets.
+        (5, 4, 5),
+    ],
+)
+def test_paths_of_low_scores_are_targets_where_most_paths_are(
+    num_strong: int, num_weak: int, expected: int
+) -> None:
+    tracks = track_beside(num_strong, num_weak)
+    assert len(set(tracks.track_ids.tolist())) == expected
+
+
+def track_beside(num_strong: int, num_weak: int) -> Tracks:
+    """Track what stands apart for 60 frames, strong ones of score 0.9 and weak ones of 0.35."""
+    num = num_strong + num_weak
+    centres = np.column_stack([40.0 + 60.0 * np.arange(num), np.full(num, 100.0)])
+    scores = np.array([0.9] * num_strong + [0.35] * num_weak)
+    tracker = Tracker(eager())
+    return Tracks.concatenate(
+        [
+            tracker.update(detections_at(i, centres, score=scores), confidence=0.5)
+            for i in range(60)
+        ]
+    )
+
+
+def test_what_was_learnt_of_targets_ends_with_them() -> None:
+    tracker = Tracker(eager())
+    centres = 60.0 * np.arange(1, 6)[:, None]
+    for i in range(20):
+        tracker.update(detections_at(i, np.hstack([centres, centres])), confidence=0.5)
+    for i in range(20, 45):  # Longer than lost tracks are remembered.
+        tracker.update(detections_at(i, []), confidence=0.5)
+    parts = [tracker.update(scored(i, 0.35), confidence=0.5) for i in range(45, 85)]
+    assert not len(Tracks.concatenate(parts))
+
+
 def test_track_is_shown_while_its_scores_are_near_the_operating_point() -> None:
     tracker = Tracker(eager())
     scores = [0.8] * 20 + [0.4] * 20 + [0.12] * 20 + [0.8] * 20
