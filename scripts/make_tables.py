@@ -63,7 +63,7 @@ def with_tables(text: str) -> str:
 
 
 def render(content: dict[str, Any], options: dict[str, str]) -> str:
-    """Return a table as Markdown, and where it comes from if it has all its columns.
+    """Return a table as Markdown, and where it comes from unless columns are named.
 
     Raises:
         ValueError: If an option names a row or a column that does not exist.
@@ -79,9 +79,9 @@ def render(content: dict[str, Any], options: dict[str, str]) -> str:
     for number in kept:
         cells = (_cell(rows[number][at], columns[at].get("format", "")) for at in chosen)
         lines.append("| " + " | ".join(cells) + " |")
-    if len(chosen) == len(columns):
-        lines += ["", _provenance(content["provenance"])]
-    return "\n".join(lines) + "\n\n" if len(chosen) == len(columns) else "\n".join(lines) + "\n"
+    if "columns" in options:
+        return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", _provenance(content["provenance"])]) + "\n\n"
 
 
 def _chosen(option: str | None, names: list[str]) -> list[int]:
