@@ -1,5 +1,6 @@
 """The sequences of benchmarks/tracking: repeatable, and detections that fit their truth."""
 
+import json
 from dataclasses import replace
 from operator import attrgetter
 
@@ -9,8 +10,9 @@ import pytest
 from benchmarks.tracking.contenders import Contender, own_contenders, tuned_contenders
 from benchmarks.tracking.families import FAMILIES, Family
 from benchmarks.tracking.footage import jerk
+from benchmarks.tracking.kept import Kept
 from benchmarks.tracking.record import read_sequence, write_sequence
-from benchmarks.tracking.results import best_or_equal
+from benchmarks.tracking.results import best_or_equal, totals_of, write_tables
 from benchmarks.tracking.scores import Mean, SequenceScores, score
 from benchmarks.tracking.sequences import (
     IMAGE_HW,
@@ -20,6 +22,7 @@ from benchmarks.tracking.sequences import (
 )
 from benchmarks.tracking.watch import watch
 from stdet.boxes import centre_distance, centres_xy
+from stdet.metrics.false_alarm_rate import HourlyRate
 from stdet.types import Tracks
 
 BY_NAME = {family.name: family for family in FAMILIES}
@@ -234,22 +237,45 @@ def test_watching_clutter_counts_every_track():
     assert rates["all"].rate == pytest.approx(2 * 25 * 3600, rel=0.15)
 
 
-def test_a_contender_behind_on_every_sequence_is_not_among_the_best():
-    def scores_of(*values):
-        return [
-            SequenceScores(
-                hota=value,
-                so_hota=value,
-                idf1=value,
-                switches=0,
-                false_tracks=0,
-                video_seconds=8.0,
-                tracking_seconds=1.0,
-                num_frames=200,
-            )
-            for value in values
-        ]
+def scores_of(*values):
+    return [
+        SequenceScores(
+            hota=value,
+            so_hota=value,
+            idf1=value,
+            switches=0,
+            false_tracks=0,
+            video_seconds=8.0,
+            tracking_seconds=1.0,
+            num_frames=200,
+        )
+        for value in values
+    ]
 
+
+def tables_of(folder, scores, kept):
+    names = next(iter(scores.values()))
+    watched = {2.0: dict.fromkeys(names, HourlyRate.of(0, seconds=3600.0))}
+    totals = totals_of(scores, watched, dict.fromkeys(names, 0.4), {}, kept)
+    write_tables(folder, scores, totals, {"commit": "abc"}, kept)
+    return {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
+
+
+def test_contenders_of_an_earlier_run_are_kept_and_compared_anew(tmp_path):
+    earlier = {"base": {"old best": scores_of(0.9, 0.88, 0.89), "old": scores_of(0.5, 0.52, 0.51)}}
+    before = tables_of(tmp_path, earlier, Kept.nothing())
+    assert before["tracking_hota.json"]["rows"] == [["base", "**0.890**", "0.510"]]
+    new = {"base": {"old": scores_of(0.7, 0.72, 0.71), "new": scores_of(0.99, 0.98, 0.985)}}
+    after = tables_of(tmp_path, new, Kept.beside(tmp_path, ["old", "new"]))
+    assert after["tracking_hota.json"]["rows"] == [["base", "0.890", "0.710", "**0.985**"]]
+    assert after["tracking.json"]["rows"][0] == before["tracking.json"]["rows"][0]
+    totals = after["tracking_totals.json"]
+    assert [row[0] for row in totals["rows"]] == ["old best", "old", "new"]
+    assert [row[2] for row in totals["rows"]] == ["0 of 1", "0 of 1", "1 of 1"]
+    assert totals["columns"] == before["tracking_totals.json"]["columns"]
+
+
+def test_a_contender_behind_on_every_sequence_is_not_among_the_best():
     found = {
         "best": scores_of(0.9, 0.8, 0.7),
         "equal": scores_of(0.8, 0.9, 0.6),

@@ -63,6 +63,11 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         default=20.0,
         help="computing time of each tracker on clutter alone, at each of two rates (20)",
     )
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="keep what the tables in --out say of other trackers on the same sequences",
+    )
     parser.set_defaults(command=run)
 
 

@@ -20,6 +20,7 @@ from benchmarks.tracking.contenders import (
 )
 from benchmarks.tracking.families import FAMILIES, Family
 from benchmarks.tracking.footage import compare
+from benchmarks.tracking.kept import Kept
 from benchmarks.tracking.results import totals_of, write_footage, write_tables
 from benchmarks.tracking.scores import FamilyScores, Mean, SequenceScores, score
 from benchmarks.tracking.sequences import NUM_FRAMES, make_sequence
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> None:
     """Print a line per family and tracker, and write tables where that is asked for."""
     if args.first_seed < FIRST_SEED < args.first_seed + args.seeds:
         raise SystemExit(f"seeds from {FIRST_SEED} on are for tuning; expected fewer --seeds")
+    if args.add and args.out is None:
+        raise SystemExit("--add keeps what --out holds; expected --out")
     contenders = chosen_contenders(args)
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     print(f"{'':<36}{'':<20}{'HOTA':>15}{'IDF1':>15}{'switches':>9}{'false/min':>18}{'fps':>8}")
@@ -61,18 +64,19 @@ def run(args: argparse.Namespace) -> None:
     }
     sequence = make_sequence(FAMILIES[0], args.first_seed)
     megabytes = {one.name: peak_megabytes(one, sequence) for one in contenders}
-    totals = totals_of(scores, watched, megabytes, _SPEEDS)
+    names = [one.name for one in contenders]
+    kept = Kept.beside(args.out, names) if args.add else Kept.nothing()
+    totals = totals_of(scores, watched, megabytes, _SPEEDS, kept)
     for row in totals:
         print()
         for name, value in row.items():
             print(f"{name:<44}{value}")
     if args.out is not None:
-        facts = provenance(
-            data=f"generated, {NUM_FRAMES} frames a sequence, one for each seed and family; "
-            f"settings tuned on seed {FIRST_SEED}",
-            seeds=seeds,
-        )
-        write_tables(args.out, scores, totals, facts)
+        data = f"generated, {NUM_FRAMES} frames a sequence, one for each seed and family; "
+        data += f"settings tuned on seed {FIRST_SEED}"
+        if kept.totals:
+            data += f"; trackers other than {', '.join(names)} at commit {kept.commit}"
+        write_tables(args.out, scores, totals, provenance(data=data, seeds=seeds), kept)
 
 
 def _score_family(
