@@ -52,7 +52,7 @@ class TrackerConfig:
     stands or is burnt in gives many more: `--false-alarms-per-hour` limits those."""
     continue_share: float = Field(default=0.6, gt=0, le=1)
     """A track begins when the mean score of its newest detections is at the operating point, and
-    is shown while it is above this share of it."""
+    is shown while it is above this share of it; both at less where most paths are targets'."""
     max_coast: int = Field(default=2, ge=0)
     """Frames that a track is shown after its last detection, less ``lookahead``: what that sees
     need not be guessed."""
