@@ -21,6 +21,8 @@ from stdet.inference import track_outputs
 from stdet.io.video.writer import VideoWriter
 from stdet.processes.progress import ProgressBar
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 NAMES = ["clip.json", "clip.mot.txt", "clip.mp4"]
 PARTIAL_NAMES = ["clip.partial.json", "clip.partial.mot.txt", "clip.partial.mp4"]
 ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -320,11 +322,14 @@ def test_second_signal_ends_at_once(program, out):
     stuck = (
         "print(flush=True)\n"
         "        try: time.sleep(60)\n"
-        "        except KeyboardInterrupt: time.sleep(60)"
+        "        except KeyboardInterrupt:\n"
+        "            print(flush=True)\n"
+        "            time.sleep(60)"
     )
     run = program(3, stuck)
     run.stdout.readline()
     run.send_signal(signal.SIGTERM)
+    run.stdout.readline()  # It has come: on a busy machine that takes a while.
     time.sleep(0.8)
     assert run.poll() is None
     run.send_signal(signal.SIGTERM)

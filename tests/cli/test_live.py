@@ -18,6 +18,8 @@ from rtsp_server import RtspServer, encode
 
 from stdet.processes.progress import ProgressBar
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 HW = (64, 80)
 LOOP = 60
 FPS = 50.0
@@ -170,10 +172,7 @@ def at_frame(monkeypatch):
 
         monkeypatch.setattr(ProgressBar, "advance", act)
 
-    # A shell that runs the tests in its background has them ignore SIGINT.
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    yield install
-    signal.signal(signal.SIGINT, before)
+    return install
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -16,6 +16,8 @@ from finished_run import write_run
 from live_run import ask, unpack
 from rtsp_server import RtspServer, encode
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 pytest.importorskip("uvicorn", reason="needs the extra page: pip install 'stdet[page]'")
 
 HW = (64, 80)

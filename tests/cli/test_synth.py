@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 
 def test_synth_writes_a_data_set_that_evaluate_can_read(cli, tmp_path):
     settings = tmp_path / "s.yaml"

@@ -24,6 +24,8 @@ from stdet.io.open_source import open_source
 from stdet.processes.interrupts import Interrupted, orderly_end
 from stdet.synthesis import generate
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 
 def config(**changes):
     values = {

@@ -15,6 +15,8 @@ from stdet.errors import DataError
 from stdet.files import locks
 from stdet.files.locks import FOLDER_LOCK_NAME, lock_folder, lock_output
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 fcntl = pytest.importorskip("fcntl")
 
 HOLD = """

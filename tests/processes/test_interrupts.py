@@ -10,6 +10,8 @@ import pytest
 from stdet.errors import DataError, WorkerError
 from stdet.processes.interrupts import Interrupted, orderly_end, uninterrupted
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 
 def _send(number: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), number)

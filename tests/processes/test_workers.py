@@ -11,6 +11,8 @@ import pytest
 from stdet.errors import StdetError
 from stdet.processes.workers import explain_worker_death, start_worker
 
+pytestmark = pytest.mark.usefixtures("heard_signals")
+
 POOL = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
