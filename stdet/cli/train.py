@@ -14,8 +14,6 @@ from stdet.errors import ConfigError
 if TYPE_CHECKING:
     from stdet.config import StdetConfig
 
-FOOTAGE_NAME = "footage"
-"""Folder of a run for the labels of footage that had none."""
 _RECIPE_NAME = "recipe.yaml"
 
 
@@ -77,6 +75,7 @@ def _with_footage(args: argparse.Namespace, run_dir: Path) -> StdetConfig:
     from stdet.inference.checkpoint import load_weights
     from stdet.inference.weights_files import DEFAULT_WEIGHTS, find_weights
     from stdet.training.footage import adapted, check_recipe, find_footage, label_footage
+    from stdet.training.run_folder import FOOTAGE_NAME
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(
@@ -90,8 +89,8 @@ def _with_footage(args: argparse.Namespace, run_dir: Path) -> StdetConfig:
     with explain_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with lock_folder(out, advice="wait for it, or name another --run-dir"):
-        label_footage(paths, out, labels_by=labels_by)
+        labelled = label_footage(paths, out, labels_by=labels_by)
         recipe = load_weights(find_weights(labels_by)).config if given is None else given
-        config = adapted(recipe, out, labels_by=labels_by, is_alone=given is None)
+        config = adapted(recipe, out, labelled, labels_by=labels_by, is_alone=given is None)
         save_config(config, out / _RECIPE_NAME)
     return load_config(out / _RECIPE_NAME, args.overrides)

@@ -8,7 +8,7 @@ does is seldom a target.
 
 The labels are files that a user can look at, correct and give to `stdet train` again: a folder
 with a link to each video and a MOT file of its name beside it, and for a folder of images a
-MOTChallenge folder with a link as ``img1``.
+MOTChallenge folder of links for each run of frames without a gap.
 
 Source: pseudo-labels as in Lee (ICML Workshop 2013), of tracks instead of single predictions.
 """
@@ -20,6 +20,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from stdet.inference.offline import WholeStream
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.weights_files import find_weights
 from stdet.io.frame_source import FrameSource
+from stdet.io.images.folder import ImageFolder
 from stdet.io.open_source import open_source
 from stdet.processes.progress import ProgressBar
 from stdet.tracking.offline import smooth_tracks
@@ -68,6 +70,7 @@ class LabelledFootage:
         num_tracks: Tracks that gave targets.
         num_targets: Boxes of those.
         num_ignored: Boxes in which nothing is learnt.
+        sequences: Names of its labels; none where no track is sure.
     """
 
     path: str
@@ -75,6 +78,7 @@ class LabelledFootage:
     num_tracks: int
     num_targets: int
     num_ignored: int
+    sequences: tuple[str, ...]
 
 
 def check_recipe(labels_by: str, *, has_recipe: bool) -> None:
@@ -97,17 +101,23 @@ def find_footage(folder: Path) -> list[Path]:
     """Return the videos in a folder and its folders of images, sorted; hidden ones not.
 
     Raises:
-        DataError: If there is none, or two have the same name.
+        DataError: If there is none, two have the same name, or one cannot be opened.
     """
     if file_mode(folder) is None or not folder.is_dir():
         raise DataError(f"{folder}: is no folder; expected a folder of videos.")
     found = sorted(path for path in folder.glob("[!.]*") if path.is_dir() or _is_video(path))
-    names = [path.stem for path in found]
+    names = [_name(path) for path in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{folder}: two videos are named {twice[0]}; rename one.")
     if not found:
-        raise DataError(f"{folder}: holds neither videos nor folders of images.")
+        raise DataError(
+            f"{folder}: holds neither videos nor folders of images. Of a folder of images, name "
+            "the folder that it lies in."
+        )
+    for path in found:  # Before the first one is tracked for hours.
+        with open_source(path):
+            pass
     return found
 
 
@@ -132,22 +142,24 @@ def label_footage(
     """
     identity = _identity(labels_by)
     known = _known(out / LABELS_NAME, identity)
-    found: list[LabelledFootage] = []
     for path in paths:
-        one = known.get(str(path.resolve()))
-        if one is None:
-            one = _label(path, out, _tracker(labels_by, device))
-            log.info(
-                "%s: %d frames, %d tracks to learn from (%d boxes), %d boxes left open.",
-                path,
-                one.num_frames,
-                one.num_tracks,
-                one.num_targets,
-                one.num_ignored,
-            )
-        found.append(one)
-        content = {"labels_by": identity, "videos": [asdict(one) for one in found]}
+        if str(path.resolve()) in known:
+            continue
+        one = _label(path, out, _tracker(labels_by, device))
+        log.info(
+            "%s: %d frames, %d tracks to learn from (%d boxes), %d boxes left open.",
+            path,
+            one.num_frames,
+            one.num_tracks,
+            one.num_targets,
+            one.num_ignored,
+        )
+        # Labels of footage of the same name, which lay elsewhere, have been replaced.
+        others = (other for other in known.values() if not set(other.sequences) & {*one.sequences})
+        known = {other.path: other for other in (*others, one)}
+        content = {"labels_by": identity, "videos": [asdict(each) for each in known.values()]}
         write_whole(out / LABELS_NAME, json.dumps(content, indent=1).encode())
+    found = [known[str(path.resolve())] for path in paths]
     if not any(one.num_targets for one in found):
         raise DataError(
             f"{out}: no track in {len(paths)} videos is sure enough to learn from. Look at one "
@@ -156,28 +168,50 @@ def label_footage(
     return found
 
 
-def footage_sources(out: Path, labels_by: str) -> tuple[SourceConfig, ...]:
-    """Return the sources that hold what ``label_footage`` has written."""
+def footage_sources(
+    out: Path, labelled: Sequence[LabelledFootage], labels_by: str
+) -> tuple[SourceConfig, ...]:
+    """Return the sources that hold what ``label_footage`` has written.
+
+    They name its sequences: labels of footage that is no longer given may lie there, too.
+    """
     boxes = "point" if labels_by in METHODS else "box"
     layouts = {_VIDEOS: "videos", _IMAGES: "mot"}
+    names: dict[str, list[str]] = {name: [] for name in layouts}
+    for one in labelled:
+        names[_IMAGES if Path(one.path).is_dir() else _VIDEOS] += one.sequences
     return tuple(
-        SourceConfig(root=(out / name).resolve(), format=layout, annotations=Path(), boxes=boxes)  # type: ignore[arg-type]
+        SourceConfig(
+            root=(out / name).resolve(),
+            format=layout,  # type: ignore[arg-type]
+            annotations=Path(),
+            sequences=tuple(names[name]),
+            boxes=boxes,  # type: ignore[arg-type]
+        )
         for name, layout in layouts.items()
-        if (out / name).is_dir()
+        if names[name]
     )
 
 
-def adapted(config: StdetConfig, out: Path, *, labels_by: str, is_alone: bool) -> StdetConfig:
+def adapted(
+    config: StdetConfig,
+    out: Path,
+    labelled: Sequence[LabelledFootage],
+    *,
+    labels_by: str,
+    is_alone: bool,
+) -> StdetConfig:
     """Return the configuration of a training on footage that has been labelled.
 
     Args:
         config: Of the training whose recipe is taken.
         out: Folder of the labels.
+        labelled: What ``label_footage`` has returned.
         labels_by: As of ``label_footage``. Training starts from weights.
         is_alone: Train on the footage alone, for a short time; else beside the sources of
             ``config``, and for as long.
     """
-    sources = footage_sources(out, labels_by)
+    sources = footage_sources(out, labelled, labels_by)
     initial = None if labels_by in METHODS else labels_by
     train = replace(config.train, initial_weights=initial)
     if not is_alone:
@@ -191,6 +225,11 @@ def adapted(config: StdetConfig, out: Path, *, labels_by: str, is_alone: bool) -
 def _is_video(path: Path) -> bool:
     """Say whether a file is named as a video is."""
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _name(path: Path) -> str:
+    """Return what labels of a video or of a folder of images are named by."""
+    return path.name if path.is_dir() else path.stem
 
 
 def _tracker(labels_by: str, device: str) -> StreamingTracker:
@@ -217,7 +256,10 @@ def _known(path: Path, identity: str) -> dict[str, LabelledFootage]:
     try:
         if content["labels_by"] != identity:
             return {}
-        return {entry["path"]: LabelledFootage(**entry) for entry in content["videos"]}
+        return {
+            entry["path"]: LabelledFootage(**{**entry, "sequences": tuple(entry["sequences"])})
+            for entry in content["videos"]
+        }
     except (KeyError, TypeError) as error:
         raise DataError(
             f"{path}: is no list of labelled footage ({error}); remove it, and the footage is "
@@ -235,15 +277,15 @@ def _label(path: Path, out: Path, tracker: StreamingTracker) -> LabelledFootage:
         tracks = smooth_tracks(whole.frames)
         is_calibrated = tracker.false_tracks is not None
         truth = _truth(source, num_frames, tracks, judge(tracks, is_calibrated=is_calibrated))
-    if not truth.is_ignored.all():
-        with explain_os_errors(out):
-            _write(path, out, source, truth)
+    with explain_os_errors(out):
+        sequences = _write(path, out, source, truth)
     return LabelledFootage(
         path=str(path.resolve()),
         num_frames=num_frames,
         num_tracks=len(np.unique(truth.track_ids[~truth.is_ignored])),
         num_targets=int((~truth.is_ignored).sum()),
         num_ignored=int(truth.is_ignored.sum()),
+        sequences=sequences,
     )
 
 
@@ -304,19 +346,43 @@ def judge(tracks: Tracks, *, is_calibrated: bool) -> Judgement:
     return Judgement(is_sure=is_sure, is_open=is_open)
 
 
-def _write(path: Path, out: Path, source: FrameSource, truth: SequenceAnnotation) -> None:
-    """Write labels where a reader of data sets finds them, with a link to what they are of."""
-    if not path.is_dir():
-        folder = out / _VIDEOS
-        folder.mkdir(parents=True, exist_ok=True)
-        _link(folder / path.name, path)
-        write_annotation(folder / f"{path.stem}.txt", truth)
-        return
-    folder = out / _IMAGES / path.name
+def _write(
+    path: Path, out: Path, source: FrameSource, truth: SequenceAnnotation
+) -> tuple[str, ...]:
+    """Write labels where a reader of data sets finds them, with links to what they are of.
+
+    Returns:
+        Names of the sequences; those in which nothing is sure are left out.
+    """
+    edges = [0, *sorted(source.gaps), truth.num_frames]
+    names = []
+    for start, stop in pairwise(edges):
+        part = truth.cut(start, stop)
+        if part.is_ignored.all():
+            continue
+        names.append(_name(path) if len(edges) == 2 else f"{_name(path)}_{start}-{stop - 1}")
+        if isinstance(source, ImageFolder):
+            _write_images(out / _IMAGES / names[-1], source.files[start:stop], part)
+        else:
+            folder = out / _VIDEOS
+            folder.mkdir(parents=True, exist_ok=True)
+            _link(folder / path.name, path)
+            write_annotation(folder / f"{path.stem}.txt", part)
+    return tuple(names)
+
+
+def _write_images(folder: Path, files: Sequence[Path], truth: SequenceAnnotation) -> None:
+    """Write a MOTChallenge folder; its images are links, numbered from 1."""
+    images = folder / "img1"
     (folder / "gt").mkdir(parents=True, exist_ok=True)
-    _link(folder / "img1", path)
+    images.mkdir(exist_ok=True)
+    for earlier in images.iterdir():
+        if earlier.is_symlink():
+            earlier.unlink()
+    for number, file in enumerate(files, start=1):
+        _link(images / f"{number:06d}{file.suffix}", file)
     height, width = truth.image_hw
-    info = f"[Sequence]\nname={path.name}\nimWidth={width}\nimHeight={height}\n"
+    info = f"[Sequence]\nname={folder.name}\nimWidth={width}\nimHeight={height}\n"
     write_whole(folder / "seqinfo.ini", info.encode())
     write_annotation(folder / "gt" / "gt.txt", truth)
 

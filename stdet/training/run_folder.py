@@ -37,8 +37,12 @@ FEATURES_NAME = "features"
 """Folder of the images of the diagnostics."""
 LEFT_OUT_NAME = "left_out"
 """Folder of the detections of `stdet ablate` on what its fold leaves out."""
+FOOTAGE_NAME = "footage"
+"""Folder of the labels of footage that had none; they stay when another run takes its place."""
 NEW_NAME = ".stdet-new-run"
 """Folder of a run that replaces another, until its first checkpoint stands."""
+_MAY_BE_THERE = (FOLDER_LOCK_NAME, NEW_NAME, FOOTAGE_NAME)
+"""What a folder may hold that no run has written to."""
 
 _OWN_FILES = re.compile(
     r"config\.yaml|resume\.pt|best\.safetensors|last\.safetensors|metrics\.jsonl"
@@ -235,7 +239,7 @@ def _check_replaceable(run_dir: Path) -> None:
     """Refuse to write over what no run has written."""
     if file_mode(run_dir / CONFIG_NAME, kind=ConfigError) is not None:
         _require_config_of_a_run(run_dir / CONFIG_NAME)
-    elif any(path.name not in (FOLDER_LOCK_NAME, NEW_NAME) for path in _listed(run_dir)):
+    elif any(path.name not in _MAY_BE_THERE for path in _listed(run_dir)):
         raise ConfigError(
             f"{run_dir}: holds no run to replace (no {CONFIG_NAME}); choose another."
         )

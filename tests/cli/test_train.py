@@ -31,6 +31,16 @@ def test_footage_is_labelled_and_learnt_from_the_weights(
     assert cli("train", *options, *SHORT).code == 0
 
 
+def test_footage_is_learnt_where_overwrite_finds_no_earlier_run(
+    cli, clip, weights, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(footage_module, "SURE_PROBABILITY", 0.0)
+    options = ("--labels-by", weights, "--run-dir", tmp_path / "run", "--overwrite", *SHORT)
+    for _ in range(2):
+        assert cli("train", "--footage", clip.parent, *options).code == 0
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -70,7 +70,7 @@ def _tracks(ids, *, probabilities, detected):
 
 def test_tracks_of_video_and_images_become_labels_of_data_sets(scene, folder, labelled):
     out, said = labelled
-    data = DataConfig(root=out, train=footage_sources(out, "framediff"))
+    data = DataConfig(root=out, train=footage_sources(out, said, "framediff"))
     assert [source.format for source in data.train] == ["videos", "mot"]
     sequences = load_sequences(data, "train")
     assert [sequence.name for sequence in sequences] == ["a", "b"]
@@ -133,6 +133,58 @@ def test_labels_of_a_broken_off_run_are_kept(folder, tmp_path, monkeypatch):
     assert tracked == ["a.mp4", "b", "b"]
 
 
+def test_images_of_another_recording_begin_a_new_sequence(scene, folder, tmp_path):
+    """Two recordings in one folder."""
+    together = tmp_path / "given" / "c"
+    together.mkdir(parents=True)
+    for index in range(SCENE.num_frames):
+        (together / f"b_{index}.png").symlink_to(folder / "b" / f"{index}.png")
+        (together / f"a_{index + 7}.png").symlink_to(folder / "b" / f"{index}.png")
+    out = tmp_path / "labels"
+    out.mkdir()
+    (said,) = label_footage(find_footage(tmp_path / "given"), out, labels_by="framediff")
+    data = DataConfig(root=out, train=footage_sources(out, [said], "framediff"))
+    first, second = load_sequences(data, "train")
+    assert [first.name, second.name] == ["c_0-49", "c_50-99"] == list(said.sequences)
+    assert len(first) == len(second) == SCENE.num_frames
+    assert first.files[0].resolve() == second.files[0].resolve()
+    for found in (first.annotation, second.annotation):
+        is_target = ~found.is_ignored
+        assert is_target.sum() >= SURE_DETECTIONS
+        assert _distances(found, scene[1])[is_target].max() < 3
+
+
+def test_only_labels_of_the_given_footage_are_learnt(folder, tmp_path, monkeypatch):
+    """Labels of a video that was taken away stay, and nothing is learnt from them."""
+    given, out = tmp_path / "given", tmp_path / "labels"
+    given.mkdir()
+    out.mkdir()
+    for name in ("first.mp4", "second.mp4"):
+        (given / name).write_bytes((folder / "a.mp4").read_bytes())
+    label_footage(find_footage(given), out, labels_by="framediff")
+    (given / "second.mp4").unlink()
+    monkeypatch.setattr(footage_module, "_label", lambda *_: pytest.fail("labelled again"))
+    said = label_footage(find_footage(given), out, labels_by="framediff")
+    (source,) = footage_sources(out, said, "framediff")
+    assert source.sequences == ("first",)
+    assert (out / "videos" / "second.txt").exists()
+    # Nor is it labelled again when it is back.
+    (given / "second.mp4").write_bytes((folder / "a.mp4").read_bytes())
+    assert len(label_footage(find_footage(given), out, labels_by="framediff")) == 2
+
+
+def test_labels_of_another_video_of_the_same_name_are_replaced(folder, tmp_path):
+    out = tmp_path / "labels"
+    out.mkdir()
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.mp4").write_bytes((folder / "a.mp4").read_bytes())
+        label_footage(find_footage(tmp_path / name), out, labels_by="framediff")
+        assert (out / "videos" / "a.mp4").resolve() == tmp_path / name / "a.mp4"
+    content = json.loads((out / "labels.json").read_text())
+    assert [entry["path"] for entry in content["videos"]] == [str(tmp_path / "other" / "a.mp4")]
+
+
 def test_footage_in_which_nothing_is_sure_is_refused(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(footage_module, "SURE_DETECTIONS", 1000)
     with pytest.raises(DataError, match="no track in 2 videos is sure enough to learn from"):
@@ -173,17 +225,24 @@ def test_folder_without_footage_is_refused(tmp_path, names, message):
         find_footage(tmp_path / "nowhere")
 
 
+def test_footage_that_cannot_be_read_is_refused_before_any_is_tracked(folder, tmp_path):
+    (tmp_path / "a.mp4").write_bytes((folder / "a.mp4").read_bytes())
+    (tmp_path / "z").mkdir()
+    with pytest.raises(DataError, match="z: holds no images"):
+        find_footage(tmp_path)
+
+
 def test_footage_alone_is_learnt_for_a_short_time_from_the_weights(labelled):
-    out, _ = labelled
+    out, said = labelled
     recipe = config_from_dict({"train": {"epochs": 80, "learning_rate": 0.002}}, where="test")
-    alone = adapted(recipe, out, labels_by="stdet_n", is_alone=True)
+    alone = adapted(recipe, out, said, labels_by="stdet_n", is_alone=True)
     assert alone.train.initial_weights == "stdet_n"
     assert alone.train.epochs < 80
     assert alone.train.learning_rate < 0.002
     assert len(alone.data.train) == 2
-    beside = adapted(recipe, out, labels_by="stdet_n", is_alone=False)
+    beside = adapted(recipe, out, said, labels_by="stdet_n", is_alone=False)
     assert (beside.train.epochs, len(beside.data.train)) == (80, 3)
-    classical = adapted(_with_boxes(recipe), out, labels_by="framediff", is_alone=False)
+    classical = adapted(_with_boxes(recipe), out, said, labels_by="framediff", is_alone=False)
     assert classical.train.initial_weights is None
     assert {source.boxes for source in classical.data.train[1:]} == {"point"}
 

@@ -75,6 +75,11 @@ class ImageFolder(ImageSource):
             self._order()
         _ = self._first
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The frames in the order of time."""
+        return self._files
+
     def _order(self) -> None:
         """Put the frames in the order of time, and find where tracks must end."""
         found = frame_runs([file.name for file in self._files])
