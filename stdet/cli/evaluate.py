@@ -85,9 +85,9 @@ def add_evaluate(commands: Any) -> None:
 
 def _protocol_names(text: str) -> tuple[str, ...]:
     """Read names of protocols, or `all`."""
-    if text == "all":
-        return PROTOCOL_NAMES
     names = tuple(name.strip() for name in text.split(","))
+    if "all" in names:
+        return PROTOCOL_NAMES
     for name in names:
         if name not in PROTOCOL_NAMES:
             raise argparse.ArgumentTypeError(
@@ -164,6 +164,8 @@ def _score_files(args: argparse.Namespace) -> tuple[Reportable, ProtocolReport |
             raise ConfigError("evaluate: --report shows boxes; leave it out for masks.")
         if args.fps is not None:
             raise ConfigError("evaluate: --fps is for rates per hour; leave it out for masks.")
+        if args.size is not None:
+            raise ConfigError("evaluate: --size is for MOT files; leave it out for masks.")
         if config.evaluation.hit_rule != "centre_distance":
             raise ConfigError(
                 f"evaluate: evaluation.hit_rule {config.evaluation.hit_rule} is for boxes; masks "

@@ -55,7 +55,7 @@ class SourceConfig:
     sequences: tuple[str, ...] = ()
     """Names of the sequences to take; empty takes all."""
     excluded_sequences: tuple[str, ...] = ()
-    """Names to leave out. Videos left out are not opened."""
+    """Names to leave out. Neither videos that are not taken nor their labels are read."""
     boxes: BoxKind = "box"
     """What the boxes say, in training. `box`: the target's extent. `point`: only its centre; its
     box has ``train.augment.min_box_px`` at any zoom (DAUB). `core`: a bright or dark core lies

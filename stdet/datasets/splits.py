@@ -248,11 +248,18 @@ def _cut(sequence: LabelledSequence, source: SourceConfig, where: str) -> Labell
 
 
 def _unread_videos(data: DataConfig, source: SourceConfig) -> list[str]:
-    """Return which excluded names are of videos: these need not be readable."""
+    """Return which videos are not taken: neither they nor their labels need be readable."""
     path = _annotations(data, source)
-    if source.format != "videos" or not source.excluded_sequences or file_mode(path) is None:
+    if source.format != "videos" or file_mode(path) is None:
         return []
-    return [stem for stem in video_stems(path) if stem in source.excluded_sequences]
+    if not source.sequences and not source.excluded_sequences:
+        return []
+    return [
+        stem
+        for stem in video_stems(path)
+        if stem in source.excluded_sequences
+        or (source.sequences and stem not in source.sequences)
+    ]
 
 
 def _annotations(data: DataConfig, source: SourceConfig) -> Path:

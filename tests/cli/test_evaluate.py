@@ -524,6 +524,15 @@ def test_unknown_protocol_names_the_known_ones(cli, config):
     assert "'cocoa' is no protocol; choose from all, stdet, coco, sstnet" in outcome.err[-1]
 
 
+def test_all_protocols_are_all_beside_others_too(cli, tmp_path):
+    mask = np.zeros((16, 16), np.uint8)
+    mask[2:5, 2:5] = 255
+    Image.fromarray(mask).save(tmp_path / "0.png")
+    options = ("evaluate", "--truth", tmp_path, "--predictions", tmp_path, "--protocols")
+    assert cli(*options, "coco,all").out == cli(*options, "all").out != ""
+    assert "--size is for MOT files" in cli(*options, "all", "--size", "9x9").err[-1]
+
+
 def test_protocols_of_mask_folders(cli, tmp_path):
     mask = np.zeros((16, 16), np.uint8)
     mask[2:5, 2:5] = 255

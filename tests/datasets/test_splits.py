@@ -120,7 +120,7 @@ def test_message_names_the_settings_of_the_source(split):
 
 
 @pytest.mark.parametrize("is_json", [False, True])
-def test_excluded_videos_need_not_be_readable(tmp_path, is_json):
+def test_videos_that_are_not_taken_need_not_be_readable(tmp_path, is_json):
     boxes = {"good": [[1, 2, 3, 4], None], "bad": [[1, 2]], "worse": [None]}
     with VideoWriter(tmp_path / "good.mp4", hw=(32, 48), fps=10.0) as writer:
         for level in (20, 40):
@@ -135,8 +135,10 @@ def test_excluded_videos_need_not_be_readable(tmp_path, is_json):
         (tmp_path / "bad.txt").write_text("0,0,0,1,0,0,0,0,1,0\n")
     annotations = Path("boxes.json" if is_json else ".")
 
-    def load(*names: str):
-        source = SourceConfig(format="videos", annotations=annotations, excluded_sequences=names)
+    def load(*names: str, taken: tuple[str, ...] = ()):
+        source = SourceConfig(
+            format="videos", annotations=annotations, excluded_sequences=names, sequences=taken
+        )
         return load_training(DataConfig(root=tmp_path, train=(source,))).sequences
 
     assert _names(load("bad", "worse")) == ["good"]
@@ -146,6 +148,11 @@ def test_excluded_videos_need_not_be_readable(tmp_path, is_json):
         load("bad", "worse", "baad")
     with pytest.raises(DataError, match="excluded_sequences leaves no sequence"):
         load("good", "bad", "worse")
+    assert _names(load(taken=("good",))) == ["good"]
+    with pytest.raises(DataError, match=r"sequences names 'goood', .* did you mean 'good'"):
+        load(taken=("goood",))
+    with pytest.raises(DataError, match="bad"):
+        load(taken=("good", "bad"))
 
 
 @pytest.mark.parametrize("name", ["train", "validation", "test"])
