@@ -85,8 +85,19 @@ def add_detector_options(
     return group
 
 
-def add_false_alarms_per_hour(parser: argparse.ArgumentParser) -> None:
-    """Add --false-alarms-per-hour."""
+def add_tracker_options(parser: argparse.ArgumentParser, *, confidence: str, latency: str) -> None:
+    """Add --confidence, --false-alarms-per-hour and --latency.
+
+    Args:
+        parser: Of a command that tracks.
+        confidence: What holds without --confidence.
+        latency: What holds without --latency.
+    """
+    parser.add_argument(
+        "--confidence",
+        type=fraction,
+        help=f"lowest score that begins a track, 0 to 1 ({confidence})",
+    )
     parser.add_argument(
         "--false-alarms-per-hour",
         type=positive_number,
@@ -94,16 +105,12 @@ def add_false_alarms_per_hour(parser: argparse.ArgumentParser) -> None:
         help="let tracks out from the probability on at which the footage's own tracks make N "
         "false ones an hour (all tracks come out); for the network alone",
     )
-
-
-def add_latency(parser: argparse.ArgumentParser, *, default: str) -> None:
-    """Add --latency; ``default`` says what holds without it."""
     parser.add_argument(
         "--latency",
         type=count,
         metavar="N",
         help="frames by which outputs may be late, from the first frame on: 0 for at once, more "
-        f"for better tracks ({default})",
+        f"for better tracks ({latency})",
     )
 
 

@@ -11,18 +11,15 @@ from stdet.cli.arguments import (
     TRACKED_WEIGHTS_HELP,
     add_detector_options,
     add_device_options,
-    add_false_alarms_per_hour,
     add_ignored_zones,
-    add_latency,
     add_max_megapixels,
     add_page_options,
     add_stream_options,
-    fraction,
-    ignored_zones,
+    add_tracker_options,
     use_stage_threads,
 )
 from stdet.cli.terminal import say
-from stdet.cli.track import say_end
+from stdet.cli.track import say_end, track_options
 from stdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,14 +42,11 @@ def add_live(commands: Any) -> None:
     )
     add_page_options(parser)
     add_detector_options(parser, weights_help=TRACKED_WEIGHTS_HELP)
-    parser.add_argument(
-        "--confidence",
-        type=fraction,
-        help="lowest score that begins a track, 0 to 1, until it is changed on the page (stored "
-        "with the weights)",
+    add_tracker_options(
+        parser,
+        confidence="stored with the weights; the page changes it while the run goes on",
+        latency="2",
     )
-    add_false_alarms_per_hour(parser)
-    add_latency(parser, default="2")
     parser.add_argument(
         "--out", type=Path, help="folder to write the outputs of `stdet track` to (none)"
     )
@@ -86,7 +80,6 @@ def add_view(commands: Any) -> None:
 
 def _run_live(args: argparse.Namespace) -> int:
     from stdet.inference.track_files import track_to_files
-    from stdet.inference.track_options import TrackOptions
     from stdet.inference.watch_run import require_live, watch_live
     from stdet.page.live_page import LivePage
     from stdet.page.server import PageServer, require_page_libraries
@@ -96,23 +89,7 @@ def _run_live(args: argparse.Namespace) -> int:
     for name, is_asked in (("--no-video", args.no_video), ("--overwrite", args.overwrite)):
         if is_asked and args.out is None:
             raise ConfigError(f"live: nothing is written without --out; {name} goes with it.")
-    options = TrackOptions(
-        weights=args.weights,
-        detector=args.detector,
-        out_dir=args.out or Path("output"),
-        confidence=args.confidence,
-        latency=args.latency,
-        false_alarms_per_hour=args.false_alarms_per_hour,
-        stream=args.stream,
-        raw=args.raw,
-        lines=tuple(args.jsonl),
-        ignored=ignored_zones(args),
-        device=args.device,
-        engine=args.engine,
-        with_video=not args.no_video,
-        overwrite=args.overwrite,
-        max_megapixels=args.max_megapixels,
-    )
+    options = track_options(args, out_dir=args.out or Path("output"))
     use_stage_threads(args)
     page = LivePage()
     with PageServer("live", page.routes(), _address(args)) as server, page:

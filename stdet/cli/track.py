@@ -13,13 +13,11 @@ from stdet.cli.arguments import (
     TRACKED_WEIGHTS_HELP,
     add_detector_options,
     add_device_options,
-    add_false_alarms_per_hour,
     add_ignored_zones,
-    add_latency,
     add_max_megapixels,
     add_stream_options,
+    add_tracker_options,
     count,
-    fraction,
     ignored_zones,
     positive,
     positive_number,
@@ -32,7 +30,7 @@ from stdet.errors import ConfigError
 if TYPE_CHECKING:
     from stdet.inference.camera_counts import CameraSummary
     from stdet.inference.stages.times import StageTime
-    from stdet.inference.track_options import TrackSummary
+    from stdet.inference.track_options import TrackOptions, TrackSummary
 
 
 def add_track(commands: Any) -> None:
@@ -61,15 +59,12 @@ def add_track(commands: Any) -> None:
         "where the camera moves; without it the camera is taken as resting",
     )
     parser.add_argument("--out", type=Path, default=Path("output"), help="folder (output)")
-    parser.add_argument(
-        "--confidence",
-        type=fraction,
-        help="lowest score that begins a track, 0 to 1 (chosen on validation, stored "
-        "with the weights; for a classical detector chosen on two segments of DAUB; 0.5 with "
-        "--detections)",
+    add_tracker_options(
+        parser,
+        confidence="chosen on validation, stored with the weights; for a classical detector "
+        "chosen on two segments of DAUB; 0.5 with --detections",
+        latency="live: 2; files: 5, the first frames up to 23",
     )
-    add_false_alarms_per_hour(parser)
-    add_latency(parser, default="live: 2; files: 5, the first frames up to 23")
     parser.add_argument(
         "--smooth",
         action="store_true",
@@ -115,25 +110,37 @@ def add_track(commands: Any) -> None:
 
 def _run_track(args: argparse.Namespace) -> int:
     from stdet.inference.track_files import track_to_files
-    from stdet.inference.track_options import TrackOptions
 
     if args.source is None and args.detections is None:
         raise ConfigError("track: give SOURCE, or --detections FILE.")
     if args.source is not None and (args.size is not None or args.fps is not None):
         raise ConfigError("track: SOURCE says its own --size and --fps; leave them out.")
-    options = TrackOptions(
-        weights=args.weights,
-        detector=args.detector,
+    options = track_options(
+        args,
+        out_dir=args.out,
         detections=args.detections,
         image_hw=args.size,
         fps=args.fps,
-        out_dir=args.out,
-        confidence=args.confidence,
-        latency=args.latency,
-        false_alarms_per_hour=args.false_alarms_per_hour,
         smooth=args.smooth,
         start=args.start,
         num_frames=args.frames,
+        draw_camera=args.draw_camera,
+        with_profile=args.profile,
+    )
+    use_stage_threads(args)
+    return say_end(track_to_files(args.source, options), args.jsonl)
+
+
+def track_options(args: argparse.Namespace, **own: Any) -> TrackOptions:
+    """Return what the arguments say that `track` and `live` share; ``own`` says the rest."""
+    from stdet.inference.track_options import TrackOptions
+
+    return TrackOptions(
+        weights=args.weights,
+        detector=args.detector,
+        confidence=args.confidence,
+        latency=args.latency,
+        false_alarms_per_hour=args.false_alarms_per_hour,
         stream=args.stream,
         raw=args.raw,
         lines=tuple(args.jsonl),
@@ -141,13 +148,10 @@ def _run_track(args: argparse.Namespace) -> int:
         device=args.device,
         engine=args.engine,
         with_video=not args.no_video,
-        draw_camera=args.draw_camera,
         overwrite=args.overwrite,
         max_megapixels=args.max_megapixels,
-        with_profile=args.profile,
+        **own,
     )
-    use_stage_threads(args)
-    return say_end(track_to_files(args.source, options), args.jsonl)
 
 
 def say_end(summary: TrackSummary, lines: Sequence[str]) -> int:

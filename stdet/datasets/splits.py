@@ -257,8 +257,7 @@ def _unread_videos(data: DataConfig, source: SourceConfig) -> list[str]:
     return [
         stem
         for stem in video_stems(path)
-        if stem in source.excluded_sequences
-        or (source.sequences and stem not in source.sequences)
+        if stem in source.excluded_sequences or (source.sequences and stem not in source.sequences)
     ]
 
 

@@ -23,8 +23,8 @@ from stdet.formats.image_labels import (
     coordinates,
     image_hw,
     image_path,
+    keep_usable,
     names_in,
-    usable_boxes,
 )
 from stdet.io.frame_source import IMAGE_SUFFIXES
 from stdet.io.images.frame_numbers import natural_key
@@ -83,14 +83,11 @@ def read_centroid_list(path: Path, *, bad_boxes: BadBoxes = "refuse") -> ImageLa
         track_ids=np.array(track_ids, np.int64),
         is_ignored=np.zeros(len(boxes), np.bool_),
     )
-    usable = usable_boxes(
-        labels.where,
-        labels.boxes_xyxy,
-        labels.sizes_hw[labels.image_rows],
+    return keep_usable(
+        labels,
         describe=lambda row: f"on {images[image_rows[row]]} (x, y {boxes[row][:2]})",
         bad_boxes=bad_boxes,
     )
-    return labels.keep_boxes(usable)
 
 
 def is_centroid_header(line: str) -> bool:

@@ -35,8 +35,8 @@ from stdet.formats.image_labels import (
     ImageLabels,
     coordinates,
     image_path,
+    keep_usable,
     require_files,
-    usable_boxes,
 )
 from stdet.formats.mot_rows import LARGEST_NUMBER
 from stdet.types import UNKNOWN_TRACK_ID, IntArray
@@ -198,14 +198,11 @@ def _keep_usable(
         entry = annotations[row]
         return f"annotation {entry['id']} of image {entry['image_id']} (bbox {entry['bbox']})"
 
-    usable = usable_boxes(
-        labels.where,
-        labels.boxes_xyxy,
-        labels.sizes_hw[labels.image_rows],
+    return keep_usable(
+        labels,
         describe=describe,
         bad_boxes=bad_boxes,
     )
-    return labels.keep_boxes(usable)
 
 
 def _integers(values: Iterable[Any]) -> IntArray:

@@ -252,37 +252,28 @@ def box_faults(boxes_xyxy: FloatArray, sizes_hw: IntArray) -> BoxFaults:
     )
 
 
-def usable_boxes(
-    where: str,
-    boxes_xyxy: FloatArray,
-    sizes_hw: IntArray,
-    *,
-    describe: Callable[[int], str],
-    bad_boxes: BadBoxes,
-) -> BoolArray:
-    """Find the boxes that are finite, not empty and at least partly inside the frame.
+def keep_usable(
+    labels: ImageLabels, *, describe: Callable[[int], str], bad_boxes: BadBoxes
+) -> ImageLabels:
+    """Keep the boxes that are finite, not empty and at least partly inside the frame.
 
     Boxes that reach over the border are kept as they are.
 
     Args:
-        where: The label file, for messages.
-        boxes_xyxy: float32 (M, 4), pixels.
-        sizes_hw: int64 (M, 2), size of the image that each box lies in.
+        labels: Images and boxes.
         describe: Says which box a row is, for the message.
         bad_boxes: Refuse them, log how many are dropped, or keep them all.
-
-    Returns:
-        bool (M,), true where the box is taken.
 
     Raises:
         DataError: If a box is bad and ``bad_boxes`` is `refuse`.
     """
     if bad_boxes == "keep":
-        return np.ones(len(boxes_xyxy), np.bool_)
-    faults = box_faults(boxes_xyxy, sizes_hw)
+        return labels
+    sizes_hw = labels.sizes_hw[labels.image_rows]
+    faults = box_faults(labels.boxes_xyxy, sizes_hw)
     usable: BoolArray = ~(faults.is_not_finite | faults.is_empty | faults.is_outside)
     if usable.all():
-        return usable
+        return labels
     bad = np.flatnonzero(~usable)
     row = int(bad[0])
     height, width = sizes_hw[row].tolist()
@@ -292,11 +283,11 @@ def usable_boxes(
         reason = "has no area; expected a positive width and height"
     else:
         reason = f"lies outside its {width}x{height} frame"
-    problem = f"{where}: {len(bad)} unusable boxes; the first, {describe(row)}, {reason}"
+    problem = f"{labels.where}: {len(bad)} unusable boxes; the first, {describe(row)}, {reason}"
     if bad_boxes == "refuse":
         raise DataError(f"{problem}. Mend the file, or pass --set data.drop_invalid_boxes=true.")
     _LOG.warning("%s. They are left out.", problem)
-    return usable
+    return labels.keep_boxes(usable)
 
 
 def image_hw(path: Path) -> tuple[int, int]:

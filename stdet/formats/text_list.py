@@ -35,8 +35,8 @@ from stdet.formats.image_labels import (
     coordinates,
     image_hw,
     image_path,
+    keep_usable,
     require_files,
-    usable_boxes,
 )
 from stdet.io.frame_source import IMAGE_SUFFIXES
 from stdet.types import UNKNOWN_TRACK_ID, IntArray
@@ -69,16 +69,13 @@ def read_text_list(
     """
     lines = _parse(path, root)
     labels = _collect(path, lines, check_images=check_images)
-    usable = usable_boxes(
-        labels.where,
-        labels.boxes_xyxy,
-        labels.sizes_hw[labels.image_rows],
+    return keep_usable(
+        labels,
         describe=lambda row: (
             f"line {lines.line_of_box[row]} (x1, y1, x2, y2 {lines.boxes[row][:4]})"
         ),
         bad_boxes=bad_boxes,
     )
-    return labels.keep_boxes(usable)
 
 
 def starts_with_image(line: str) -> bool:

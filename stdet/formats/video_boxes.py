@@ -30,7 +30,7 @@ import numpy as np
 from stdet.boxes import xywh_to_xyxy
 from stdet.errors import DataError, printable, shown
 from stdet.files.text_file import read_json, read_text_lines
-from stdet.formats.image_labels import BadBoxes, ImageLabels, coordinates, usable_boxes
+from stdet.formats.image_labels import BadBoxes, ImageLabels, coordinates, keep_usable
 from stdet.formats.mot import read_annotation
 from stdet.formats.mot_rows import LARGEST_NUMBER, MIN_COLUMNS
 from stdet.io.frame_area import MAX_MEGAPIXELS
@@ -121,14 +121,11 @@ def _label(
         fps=source.fps,
         video=source,
     )
-    usable = usable_boxes(
-        where,
-        labels.boxes_xyxy,
-        labels.sizes_hw[labels.image_rows],
+    return keep_usable(
+        labels,
         describe=lambda row: f"frame {frames[row]} (x, y, width, height {boxes[frames[row]]})",
         bad_boxes=bad_boxes,
     )
-    return labels.keep_boxes(usable)
 
 
 def _label_by_mot(source: FrameSource, path: Path, *, bad_boxes: BadBoxes) -> ImageLabels:
@@ -148,14 +145,11 @@ def _label_by_mot(source: FrameSource, path: Path, *, bad_boxes: BadBoxes) -> Im
         fps=source.fps,
         video=source,
     )
-    usable = usable_boxes(
-        labels.where,
-        labels.boxes_xyxy,
-        labels.sizes_hw[labels.image_rows],
+    return keep_usable(
+        labels,
         describe=lambda row: f"frame {truth.frame_indices[row] + 1}, id {truth.track_ids[row]}",
         bad_boxes=bad_boxes,
     )
-    return labels.keep_boxes(usable)
 
 
 def _check_time(source: FrameSource, where: str, num_entries: int) -> None:

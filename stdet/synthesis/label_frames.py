@@ -261,15 +261,4 @@ def _spot(centre_xy: Float, sigmas_xy: Float, hw: tuple[int, int]) -> Patch | No
         return None
     along_x = pixel_integrals(left, right, centre_xy[:1], sigmas[:1])[0]
     along_y = pixel_integrals(top, bottom, centre_xy[1:], sigmas[1:])[0]
-    whole = np.outer(along_y, along_x).astype(np.float32)
-    peak = float(whole.max())
-    rows, columns = slice(max(top, 0), min(bottom, hw[0])), slice(max(left, 0), min(right, hw[1]))
-    return Patch(
-        rows=rows,
-        columns=columns,
-        light=whole[
-            rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-        ],
-        peak=peak,
-        core=float(whole[whole >= 0.5 * peak].mean()),
-    )
+    return Patch.cut(np.outer(along_y, along_x).astype(np.float32), (left, top), hw)

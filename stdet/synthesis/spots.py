@@ -69,6 +69,31 @@ class Patch:
     peak: float
     core: float
 
+    @classmethod
+    def cut(cls, whole: FloatArray, corner_xy: tuple[int, int], hw: tuple[int, int]) -> Patch:
+        """Take what of a spot lies in a frame.
+
+        Brightness is decided by the whole spot: only a faint rim of it may lie in the frame.
+
+        Args:
+            whole: float32 (h, w), light of the spot, which touches the frame.
+            corner_xy: Column and row of its first pixel.
+            hw: Size of the frame.
+        """
+        (left, top), (height, width) = corner_xy, whole.shape
+        rows = slice(max(top, 0), min(top + height, hw[0]))
+        columns = slice(max(left, 0), min(left + width, hw[1]))
+        peak = float(whole.max())
+        return cls(
+            rows=rows,
+            columns=columns,
+            light=whole[
+                rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ],
+            peak=peak,
+            core=float(whole[whole >= 0.5 * peak].mean()),
+        )
+
     def support(self) -> NDArray[np.bool_]:
         """Return the pixels of the target: those with at least half the light of the brightest.
 
@@ -130,19 +155,7 @@ def render(shape: Shape, centre_xy: Float, blur_xy: Float, hw: tuple[int, int]) 
         return None
     along_x = pixel_integrals(left, right, centres[:, 0], sigmas)
     along_y = pixel_integrals(top, bottom, centres[:, 1], sigmas) * weights[:, None]
-    whole = (along_y.T @ along_x).astype(np.float32)
-    # Brightness is decided by the whole spot: only a faint rim of it may lie in the frame.
-    peak = float(whole.max())
-    rows, columns = slice(max(top, 0), min(bottom, hw[0])), slice(max(left, 0), min(right, hw[1]))
-    return Patch(
-        rows=rows,
-        columns=columns,
-        light=whole[
-            rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-        ],
-        peak=peak,
-        core=float(whole[whole >= 0.5 * peak].mean()),
-    )
+    return Patch.cut((along_y.T @ along_x).astype(np.float32), (left, top), hw)
 
 
 def pixel_integrals(first: int, last: int, centres: Float, sigmas: Float) -> Float:
