@@ -72,4 +72,4 @@ def test_page_names_every_public_name_in_its_table():
 
 
 def test_page_has_an_example_of_each_kind():
-    assert len(BLOCKS) == 13
+    assert len(BLOCKS) == 14

@@ -42,7 +42,9 @@ def add_synth(commands: Any) -> None:
         metavar="HEIGHTxWIDTH",
         help="of the frames of --labels (that of the published data set)",
     )
-    parser.add_argument("--seed", type=count, default=0, help="of the frames of --labels (0)")
+    parser.add_argument(
+        "--seed", type=count, help="of the frames of --labels (0); CONFIG has its own"
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the data set"
     )
@@ -68,6 +70,11 @@ def _run_synth(args: argparse.Namespace) -> int:
         return _draw_labels(args)
     if args.config is None:
         raise ConfigError("synth: name a CONFIG, or label files with --labels.")
+    if args.size is not None or args.seed is not None:
+        raise ConfigError(
+            "synth: --size and --seed are for --labels; a CONFIG says them, or --set scene.hw=... "
+            "and --set seed=..."
+        )
     from stdet.dataset_synthesis.settings import load_synth_config
     from stdet.dataset_synthesis.writer import write_dataset
 
@@ -100,7 +107,7 @@ def _draw_labels(args: argparse.Namespace) -> int:
     drawn = draw_labels(
         args.labels,
         args.out,
-        seed=args.seed,
+        seed=args.seed or 0,
         hw=args.size,
         overwrite=args.overwrite,
         num_processes=args.jobs,

@@ -79,15 +79,15 @@ def check_dataset(
 
 
 def _published(splits: Sequence[Split]) -> list[str]:
-    """Say which label files are published ones, or versions of them."""
+    """Say which label files are published ones, or versions of them, and which have no footage."""
     said = []
     for split in splits:
         truths = (truth.annotation for truth in split.truths)
         digests = {truth.name: digest_truth(truth) for truth in truths}
         text = describe(digests, file=split.file.path.name)
         said += [f"{split.name}: {text}"] if text is not None else []
-        if text is not None and are_generated([split.labels.paths[0]]):
-            said.append(f"{split.name}: its frames are drawn for these labels (stdet synth).")
+        if are_generated(split.labels.paths[:1]):
+            said.append(f"{split.name}: its frames are drawn (stdet synth).")
     return said
 
 

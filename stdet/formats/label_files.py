@@ -25,6 +25,7 @@ from stdet.config import LabelFormat
 from stdet.errors import DataError
 from stdet.files.text_file import read_text
 from stdet.formats.centroid_list import is_centroid_header
+from stdet.formats.generated_mark import SUMMARY_NAME
 from stdet.formats.image_labels import ImageLabels, ReadOptions
 from stdet.formats.mot_folder import find_mot_folders
 from stdet.formats.read_labels import read_labels
@@ -128,7 +129,7 @@ def _in_folder(folder: Path) -> tuple[dict[Path, LabelFormat], list[Path]]:
     for place in (folder / ANNOTATIONS_FOLDER, folder):
         for path in sorted(place.glob("[!.]*")):
             is_candidate = path.suffix.lower() in _SUFFIXES and path not in beside_videos
-            if not is_candidate or not path.is_file():
+            if not is_candidate or path.name == SUMMARY_NAME or not path.is_file():
                 continue
             layout = _format_of(path)
             if layout is None:

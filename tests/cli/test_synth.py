@@ -72,7 +72,10 @@ def test_labels_are_drawn_as_a_data_set(cli, tmp_path):
     outcome = cli("synth", "--labels", labels, "--size", "48x64", "--out", tmp_path / "d")
     assert outcome.code == 0
     assert "1 sequences, 2 drawn frames, 1 targets" in outcome.out
-    assert cli("data", "check", tmp_path / "d").code == 0
+    checked = cli("data", "check", tmp_path / "d")
+    assert checked.code == 0
+    assert "note: list: its frames are drawn (stdet synth)." in checked.out
+    assert "synth.json" not in checked.out
 
 
 def test_config_and_labels_exclude_each_other_and_one_is_needed(cli, tmp_path):
@@ -80,6 +83,8 @@ def test_config_and_labels_exclude_each_other_and_one_is_needed(cli, tmp_path):
         (("s.yaml", "--labels", "a.txt"), "--labels takes no CONFIG"),
         (("--labels", "a.txt", "--set", "seed=1"), "--labels takes no CONFIG"),
         ((), "name a CONFIG, or label files with --labels"),
+        (("s.yaml", "--seed", "0"), "--size and --seed are for --labels"),
+        (("s.yaml", "--size", "9x9"), "--size and --seed are for --labels"),
     ):
         outcome = cli("synth", *given, "--out", tmp_path / "d")
         assert outcome.code == 2

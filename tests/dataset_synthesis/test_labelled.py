@@ -108,7 +108,7 @@ def test_published_list_gives_the_smallest_of_its_sizes_that_holds_the_targets(
     assert sizes == {"1": (720, 480), "2": (934, 696), "3": (720, 480)}
     notes = check_dataset([tmp_path / "d"]).notes
     assert any("this is IRDST test" in note for note in notes)
-    assert "train: its frames are drawn for these labels (stdet synth)." in notes
+    assert "train: its frames are drawn (stdet synth)." in notes
 
 
 def test_size_that_nothing_tells_must_be_given(labels, tmp_path):
