@@ -66,12 +66,17 @@ def read_video_boxes(
         video may hold more frames than are labelled.
 
     Raises:
-        DataError: If a file is missing or malformed, a video is missing or shorter than its
-            labels, or a box is unusable.
+        DataError: If a file is missing, malformed or labels no frame, a video is missing or
+            shorter than its labels, or a box is unusable.
     """
     entries = _sidecar_entries(path, skipped) if path.is_dir() else _json_entries(path, skipped)
     found = []
     for video, where, boxes in entries:
+        if boxes is not None and not boxes:
+            raise DataError(
+                f"{where}: labels no frame; expected an entry per frame (of a video without "
+                "targets an empty one each), or list the video in excluded_sequences."
+            )
         source = open_source(video, max_megapixels=max_megapixels)
         if boxes is None:
             found.append(_label_by_mot(source, Path(where), bad_boxes=bad_boxes))

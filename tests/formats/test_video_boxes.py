@@ -60,6 +60,7 @@ def test_text_beside_each_video_with_zeros_or_nothing_where_absent(tmp_path):
         ([None, [1, 2, 3, "4"]], "a frame 1: box"),
         ([7], "a frame 0: box 7"),
         ({}, "lacks boxes_xywh"),
+        ([], "a: labels no frame"),
         ([None] * 5, "has 5 entries, but .* has 4 frames"),
         ([None, [1, 1, 0, 4]], "1 unusable boxes; the first, frame 1 .* has no area"),
         ([[48, 1, 2, 2]], "lies outside its 48x32 frame"),
@@ -95,6 +96,7 @@ def test_missing_and_ambiguous_videos_are_refused(tmp_path):
         ("1,2,3,4\n1,2,3\n", r"a\.txt:2: box"),
         ("1,2,x,4\n", r"a\.txt:1: box '1,2,x,4'"),
         ("nan,2,3,4\n", "is not finite"),
+        ("", r"a\.txt: labels no frame; .* in excluded_sequences"),
         (
             "0,0,0,1,0,0,0,0,1,0\n",
             r"a\.txt: holds 10 attributes of the whole video .* in excluded_sequences",
