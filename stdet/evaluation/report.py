@@ -129,8 +129,9 @@ def evaluate_sequences(
         for result in results
     ]
     report = report_summaries(summaries, config, confidence=confidence, subsets=subsets)
-    if is_drawn and report.rules.labels:
-        labels = f"drawn frames for the labels of {report.rules.labels}"
+    if is_drawn:
+        known = report.rules.labels
+        labels = f"drawn frames for the labels of {known}" if known else "drawn frames"
         return replace(report, rules=replace(report.rules, labels=labels))
     return report
 

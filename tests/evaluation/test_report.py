@@ -206,12 +206,13 @@ def test_report_numbers_counted_by_hand(results):
 def test_report_names_the_published_list_and_says_where_its_frames_are_drawn(build, monkeypatch):
     (known, *_) = published_lists()
     found = Identified(published=known, num_sequences=2, also_in=())
-    monkeypatch.setattr("stdet.evaluation.report.identify", lambda _: found)
     result = build.result(build.annotation([[(2, 2, 4, 4)]]), build.detections([[]]))
-    for is_drawn, labels in (
-        (False, "2 of 10 sequences of DAUB train"),
-        (True, "drawn frames for the labels of 2 of 10 sequences of DAUB train"),
+    for published, is_drawn, labels in (
+        (found, False, "2 of 10 sequences of DAUB train"),
+        (found, True, "drawn frames for the labels of 2 of 10 sequences of DAUB train"),
+        (None, True, "drawn frames"),
     ):
+        monkeypatch.setattr("stdet.evaluation.report.identify", lambda _, it=published: it)
         report = evaluate_sequences(
             [result], EvaluationConfig(), confidence=0.5, is_drawn=is_drawn
         )
