@@ -272,7 +272,8 @@ def _label(path: Path, out: Path, tracker: StreamingTracker) -> LabelledFootage:
     with open_source(path) as source, ProgressBar(path.name, source.num_declared) as bar:
         whole = WholeStream.of(bar.count(tracker.run(source)))
         if whole.incomplete is not None:
-            raise whole.incomplete
+            message = f"{whole.incomplete} Or leave it out of the footage."
+            raise DataError(message) from whole.incomplete
         num_frames = 1 + max((frame.index for frame in whole.frames), default=-1)
         tracks = smooth_tracks(whole.frames)
         is_calibrated = tracker.false_tracks is not None

@@ -11,7 +11,7 @@ from scenes import SyntheticConfig, generate
 from stdet.boxes import centres_xy
 from stdet.config import DataConfig, StdetConfig, config_from_dict
 from stdet.datasets.splits import load_sequences
-from stdet.errors import CheckpointError, ConfigError, DataError
+from stdet.errors import CheckpointError, ConfigError, DataError, IncompleteInputError
 from stdet.formats.mot import read_annotation
 from stdet.io.video.source import VideoWriter
 from stdet.training import footage as footage_module
@@ -230,6 +230,18 @@ def test_footage_that_cannot_be_read_is_refused_before_any_is_tracked(folder, tm
     (tmp_path / "z").mkdir()
     with pytest.raises(DataError, match="z: holds no images"):
         find_footage(tmp_path)
+
+
+def test_footage_with_a_damaged_frame_is_refused(folder, tmp_path):
+    """Training would read that frame, too."""
+    given = tmp_path / "given" / "b"
+    given.mkdir(parents=True)
+    for index in range(5):
+        content = (folder / "b" / f"{index}.png").read_bytes()
+        (given / f"{index}.png").write_bytes(content[:-100] if index == 2 else content)
+    with pytest.raises(DataError, match=r"read 4 of 5 frames.* leave it out of the footage") as e:
+        label_footage(find_footage(given.parent), tmp_path, labels_by="framediff")
+    assert not isinstance(e.value, IncompleteInputError)  # Nothing of it is kept.
 
 
 def test_footage_alone_is_learnt_for_a_short_time_from_the_weights(labelled):
