@@ -36,9 +36,10 @@ def _check_boxes(owner: str, boxes_xyxy: FloatArray) -> None:
     """Raise ``ValueError`` unless boxes are (N, 4), finite, with x1 <= x2 and y1 <= y2."""
     if boxes_xyxy.ndim != 2 or boxes_xyxy.shape[1] != 4:
         raise ValueError(f"{owner}.boxes_xyxy has shape {boxes_xyxy.shape}; expected (N, 4).")
-    if not np.isfinite(boxes_xyxy).all():
+    # Frames are many and small: counting is several times faster than any() and all().
+    if np.count_nonzero(np.isfinite(boxes_xyxy)) < boxes_xyxy.size:
         raise ValueError(f"{owner}.boxes_xyxy holds a value that is not finite.")
-    if (boxes_xyxy[:, 2:] < boxes_xyxy[:, :2]).any():
+    if np.count_nonzero(boxes_xyxy[:, 2:] < boxes_xyxy[:, :2]):
         raise ValueError(f"{owner}.boxes_xyxy holds a box with x2 < x1 or y2 < y1.")
 
 
@@ -63,16 +64,16 @@ class Detections(DetectionRows):
     def __post_init__(self) -> None:
         """Check shapes, finiteness and the order of the rows."""
         _check_boxes("Detections", self.boxes_xyxy)
-        if (np.abs(self.boxes_xyxy) > LARGEST_COORDINATE).any():
+        if np.count_nonzero(np.abs(self.boxes_xyxy) > LARGEST_COORDINATE):
             raise ValueError(
                 f"Detections.boxes_xyxy holds a coordinate beyond {LARGEST_COORDINATE:g} pixels."
             )
         _check_rows(
             "Detections", len(self.boxes_xyxy), scores=self.scores, class_ids=self.class_ids
         )
-        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+        if np.count_nonzero((self.scores >= 0) & (self.scores <= 1)) < len(self.scores):
             raise ValueError("Detections.scores lie outside [0, 1] or are NaN.")
-        if (np.diff(self.scores) > 0).any():
+        if np.count_nonzero(self.scores[1:] > self.scores[:-1]):
             raise ValueError("Detections rows are not in descending score.")
 
     def __len__(self) -> int:
@@ -166,9 +167,9 @@ class Tracks(TrackRows):
             class_ids=self.class_ids,
             detection_indices=self.detection_indices,
         )
-        if ((self.probabilities < 0) | (self.probabilities > 1)).any():
+        if np.count_nonzero((self.probabilities < 0) | (self.probabilities > 1)):
             raise ValueError("Tracks.probabilities lie outside [0, 1].")
-        if (self.track_ids < 1).any():
+        if np.count_nonzero(self.track_ids < 1):
             raise ValueError("Tracks.track_ids must be at least 1.")
         _check_frame_id_order("Tracks", self.frame_indices, self.track_ids)
 
@@ -339,7 +340,9 @@ class SequenceAnnotation:
 
 def _check_frame_id_order(owner: str, frame_indices: IntArray, track_ids: IntArray) -> None:
     """Raise ``ValueError`` unless rows are strictly sorted by (frame, id)."""
-    earlier, later = frame_indices[:-1], frame_indices[1:]
-    is_id_lower = track_ids[1:] <= track_ids[:-1]
-    if ((later < earlier) | ((later == earlier) & is_id_lower)).any():
+    is_later = frame_indices[1:] > frame_indices[:-1]
+    is_right = frame_indices[1:] == frame_indices[:-1]
+    is_right &= track_ids[1:] > track_ids[:-1]
+    is_right |= is_later
+    if np.count_nonzero(is_right) < len(is_right):
         raise ValueError(f"{owner} rows are not sorted by (frame, id) or repeat an id in a frame.")

@@ -27,9 +27,10 @@ def dense_assign(pairs):
     return Assignment(track_rows=rows[is_possible], detection_rows=columns[is_possible])
 
 
-def all_near(first_xy, second_xy, _radius_px):
-    """Return every pair of points, as ``near_pairs`` does those within a radius."""
-    rows, columns = np.indices((len(first_xy), len(second_xy))).reshape(2, -1)
+def all_within(first_xy, second_xy, radii_px):
+    """Do as ``pairs_within`` does."""
+    squared = ((second_xy - first_xy[:, None]) ** 2).sum(axis=-1)
+    rows, columns = np.nonzero(squared <= radii_px[:, None] ** 2)
     return NearPairs(rows=rows, columns=columns)
 
 
@@ -56,7 +57,7 @@ def dense_follow(paths, xy, log_odds):
 def all_pairs():
     """Let the tracker and the track-before-detect scores look at all pairs for a while."""
     with (
-        patch.multiple(pairing, near_pairs=all_near, assign=dense_assign),
+        patch.multiple(pairing, pairs_within=all_within, assign=dense_assign),
         patch.object(track_before_detect, "_follow", dense_follow),
     ):
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from stdet.config import TrackerConfig
@@ -35,13 +35,18 @@ def track_with_stdet(settings: Mapping[str, Any], sequence: SequenceResult) -> T
         settings: ``confidence``, the operating point.
         sequence: To be tracked.
     """
-    return _track(settings, sequence).tracks
+    return track_detections(
+        sequence.detections,
+        TrackerConfig(),
+        confidence=settings["confidence"],
+        motions=sequence.motions,
+    )
 
 
 def smooth_with_stdet(settings: Mapping[str, Any], sequence: SequenceResult) -> Tracks:
     """Return what ``track_with_stdet`` does, smoothed offline: it looks at all later frames."""
-    tracked = _track(settings, sequence)
-    motions = sequence.motions or [NOT_REGISTERED] * len(tracked.detections)
+    tracks = track_with_stdet(settings, sequence)
+    motions = sequence.motions or [NOT_REGISTERED] * len(sequence.detections)
     return smooth_tracks(
         [
             _Frame(
@@ -49,18 +54,8 @@ def smooth_with_stdet(settings: Mapping[str, Any], sequence: SequenceResult) -> 
                 follows_gap=False,
                 from_previous=motion,
                 detections=found,
-                tracks=tracked.tracks.at_frame(index),
+                tracks=tracks.at_frame(index),
             )
-            for index, (found, motion) in enumerate(zip(tracked.detections, motions, strict=True))
+            for index, (found, motion) in enumerate(zip(sequence.detections, motions, strict=True))
         ]
     )
-
-
-def _track(settings: Mapping[str, Any], sequence: SequenceResult) -> SequenceResult:
-    tracks = track_detections(
-        sequence.detections,
-        TrackerConfig(),
-        confidence=settings["confidence"],
-        motions=sequence.motions,
-    )
-    return replace(sequence, tracks=tracks)

@@ -126,7 +126,7 @@ class Transform:
     @property
     def is_identity(self) -> bool:
         """Whether every point stays where it is."""
-        return not (self.matrix - _UNMOVED).any()
+        return not np.count_nonzero(self.matrix != _UNMOVED)
 
     @property
     def is_affine(self) -> bool:

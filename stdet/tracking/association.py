@@ -27,7 +27,7 @@ _MAX_DENSE_PAIRS = 512
 breaks ties by the order of rows, but its matrix grows with the square."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class ValuedPairs:
     """Pairs of track and detection that may belong together, in no order.
 
@@ -55,7 +55,7 @@ class ValuedPairs:
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Assignment:
     """One-to-one pairs of tracks and detections.
 
@@ -105,8 +105,10 @@ def assign(pairs: ValuedPairs) -> Assignment:
 
 def _are_all_apart(pairs: ValuedPairs) -> bool:
     """Return whether no two pairs share a track or a detection."""
-    most = max(np.bincount(pairs.track_rows).max(), np.bincount(pairs.detection_rows).max())
-    return bool(most == 1)
+    for rows in (pairs.track_rows, pairs.detection_rows):
+        if np.maximum.reduce(np.bincount(rows)) > 1:
+            return False
+    return True
 
 
 def _groups(pairs: ValuedPairs) -> Iterator[ValuedPairs]:
@@ -128,7 +130,8 @@ def _groups(pairs: ValuedPairs) -> Iterator[ValuedPairs]:
 
 def _assign_group(pairs: ValuedPairs) -> Assignment:
     """Assign at least one pair."""
-    if (pairs.track_rows.max() + 1) * (pairs.detection_rows.max() + 1) <= _MAX_CELLS:
+    num_cells = (int(pairs.track_rows.max()) + 1) * (int(pairs.detection_rows.max()) + 1)
+    if num_cells <= _MAX_CELLS:
         rows, columns = _solve_dense(pairs.track_rows, pairs.detection_rows, pairs.values)
         return Assignment(track_rows=rows, detection_rows=columns)
     tracks, track_of = np.unique(pairs.track_rows, return_inverse=True)

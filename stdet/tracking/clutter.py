@@ -6,6 +6,7 @@ detector with other scores, or with none, needs no settings.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from stdet.registration.transform import Transform
+from stdet.tracking.neighbours import squared_distances
 from stdet.types import BoolArray, IntArray
 
 Float64Array = NDArray[np.float64]
@@ -34,13 +36,14 @@ _LEAST_PER_FRAME = 1e-3
 """Least rate of false alarms in a bin."""
 _NEAR_PX, _NEAR_FRAMES = 28.0, 25
 """Radius, and number of frames, in which clutter about a detection is counted."""
+_NEAR_AREA_PX = math.pi * _NEAR_PX**2
 _MOST_NEAR = 2000
 """Places of clutter that are remembered at most; of more, evenly spread ones."""
 _MAX_DENSE_PAIRS = 10_000
 """Up to so many pairs it is faster to look at each of them than to build a tree."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Worth:
     """What the detections of a frame are worth.
 
@@ -75,9 +78,10 @@ class ClutterModel:
 
     def advance(self, num_frames: int, transform: Transform | None) -> None:
         """Forget a little of the past, and move what is remembered with the scene."""
-        self._num_frames *= _KEEP**num_frames
-        self._clutter = self._clutter * _KEEP**num_frames
-        self._reckon_rates()
+        # Rates stay: both of what they are made of become less.
+        kept = _KEEP**num_frames
+        self._num_frames *= kept
+        self._clutter *= kept
         if transform is not None and len(self._places):
             self._places = transform.apply(self._places)
 
@@ -92,38 +96,37 @@ class ClutterModel:
             image_hw: Size of the frame.
         """
         bins = EDGES.searchsorted(log_odds, side="right")
-        clutter_shares = self._rates / self.per_frame
-        ratios = np.log(self._targets / self._targets.sum() / clutter_shares)
+        ratios = self._targets / self._rates
+        ratios *= self.per_frame / np.add.reduce(self._targets)
         density = self.per_frame / (image_hw[0] * image_hw[1])
-        nearby = self._num_near(centres_xy) / (np.pi * _NEAR_PX**2)
         return Worth(
             bins=bins,
-            score_log_ratios=ratios[bins],
-            log_densities=np.log(np.maximum(density, nearby)),
+            score_log_ratios=np.log(ratios).take(bins),
+            log_densities=np.log(np.maximum(self._densities_near(centres_xy), density)),
         )
 
     def _reckon_rates(self) -> None:
         """Work out false alarms per frame in each bin, and in all."""
         self._rates = np.maximum(self._clutter / self._num_frames, _LEAST_PER_FRAME)
-        self.per_frame = float(self._rates.sum())
+        self.per_frame = float(np.add.reduce(self._rates))
 
-    def _num_near(self, centres_xy: Float64Array) -> Float64Array:
-        """Return how many false alarms per frame lie near each place (N,).
+    def _densities_near(self, centres_xy: Float64Array) -> Float64Array:
+        """Return the false alarms per frame and square pixel near each place (N,).
 
-        One is taken off, since one alone may be anywhere.
+        One is taken off, since one alone may be anywhere; what is left may be negative.
         """
         places, share = self._places, 1.0
         if len(places) > _MOST_NEAR:
             share = len(places) / _MOST_NEAR
             places = places[np.linspace(0, len(places) - 1, _MOST_NEAR).astype(np.int64)]
         if len(places) * len(centres_xy) <= _MAX_DENSE_PAIRS:
-            x, y = (centres_xy[:, None] - places).T
-            counts = np.add.reduce(x * x + y * y <= _NEAR_PX**2, axis=0)
+            is_near = squared_distances(centres_xy, places) <= _NEAR_PX**2
+            counts = np.add.reduce(is_near, axis=1, dtype=np.float64)
         else:
             counts = cKDTree(places).query_ball_point(centres_xy, _NEAR_PX, return_length=True)
-        per_frame: Float64Array = np.maximum(counts - 1.0, 0.0) * share
-        per_frame /= max(len(self._num_places), 1)
-        return per_frame
+        num_others: Float64Array = counts - 1.0
+        num_others *= share / (max(len(self._num_places), 1) * _NEAR_AREA_PX)
+        return num_others
 
     def learn(
         self,
@@ -143,9 +146,11 @@ class ClutterModel:
         """
         num_bins = len(_CLUTTER_SHARES)
         self._num_frames += 1
-        self._clutter = self._clutter + np.bincount(bins, false_shares, num_bins)
-        targets = self._targets + np.bincount(bins, is_target, num_bins)
-        self._targets = targets * min(1.0, _MOST_TARGETS / targets.sum())
+        self._clutter += np.bincount(bins, false_shares, num_bins)
+        self._targets += np.bincount(bins, is_target, num_bins)
+        num_targets = float(np.add.reduce(self._targets))
+        if num_targets > _MOST_TARGETS:
+            self._targets *= _MOST_TARGETS / num_targets
         places = centres_xy.compress(false_shares > 0.5, axis=0)
         num_forgotten = self._num_places[0] if len(self._num_places) == _NEAR_FRAMES else 0
         self._num_places.append(len(places))

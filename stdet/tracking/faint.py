@@ -129,7 +129,7 @@ def look_for(
         motion: Says how likely a place is.
         pairing: Says how far a track reaches.
     """
-    rows, columns = pairing.in_reach(states, states.combined().means[:, :2], peaks.xy)
+    rows, columns = pairing.in_reach(states, states.combined().xy, peaks.xy)
     is_free = _may_have(rows, columns, peaks, taken)
     rows, columns = rows[is_free], columns[is_free]
     log_ratios = motion.log_likelihoods(states, rows, peaks.xy[columns])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stdet.boxes import centres_xy
 from stdet.tracking.clutter import ClutterModel, Worth
 from stdet.tracking.log_odds import log_odds, log_odds_of
 from stdet.tracking.motion import StateArray
@@ -19,7 +18,7 @@ LARGEST_LOG_ODDS = 4.0
 """Of a score relative to the operating point, either way."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Found:
     """The detections of a frame that are evidence, and those too weak for it.
 
@@ -48,11 +47,14 @@ class Found:
     @classmethod
     def of(cls, detections: Detections, confidence: float, clutter: ClutterModel) -> Found:
         """Tell evidence from weak detections, and say what it is worth."""
-        order, scores = np.arange(len(detections)), detections.scores
-        xy, sizes = _centres_xy(detections), _sizes_wh(detections)
-        if (scores[1:] == scores[:-1]).any():
+        boxes, scores = detections.boxes_xyxy, detections.scores
+        order = np.arange(len(scores))
+        if np.count_nonzero(scores[1:] == scores[:-1]):
             order = _canonical_order(detections)
-            scores, xy, sizes = scores[order], xy[order], sizes[order]
+            boxes, scores = boxes[order], scores[order]
+        near, far = boxes[:, :2], boxes[:, 2:]
+        xy: StateArray = np.multiply(near + far, 0.5, dtype=np.float64)
+        sizes: StateArray = np.maximum(far - near, MIN_SIZE_PX, dtype=np.float64)
         num = int(np.count_nonzero(scores >= WEAK_SHARE * confidence))  # They come first.
         relative = log_odds_of(scores)
         if confidence > 0:
@@ -68,19 +70,6 @@ class Found:
             weak_xy=xy[num:],
             weak_log_odds=relative[num:],
         )
-
-
-def _centres_xy(detections: Detections) -> StateArray:
-    """Return where the boxes are, float64 (N, 2)."""
-    centres: StateArray = centres_xy(detections.boxes_xyxy).astype(np.float64)
-    return centres
-
-
-def _sizes_wh(detections: Detections) -> StateArray:
-    """Return widths and heights of the boxes, float64 (N, 2)."""
-    boxes = detections.boxes_xyxy
-    sizes: StateArray = np.maximum((boxes[:, 2:] - boxes[:, :2]).astype(np.float64), MIN_SIZE_PX)
-    return sizes
 
 
 def _canonical_order(detections: Detections) -> IntArray:

@@ -21,28 +21,31 @@ Float = NDArray[np.float64]
 
 
 def smoothing_gains(filtered: Float, predicted: Float, num_frames: int) -> Float:
-    """Return G, float64 (N, 2, 2).
+    """Return G, float64 (2, 2, 1, N): columns, rows, both axes of the picture, states.
 
     Args:
-        filtered: (p, c, u) of N states, float64 (N, 3).
+        filtered: (p, c, u) of N states, float64 (3, N).
         predicted: The same, so many frames later.
         num_frames: Between the two.
     """
-    p1, c1, u1 = predicted.T[:, :, None]
-    carried, kept = filtered[:, :2] + num_frames * filtered[:, 1:], filtered[:, 1:]
-    gains = np.empty((len(filtered), 2, 2))
-    np.subtract(carried * u1, kept * c1, out=gains[:, :, 0])
-    np.subtract(kept * p1, carried * c1, out=gains[:, :, 1])
-    gains /= (p1 * u1 - c1 * c1)[:, :, None]
+    place, both, velocity = predicted
+    place, both, velocity = predicted / (place * velocity - both * both)
+    kept = filtered[1:]
+    carried = filtered[:2] + (kept if num_frames == 1 else num_frames * kept)
+    gains = np.empty((2, 2, 1, filtered.shape[1]))
+    np.subtract(carried * velocity, kept * both, out=gains[0, :, 0])
+    np.subtract(kept * place, carried * both, out=gains[1, :, 0])
     return gains
 
 
-def gained(gains: Float, changes: Float) -> Float:
-    """Return G times changes of state, float64 (N, 4).
+def gain(gains: Float, changes: Float) -> None:
+    """Replace changes of state by G times them.
 
     Args:
-        gains: float64 (N, 2, 2).
-        changes: x, y in pixels, vx, vy in pixels per frame, float64 (N, 4).
+        gains: Of N states, as ``smoothing_gains`` returns them.
+        changes: x, y in pixels, vx, vy in pixels per frame, float64 (4, N), without gaps.
     """
-    parts = gains[:, :, :, None] * changes.reshape(-1, 1, 2, 2)
-    return np.add(parts[:, :, 0], parts[:, :, 1]).reshape(-1, 4)
+    by_place, by_velocity = gains
+    whole = by_place * changes[:2]
+    whole += by_velocity * changes[2:]
+    changes[:] = whole.reshape(changes.shape)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from stdet.types import FloatArray
 
@@ -21,6 +22,7 @@ def log_odds(probability: float) -> float:
 
 def log_odds_of(scores: FloatArray) -> NDArray[np.float64]:
     """Return the same of each score, float64."""
-    clipped = np.minimum(np.maximum(scores.astype(np.float64), _EDGE), 1 - _EDGE)
-    odds: NDArray[np.float64] = np.log(clipped / (1 - clipped))
+    clipped = np.maximum(scores, _EDGE, dtype=np.float64)
+    np.minimum(clipped, 1 - _EDGE, out=clipped)
+    odds: NDArray[np.float64] = logit(clipped)
     return odds

@@ -44,113 +44,114 @@ StateArray = NDArray[np.float64]
 
 STAY = 0.95
 """Probability that a target stays in its mode from one frame to the next."""
+_PLACE, _VELOCITY, _MEANS, _COVARIANCES = slice(0, 2), slice(2, 4), slice(0, 4), slice(4, 7)
+_VARIANCE, _COVARIANCE, _SPEED_VARIANCE, _WEIGHT, _NUM_NUMBERS = 4, 5, 6, 7, 8
+"""Rows of the numbers of a state."""
+_LOG_TURN = float(np.log(2 * np.pi))
+_LEAST_DENSITY = float(2 * np.pi * np.finfo(np.float64).tiny)
+"""Of what no mode explains, times 2 pi."""
+_LEAST_SUM = float(np.finfo(np.float64).tiny)
+"""Of probabilities that are divided by."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class PointStates:
     """Gaussian states of N targets.
 
+    Targets are the last axis, so that a few calls work on the same number of all of them. What is
+    made anew in each frame is no frozen class, which takes twice as long to make.
+
     Attributes:
-        means: float64 (N, 4): x, y in pixels, vx, vy in pixels per frame.
-        covariances: float64 (N, 3): variance of the place, covariance of place and velocity,
-            variance of the velocity, along either axis.
+        numbers: float64 (8, N): ``means``, ``covariances``, and a number without meaning here.
     """
 
-    means: StateArray
-    covariances: StateArray
+    numbers: StateArray
+
+    @property
+    def means(self) -> StateArray:
+        """x, y in pixels, vx, vy in pixels per frame, float64 (N, 4), a view."""
+        return self.numbers[_MEANS].T
+
+    @property
+    def covariances(self) -> StateArray:
+        """Variance of the place, covariance of place and velocity, variance of the velocity.
+
+        Along either axis, float64 (N, 3), a view.
+        """
+        return self.numbers[_COVARIANCES].T
+
+    @property
+    def xy(self) -> StateArray:
+        """Places, float64 (N, 2), pixels, a view."""
+        return self.numbers[_PLACE].T
 
     def __len__(self) -> int:
         """Return the number of targets."""
-        return len(self.means)
+        return int(self.numbers.shape[-1])
 
     def __getitem__(self, rows: BoolArray | IntArray) -> PointStates:
         """Return the chosen targets."""
-        return PointStates(means=self.means[rows], covariances=self.covariances[rows])
-
-    def put(self, rows: IntArray | int, states: PointStates) -> None:
-        """Replace the states of some targets."""
-        self.means[rows] = states.means
-        self.covariances[rows] = states.covariances
+        return PointStates(numbers=_chosen(self.numbers, rows))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class MotionStates:
     """States of N targets in each of M modes.
 
     Attributes:
-        means: float64 (N, M, 4), as in ``PointStates``.
-        covariances: float64 (N, M, 3), as in ``PointStates``.
-        weights: Probability of each mode, float64 (N, M).
+        numbers: float64 (8, M, N): ``means``, ``covariances`` and ``weights``.
     """
 
-    means: StateArray
-    covariances: StateArray
-    weights: StateArray
+    numbers: StateArray
+
+    @classmethod
+    def of(cls, means: StateArray, covariances: StateArray, weights: StateArray) -> MotionStates:
+        """Return states of given numbers, each as the property of its name."""
+        every = np.concatenate([means, covariances, weights[:, :, None]], axis=2)
+        return cls(numbers=np.ascontiguousarray(every.T))
+
+    @property
+    def means(self) -> StateArray:
+        """As in ``PointStates``, float64 (N, M, 4), a view."""
+        return self.numbers[_MEANS].T
+
+    @property
+    def covariances(self) -> StateArray:
+        """As in ``PointStates``, float64 (N, M, 3), a view."""
+        return self.numbers[_COVARIANCES].T
+
+    @property
+    def weights(self) -> StateArray:
+        """Probability of each mode, float64 (N, M), a view."""
+        weights: StateArray = self.numbers[_WEIGHT].T
+        return weights
 
     def __len__(self) -> int:
         """Return the number of targets."""
-        return len(self.means)
+        return int(self.numbers.shape[-1])
 
     def __getitem__(self, rows: BoolArray | IntArray) -> MotionStates:
         """Return the chosen targets."""
-        return MotionStates(
-            means=self.means[rows],
-            covariances=self.covariances[rows],
-            weights=self.weights[rows],
-        )
+        return MotionStates(numbers=_chosen(self.numbers, rows))
 
-    def put(self, rows: IntArray | int, states: MotionStates) -> None:
+    def put(self, rows: IntArray, states: MotionStates) -> None:
         """Replace the states of some targets."""
-        self.means[rows] = states.means
-        self.covariances[rows] = states.covariances
-        self.weights[rows] = states.weights
+        self.numbers[:, :, rows] = states.numbers
 
     @classmethod
     def concatenate(cls, first: MotionStates, second: MotionStates) -> MotionStates:
         """Return the targets of both, in order."""
-        return cls(
-            means=np.concatenate([first.means, second.means]),
-            covariances=np.concatenate([first.covariances, second.covariances]),
-            weights=np.concatenate([first.weights, second.weights]),
-        )
+        return cls(numbers=np.concatenate([first.numbers, second.numbers], axis=2))
 
     def combined(self) -> PointStates:
         """Return mean and covariance over the modes."""
-        base, means, covariances = self._over_modes(self.weights[:, None])
-        return PointStates(means=base + means[:, 0], covariances=covariances[:, 0])
+        return PointStates(numbers=_merged(self.numbers, self.numbers[_WEIGHT, :, None])[:, 0])
 
-    def mixed(self, transitions: StateArray) -> Mixture:
-        """Return the states from which each mode goes on, by probabilities (from, to)."""
-        num, num_modes = self.weights.shape
-        weights = self.weights @ transitions
-        came_from = np.empty((num, num_modes + 1, num_modes))
-        np.multiply(self.weights[:, None], transitions.T, out=came_from[:, :-1])
-        came_from[:, :-1] /= weights[:, :, None]
-        came_from[:, -1] = self.weights
-        base, means, covariances = self._over_modes(came_from)
-        means += base[:, None]
-        return Mixture(
-            states=MotionStates(
-                means=means[:, :-1], covariances=covariances[:, :-1], weights=weights
-            ),
-            combined=PointStates(means=means[:, -1], covariances=covariances[:, -1]),
-        )
-
-    def _over_modes(self, weights: StateArray) -> tuple[StateArray, StateArray, StateArray]:
-        """Return means and covariances of K mixtures of the modes.
-
-        Args:
-            weights: Of each mode in each mixture, (N, K, M).
-
-        Returns:
-            A state of each target (N, 4), the means relative to it (N, K, 4), and covariances
-            (N, K, 3). Differences of states are small numbers.
-        """
-        base = self.means[:, 0]
-        offsets = self.means - base[:, None]
-        means = weights @ offsets
-        covariances = weights @ (self.covariances + _squares(offsets)) - _squares(means)
-        return base, means, covariances
+    def distances_px(self, others: MotionStates) -> StateArray:
+        """Return how far the first modes of as many others lie, along x or y, float64 (N,)."""
+        apart = np.abs(self.numbers[_PLACE, 0] - others.numbers[_PLACE, 0])
+        distances: StateArray = np.maximum.reduce(apart)
+        return distances
 
     def carried(self, transform: Transform) -> MotionStates:
         """Return the targets in the coordinates of another frame.
@@ -159,41 +160,54 @@ class MotionStates:
         transform at a centre, the centre goes where the transform takes it, the velocity v becomes
         L v, and the covariance grows as areas do, by |det L|.
         """
-        flat = self.means.reshape(-1, 4)
-        linear = transform.linear_at(flat[:, :2])
-        growth = np.abs(np.linalg.det(linear)).reshape(*self.weights.shape, 1)
-        means = carried_means(flat, transform, linear)
-        return MotionStates(
-            means=means.reshape(self.means.shape),
-            covariances=self.covariances * growth,
-            weights=self.weights,
-        )
+        places = self.numbers[_PLACE].T
+        slopes = transform.linear_at(places).T  # Columns before rows, (2, 2, M, N).
+        velocities = self.numbers[_VELOCITY]
+        carried = self.numbers.copy()
+        carried[_PLACE] = transform.apply(places).T
+        carried[_VELOCITY] = slopes[0] * velocities[0] + slopes[1] * velocities[1]
+        carried[_COVARIANCES] *= np.abs(slopes[0, 0] * slopes[1, 1] - slopes[0, 1] * slopes[1, 0])
+        return MotionStates(numbers=carried)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Mixture:
-    """N targets, in each mode and over all.
+    """N targets, in each of M modes and over all.
 
     Attributes:
-        states: In each mode, as each is likely to have begun.
-        combined: Over the modes.
+        numbers: float64 (8, M + 1, N), as in ``MotionStates``; over all modes at the end.
     """
 
-    states: MotionStates
-    combined: PointStates
+    numbers: StateArray
+
+    @property
+    def states(self) -> MotionStates:
+        """In each mode, as each is likely to have begun; a view."""
+        return MotionStates(numbers=self.numbers[:, :-1])
+
+    @property
+    def combined(self) -> PointStates:
+        """Over the modes; a view."""
+        return PointStates(numbers=self.numbers[:, -1])
 
     def __len__(self) -> int:
         """Return the number of targets."""
-        return len(self.states)
+        return int(self.numbers.shape[-1])
 
     def __getitem__(self, rows: BoolArray | IntArray) -> Mixture:
         """Return the chosen targets."""
-        return Mixture(states=self.states[rows], combined=self.combined[rows])
+        return Mixture(numbers=_chosen(self.numbers, rows))
 
-    def put(self, rows: IntArray, mixture: Mixture) -> None:
-        """Replace some targets."""
-        self.states.put(rows, mixture.states)
-        self.combined.put(rows, mixture.combined)
+    def put(self, row: int, other: int) -> None:
+        """Replace a target by another one of these."""
+        self.numbers[:, :, row] = self.numbers[:, :, other]
+
+
+def _chosen(numbers: StateArray, rows: BoolArray | IntArray) -> StateArray:
+    """Return the numbers of some targets, which are the last axis."""
+    if rows.dtype == np.bool_:
+        return numbers.compress(rows, axis=-1)
+    return numbers.take(rows, axis=-1)
 
 
 def carried_means(means: StateArray, transform: Transform, linear: StateArray) -> StateArray:
@@ -235,13 +249,18 @@ class SwitchingMotion:
         initial_speed_std_px: float,
     ) -> None:
         """Store the noise levels."""
+        num_modes = len(acceleration_stds_px)
         self._measurement_variance = measurement_std_px**2
         self._acceleration_variances = np.square(acceleration_stds_px)
-        self._start_covariance = np.array([measurement_std_px**2, 0.0, initial_speed_std_px**2])
-        num_modes = len(acceleration_stds_px)
-        leave = (1 - STAY) / max(num_modes - 1, 1)
-        self._transitions = np.full((num_modes, num_modes), leave)
-        np.fill_diagonal(self._transitions, STAY if num_modes > 1 else 1.0)
+        self._new = np.zeros((_NUM_NUMBERS, num_modes, 1))
+        self._new[_VARIANCE] = measurement_std_px**2
+        self._new[_SPEED_VARIANCE] = initial_speed_std_px**2
+        self._new[_WEIGHT] = 1 / num_modes
+        # Of going from a mode to each, and to any.
+        self._transitions = np.ones((num_modes, num_modes + 1, 1))
+        self._transitions[:, :-1, 0] = (1 - STAY) / max(num_modes - 1, 1)
+        each = np.arange(num_modes)
+        self._transitions[each, each] = STAY if num_modes > 1 else 1.0
 
     def start(self, centres_xy: StateArray) -> MotionStates:
         """Begin targets at measured centres, with unknown velocity of mean zero.
@@ -252,16 +271,14 @@ class SwitchingMotion:
         Returns:
             N states, every mode as likely.
         """
-        num, num_modes = len(centres_xy), len(self._transitions)
-        means, covariances = np.zeros((num, num_modes, 4)), np.empty((num, num_modes, 3))
-        means[:, :, :2] = centres_xy[:, None]
-        covariances[:] = self._start_covariance
-        weights = np.full((num, num_modes), 1 / num_modes)
-        return MotionStates(means=means, covariances=covariances, weights=weights)
+        numbers = self._new.repeat(len(centres_xy), axis=2)
+        numbers[_PLACE] = centres_xy.T[:, None]
+        return MotionStates(numbers=numbers)
 
     def mix(self, states: MotionStates) -> Mixture:
         """Return targets as they go on: each may change its mode before the next frame."""
-        return states.mixed(self._transitions)
+        shares = states.numbers[_WEIGHT, :, None] * self._transitions
+        return Mixture(numbers=_merged(states.numbers, shares))
 
     def predict(self, mixture: Mixture, num_frames: int) -> Mixture:
         """Move targets forward in time.
@@ -278,24 +295,17 @@ class SwitchingMotion:
         """
         if num_frames < 1:
             raise ValueError(f"num_frames is {num_frames}; expected at least 1.")
-        states, combined, n = mixture.states, mixture.combined, float(num_frames)
-        growth, noise = _growth(n)
-        noises = self._acceleration_variances[:, None] * noise
-        return Mixture(
-            states=MotionStates(
-                means=_moved(states.means, n),
-                covariances=states.covariances @ growth + noises,
-                weights=states.weights,
-            ),
-            combined=PointStates(
-                means=_moved(combined.means, n),
-                covariances=combined.covariances @ growth + states.weights @ noises,
-            ),
-        )
+        numbers = mixture.numbers
+        step, noise = _step(float(num_frames))
+        predicted = (step @ numbers.reshape(_NUM_NUMBERS, -1)).reshape(numbers.shape)
+        of_modes, of_all = predicted[_COVARIANCES, :-1], predicted[_COVARIANCES, -1]
+        of_modes += (noise * self._acceleration_variances)[:, :, None]
+        of_all += noise * (self._acceleration_variances @ numbers[_WEIGHT, :-1])
+        return Mixture(numbers=predicted)
 
     def reaches_px(self, states: MotionStates, num_std: float) -> StateArray:
         """Return how far measured centres may lie from predicted ones, float64 (N,), pixels."""
-        variances = states.covariances[:, :, 0].max(axis=1, initial=0.0)
+        variances = np.maximum.reduce(states.numbers[_VARIANCE])
         reaches: StateArray = num_std * np.sqrt(variances + self._measurement_variance)
         return reaches
 
@@ -309,12 +319,14 @@ class SwitchingMotion:
             rows: The state of each measurement, int64 (P,).
             centres_xy: float (P, 2), pixels.
         """
-        variances = states.covariances[:, :, 0] + self._measurement_variance
-        innovation = centres_xy[:, None] - states.means[:, :, :2].take(rows, axis=0)
-        squared = _lengths_squared(innovation) / variances.take(rows, axis=0)
-        peaks = states.weights / (2 * np.pi * variances)
-        density = (peaks.take(rows, axis=0) * np.exp(-squared / 2)).sum(axis=1)
-        logs: StateArray = np.log(np.maximum(density, np.finfo(np.float64).tiny))
+        numbers = states.numbers.take(rows, axis=2)
+        variances = numbers[_VARIANCE] + self._measurement_variance
+        squared = _lengths_squared(centres_xy.T[:, None] - numbers[_PLACE]) / variances
+        density = numbers[_WEIGHT] / variances
+        squared *= -0.5
+        density *= np.exp(squared)
+        logs: StateArray = np.log(np.maximum(np.add.reduce(density), _LEAST_DENSITY))
+        logs -= _LOG_TURN
         return logs
 
     def update(self, states: MotionStates, centres_xy: StateArray) -> MotionStates:
@@ -327,50 +339,79 @@ class SwitchingMotion:
         Returns:
             N states, more certain than before.
         """
-        covariances = states.covariances
-        innovation = centres_xy[:, None] - states.means[:, :, :2]
-        variances = covariances[:, :, 0] + self._measurement_variance
-        gains = covariances[:, :, :2] / variances[:, :, None]
-        corrections = gains[:, :, :, None] * innovation[:, :, None]
-        shrunk = covariances.copy()
-        shrunk[:, :, :2] -= gains[:, :, :1] * covariances[:, :, :2]
-        shrunk[:, :, 2] -= gains[:, :, 1] * covariances[:, :, 1]
-        squared = _lengths_squared(innovation) / variances
+        before, numbers = states.numbers, states.numbers.copy()
+        covariances, both = before[_VARIANCE:_SPEED_VARIANCE], before[_COVARIANCE]
+        innovation = centres_xy.T[:, None] - before[_PLACE]
+        variances = before[_VARIANCE] + self._measurement_variance
+        gain, speed_gain = covariances / variances
+        place, velocity = numbers[_PLACE], numbers[_VELOCITY]
+        place += gain * innovation
+        velocity += speed_gain * innovation
+        shrunk, shrunk_last = numbers[_VARIANCE:_SPEED_VARIANCE], numbers[_SPEED_VARIANCE]
+        shrunk -= gain * covariances
+        shrunk_last -= speed_gain * both
+        weights = numbers[_WEIGHT]
         # Relative to the likeliest mode: a far measurement leaves no likelihood at all.
-        likelihood = np.exp((squared.min(axis=1, keepdims=True) - squared) / 2) / variances
-        weights = states.weights * likelihood
-        return MotionStates(
-            means=states.means + corrections.reshape(states.means.shape),
-            covariances=shrunk,
-            weights=weights / weights.sum(axis=1, keepdims=True),
-        )
+        squared = _lengths_squared(innovation) / variances
+        squared -= np.minimum.reduce(squared)
+        squared *= -0.5
+        weights *= np.exp(squared)
+        weights /= variances
+        weights /= np.add.reduce(weights)
+        return MotionStates(numbers=numbers)
 
 
-def _moved(means: StateArray, n: float) -> StateArray:
-    """Return states (..., 4) n frames later."""
-    moved = means.copy()
-    moved[..., :2] += n * means[..., 2:]
-    return moved
+def _merged(numbers: StateArray, shares: StateArray) -> StateArray:
+    """Return means and covariances of K mixtures of the modes, and the sums of their shares.
+
+    Args:
+        numbers: Of N targets in M modes, (8, M, N).
+        shares: Of each mode in each mixture, (M, K, N), with any sum.
+
+    Returns:
+        float64 (8, K, N).
+    """
+    merged = np.empty((_NUM_NUMBERS, *shares.shape[1:]))
+    merged[:] = numbers[:, :1]
+    last = len(shares) - 1
+    means, covariances, sums = merged[_MEANS], merged[_COVARIANCES], shares[0]
+    for mode in range(1, len(shares)):
+        # What is merged already and one more: the spread of two means adds to the covariance.
+        sums = sums + shares[mode]
+        # Only all modes together are certain to have a probability above 0.
+        share = shares[mode] / (sums if mode == last else np.maximum(sums, _LEAST_SUM))
+        rest = 1 - share
+        apart = numbers[_MEANS, mode, None] - means
+        means += share * apart
+        covariances += share * _squares(apart)
+        covariances *= rest
+        covariances += share * numbers[_COVARIANCES, mode, None]
+    merged[_WEIGHT] = sums
+    return merged
 
 
 @lru_cache(maxsize=16)
-def _growth(n: float) -> tuple[StateArray, StateArray]:
-    """Return what n frames make of (p, c, u), by columns, and the noise per unit of variance."""
-    step = np.array([[1.0, 0.0, 0.0], [2 * n, 1.0, 0.0], [n * n, n, 1.0]])
-    return step, np.array([n**3 / 3 - n / 12, n**2 / 2, n])
+def _step(n: float) -> tuple[StateArray, StateArray]:
+    """Return what n frames make of the numbers of a state, and the noise per unit of variance."""
+    step = np.eye(_NUM_NUMBERS)
+    step[_PLACE, _VELOCITY] = n * np.eye(2)
+    step[_COVARIANCES, _COVARIANCES] = np.array([[1, 2 * n, n * n], [0, 1, n], [0, 0, 1]])
+    return step, np.array([n**3 / 3 - n / 12, n**2 / 2, n])[:, None]
 
 
 def _lengths_squared(offsets: StateArray) -> StateArray:
-    """Return |xy|^2 of (..., 2)."""
-    x, y = offsets[..., 0], offsets[..., 1]
-    squared: StateArray = x * x + y * y
+    """Return |xy|^2 of (2, ...)."""
+    squares = offsets * offsets
+    squared: StateArray = squares[0] + squares[1]
     return squared
 
 
-def _squares(means: StateArray) -> StateArray:
-    """Return |place|^2, place * velocity, |velocity|^2 of (..., 4), each per axis: (..., 3)."""
-    halves, squares = means / 2, np.empty((*means.shape[:-1], 3))
-    own, mixed = halves * means, halves[..., :2] * means[..., 2:]
-    np.add(own[..., ::2], own[..., 1::2], out=squares[..., ::2])
-    np.add(mixed[..., 0], mixed[..., 1], out=squares[..., 1])
+def _squares(apart: StateArray) -> StateArray:
+    """Return |place|^2, place * velocity, |velocity|^2 of (4, ...), each per axis: (3, ...)."""
+    place, velocity = apart[_PLACE], apart[_VELOCITY]
+    squares = np.empty((3, *apart.shape[1:]))
+    own, mixed = apart * apart, place * velocity
+    np.add(own[::2], own[1::2], out=squares[::2])
+    np.add(mixed[0], mixed[1], out=squares[1])
+    squares *= 0.5
     return squares

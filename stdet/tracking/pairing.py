@@ -15,11 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import logit
 
 from stdet.tracking.association import Assignment, ValuedPairs, assign
 from stdet.tracking.found import Found
 from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
-from stdet.tracking.neighbours import near_pairs
+from stdet.tracking.neighbours import pairs_within
 from stdet.types import BoolArray, IntArray
 
 NUM_STD = 6.0
@@ -30,7 +31,7 @@ LEFT_OVER_SHARE = 1e-3
 """Of the value of a pair whose track is hardly real: it gets a detection that no other needs."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Hits:
     """Tracks and their detections in a frame.
 
@@ -42,6 +43,14 @@ class Hits:
 
     pairs: Assignment
     evidence: StateArray
+
+    @classmethod
+    def concatenate(cls, *parts: Hits) -> Hits:
+        """Return the hits of all parts; they must not share a track or a detection."""
+        return cls(
+            pairs=Assignment.concatenate(*(part.pairs for part in parts)),
+            evidence=np.concatenate([part.evidence for part in parts]),
+        )
 
 
 class Pairing:
@@ -68,11 +77,8 @@ class Pairing:
             found_xy: Centres of detections (D, 2), pixels.
         """
         reaches = np.minimum(self._motion.reaches_px(states, NUM_STD), self._gate_px)
-        near = near_pairs(expected_xy, found_xy, float(reaches.max(initial=0.0)))
-        apart = found_xy.take(near.columns, axis=0) - expected_xy.take(near.rows, axis=0)
-        squared = apart[:, 0] ** 2 + apart[:, 1] ** 2
-        is_inside = squared <= np.square(reaches)[near.rows]
-        return near.rows[is_inside], near.columns[is_inside]
+        near = pairs_within(expected_xy, found_xy, reaches)
+        return near.rows, near.columns
 
     def pair(
         self,
@@ -94,13 +100,12 @@ class Pairing:
         """
         rows, columns = self.in_reach(states, expected_xy, found.xy)
         evidence = self._evidence(states, found, rows, columns)
-        expected = shares * existence
-        alone = evidence + np.log(shares / (1 - shares))[rows]
-        values = evidence + np.log(expected / (1 - expected))[rows]
+        alone = evidence + logit(shares).take(rows)
+        values = evidence + logit(shares * existence).take(rows)
         # A track that is hardly real may have what is left: it takes evidence to become real.
         values = np.maximum(values, LEFT_OVER_SHARE * alone)
-        possible = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)
-        return _hits(possible, evidence, alone > 0)
+        pairs = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)
+        return _hits(pairs, evidence, alone > 0)
 
     def pair_unmoved(
         self,
@@ -120,12 +125,12 @@ class Pairing:
             is_free: Whether a track is looked for, bool (N,).
             is_left: Whether a detection may be its, bool (D,).
         """
-        expected_xy = unmoved.combined().means[:, :2]
+        expected_xy = unmoved.combined().xy
         rows, columns = self.in_reach(unmoved, expected_xy, found.xy)
         is_possible = is_free[rows] & is_left[columns]
         rows, columns = rows[is_possible], columns[is_possible]
         evidence = self._evidence(unmoved, found, rows, columns) + STAY_LOG_ODDS
-        values = evidence + np.log(shares / (1 - shares))[rows]
+        values = evidence + logit(shares).take(rows)
         pairs = ValuedPairs(track_rows=rows, detection_rows=columns, values=values)
         return _hits(pairs, evidence, values > 0)
 
@@ -133,15 +138,20 @@ class Pairing:
         self, states: MotionStates, found: Found, rows: IntArray, columns: IntArray
     ) -> StateArray:
         """Return the log of how much likelier detections are with a track than as false ones."""
-        likelihoods = self._motion.log_likelihoods(states, rows, found.xy[columns])
+        found_xy = found.xy.take(columns, axis=0)
+        evidence = self._motion.log_likelihoods(states, rows, found_xy)
         worth = found.worth.score_log_ratios - found.worth.log_densities
-        evidence: StateArray = likelihoods + worth[columns]
+        evidence += worth.take(columns)
         return evidence
 
 
 def _hits(pairs: ValuedPairs, evidence: StateArray, is_possible: BoolArray) -> Hits:
     """Return the best of the pairs that are possible, and their evidence."""
-    chosen = assign(pairs[is_possible])
+    if np.count_nonzero(is_possible) < len(pairs):
+        pairs, evidence = pairs[is_possible], evidence[is_possible]
+    chosen = assign(pairs)
+    if chosen.track_rows is pairs.track_rows:
+        return Hits(pairs=chosen, evidence=evidence)
     # The numbers of pairs do not repeat, whatever their order.
     num_columns = int(pairs.detection_rows.max(initial=0)) + 1
     numbers = pairs.track_rows * num_columns + pairs.detection_rows

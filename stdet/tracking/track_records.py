@@ -26,7 +26,7 @@ _OWN_WHOLES = 3
 """The first of the whole numbers, which a track keeps when it goes on as another one."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class TrackRecords:
     """Records of N tracks, the oldest first; the properties are views, and the tracker writes.
 
@@ -41,22 +41,26 @@ class TrackRecords:
     @property
     def log_ratios(self) -> Float64Array:
         """Log of how much likelier the detections are with the track than without, (N,)."""
-        return self._real(0)
+        column: Float64Array = self.reals[0]
+        return column
 
     @property
     def faint_log_ratios(self) -> Float64Array:
         """Log of the evidence of the pixels in the newest frames (N,); see ``faint.py``."""
-        return self._real(1)
+        column: Float64Array = self.reals[1]
+        return column
 
     @property
     def score_levels(self) -> Float64Array:
         """Mean log-odds of the scores, the newest weighing most, from the operating point (N,)."""
-        return self._real(2)
+        column: Float64Array = self.reals[2]
+        return column
 
     @property
     def detection_shares(self) -> Float64Array:
         """Expected share of frames with a detection, (N,)."""
-        return self._real(3)
+        column: Float64Array = self.reals[3]
+        return column
 
     @property
     def sizes_wh(self) -> Float64Array:
@@ -66,57 +70,68 @@ class TrackRecords:
     @property
     def scores(self) -> Float64Array:
         """Of the last detection, (N,)."""
-        return self._real(6)
+        column: Float64Array = self.reals[6]
+        return column
 
     @property
     def uids(self) -> IntArray:
         """Numbers that are never used twice, (N,), increasing."""
-        return self._whole(0)
+        column: IntArray = self.wholes[0]
+        return column
 
     @property
     def track_ids(self) -> IntArray:
         """``UNCONFIRMED`` or at least 1, (N,)."""
-        return self._whole(1)
+        column: IntArray = self.wholes[1]
+        return column
 
     @property
     def first_frames(self) -> IntArray:
         """Index of each track's first frame, (N,)."""
-        return self._whole(2)
+        column: IntArray = self.wholes[2]
+        return column
 
     @property
     def faint_credits(self) -> IntArray:
         """Rows that may be shown for peaks alone, (N,): one for each shown for a detection."""
-        return self._whole(3)
+        column: IntArray = self.wholes[3]
+        return column
 
     @property
     def class_ids(self) -> IntArray:
         """Of the last detection, (N,)."""
-        return self._whole(4)
+        column: IntArray = self.wholes[4]
+        return column
 
     @property
     def detection_indices(self) -> IntArray:
         """Row among the newest frame's detections, (N,), -1 for none."""
-        return self._whole(5)
+        column: IntArray = self.wholes[5]
+        return column
 
     @property
     def num_hits(self) -> IntArray:
         """Since birth, (N,)."""
-        return self._whole(6)
+        column: IntArray = self.wholes[6]
+        return column
 
     @property
     def num_misses(self) -> IntArray:
         """Frames since the last hit, (N,)."""
-        return self._whole(7)
+        column: IntArray = self.wholes[7]
+        return column
 
     @property
     def num_unseen(self) -> IntArray:
         """Frames since the last hit or the last peak that was the track's, (N,)."""
-        return self._whole(8)
+        column: IntArray = self.wholes[8]
+        return column
 
     @property
     def last_frames(self) -> IntArray:
         """Index of the frame of each track's last detection, (N,)."""
-        return self._whole(9)
+        column: IntArray = self.wholes[9]
+        return column
 
     @property
     def is_confirmed(self) -> BoolArray:
@@ -124,15 +139,20 @@ class TrackRecords:
         is_confirmed: BoolArray = self.wholes[1] != UNCONFIRMED
         return is_confirmed
 
+    @property
+    def frames_without(self) -> IntArray:
+        """``num_misses`` and ``num_unseen``, (2, N)."""
+        rows: IntArray = self.wholes[7:9]
+        return rows
+
     def __len__(self) -> int:
         """Return the number of tracks."""
-        return len(self.wholes[0])
+        return int(self.wholes.shape[1])
 
-    def __getitem__(self, is_chosen: BoolArray) -> TrackRecords:
+    def __getitem__(self, rows: IntArray) -> TrackRecords:
         """Return the chosen tracks."""
         return TrackRecords(
-            reals=self.reals.compress(is_chosen, axis=1),
-            wholes=self.wholes.compress(is_chosen, axis=1),
+            reals=self.reals.take(rows, axis=1), wholes=self.wholes.take(rows, axis=1)
         )
 
     def copy(self) -> TrackRecords:
@@ -162,32 +182,20 @@ class TrackRecords:
         detection_indices: IntArray,
     ) -> TrackRecords:
         """Return these tracks, and an unconfirmed one for each detection."""
-        before, num = len(self), len(scores)
-        begun = TrackRecords(
-            reals=np.zeros((_NUM_REALS, num)), wholes=np.zeros((_NUM_WHOLES, num), np.int64)
-        )
+        before, num = len(self), len(self) + len(scores)
+        reals, wholes = np.empty((_NUM_REALS, num)), np.zeros((_NUM_WHOLES, num), np.int64)
+        reals[:, :before], wholes[:, :before] = self.reals, self.wholes
+        begun = TrackRecords(reals=reals[:, before:], wholes=wholes[:, before:])
         begun.log_ratios[:] = log_ratios
+        begun.faint_log_ratios.fill(0.0)
         begun.score_levels[:] = score_levels
-        begun.detection_shares[:] = _FIRST_DETECTION_SHARE
+        begun.detection_shares.fill(_FIRST_DETECTION_SHARE)
         begun.sizes_wh[:] = sizes_wh
         begun.scores[:] = scores
-        begun.uids[:] = np.arange(first_uid, first_uid + num)
-        begun.first_frames[:] = frame_index
+        begun.uids[:] = np.arange(first_uid, first_uid + len(scores))
+        begun.first_frames.fill(frame_index)
         begun.class_ids[:] = class_ids
         begun.detection_indices[:] = detection_indices
-        begun.num_hits[:] = 1
-        begun.last_frames[:] = frame_index
-        if not before:
-            return begun
-        return TrackRecords(
-            reals=np.concatenate([self.reals, begun.reals], axis=1),
-            wholes=np.concatenate([self.wholes, begun.wholes], axis=1),
-        )
-
-    def _real(self, number: int) -> Float64Array:
-        column: Float64Array = self.reals[number]
-        return column
-
-    def _whole(self, number: int) -> IntArray:
-        column: IntArray = self.wholes[number]
-        return column
+        begun.num_hits.fill(1)
+        begun.last_frames.fill(frame_index)
+        return TrackRecords(reals=reals, wholes=wholes)

@@ -7,28 +7,32 @@ import numpy as np
 from stdet.config import TrackerConfig
 from stdet.registration.contrast_peaks import Peaks
 from stdet.registration.transform import Transform
-from stdet.tracking.association import Assignment, assign
+from stdet.tracking.association import assign
 from stdet.tracking.clutter import ClutterModel
 from stdet.tracking.evidence import (
     NEW_PER_FRAME,
-    add_evidence,
     existence,
-    first_levels,
     is_credible,
-    level_gain,
-    missed_levels,
     needed_level,
 )
 from stdet.tracking.faint import MOST, follow
 from stdet.tracking.found import Found
 from stdet.tracking.hindsight import smoothing_gains
 from stdet.tracking.leaps import continuations
-from stdet.tracking.lifetimes import go_on, have_proven_paths
+from stdet.tracking.lifetimes import go_on, have_proven_paths, visibility
 from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
+from stdet.tracking.observation import first_levels, grow, learn, missed_levels, observe
 from stdet.tracking.pairing import Hits, Pairing
-from stdet.tracking.track_records import MIN_SIZE_PX, TrackRecords
-from stdet.tracking.window import FrameRows, Steps, Window, known_of
-from stdet.types import BoolArray, Detections, IntArray, Tracks
+from stdet.tracking.track_records import TrackRecords
+from stdet.tracking.window import (
+    LAST_FRAME,
+    PROBABILITY,
+    FrameRows,
+    Steps,
+    Window,
+    known_of,
+)
+from stdet.types import Detections, IntArray, Tracks
 
 MOVED_PX = 1.0
 """Where the scene moved by less, a track that did not move with it is where it is expected."""
@@ -133,6 +137,7 @@ class Tracker:
         self._records = TrackRecords.empty()
         self._mixture = self._motion.mix(self._states)
         self._growths: StateArray | None = None
+        self._known = known_of(np.zeros((0, 4)), np.zeros(0), np.zeros(0))
 
     def update(
         self,
@@ -193,15 +198,14 @@ class Tracker:
                 pairing=self._pairing,
             )
         self._correct(hits, found, detections, followed)
-        self._learn(hits.pairs, found)
+        learn(self._clutter, self._records, hits.pairs, found)
         self._begin(_others(len(found), hits.pairs.detection_rows), found, detections)
         self._mixture = self._motion.mix(self._states)
-        centres_xy = self._mixture.combined.means[:, :2]
+        centres_xy = self._mixture.combined.xy
         is_alive = go_on(self._records, centres_xy, image_hw, self.config, self.lookahead)
         is_alive[self._confirm(image_hw, confidence)] = False
-        steps = self._steps.of_alive(is_alive)
-        self._keep(is_alive)
-        rows = self._rows(steps, image_hw, confidence)
+        self._keep(is_alive.nonzero()[0])
+        rows = self._rows(image_hw, confidence)
         if not is_same_scene:
             rows.is_credible[self._records.num_misses > 0] = False
         return self._window.push(rows)
@@ -225,26 +229,28 @@ class Tracker:
         self._last_frame_index = frame_index
         num_frames = 1 if last is None else frame_index - last
         self._clutter.advance(num_frames, transform)
-        before = self._mixture
-        predicted = self._motion.predict(before, num_frames)
-        states, expected = predicted.states, predicted.combined
-        gains = smoothing_gains(before.combined.covariances, expected.covariances, num_frames)
-        came_from = np.arange(len(states))
+        before, after = self._mixture, self._motion.predict(self._mixture, num_frames)
+        gains = smoothing_gains(
+            before.combined.covariances.T, after.combined.covariances.T, num_frames
+        )
+        came_from = np.arange(len(after))
         if num_frames > 1:
-            is_known = expected.covariances[:, 0] <= self.config.gate_px**2
-            self._keep(is_known)
-            states, expected = states[is_known], expected[is_known]
-            gains, came_from = gains[is_known], came_from[is_known]
-        self._states, self._expected, self._growths = states, expected, None
+            is_known = after.combined.covariances[:, 0] <= self.config.gate_px**2
+            came_from = is_known.nonzero()[0]
+            after, gains = after[came_from], gains.take(came_from, axis=3)
+            self._records = self._records[came_from]
+            self._known = self._known.take(came_from, axis=1)
+        states, expected, self._growths = after.states, after.combined, None
+        self._states = states
         if transform is not None:
-            self._states = states.carried(transform)
-            self._expected = self._states.combined()
             # The size of a track's box follows in _correct, since the track may have stayed.
-            self._growths = transform.scales_at(expected.means[:, :2])
+            self._growths = transform.scales_at(expected.xy)
+            self._states = states.carried(transform)
+            expected = self._states.combined()
+        self._expected_xy = expected.xy
         self._steps = Steps(
-            rows=np.arange(len(states)),
             came_from=came_from,
-            predicted=self._expected.means,
+            expected=known_of(expected.means, self._known[PROBABILITY], self._known[LAST_FRAME]),
             gains=gains,
         )
         return states
@@ -257,20 +263,18 @@ class Tracker:
             unmoved: The states before they were carried with the scene, if they were.
         """
         shares = self._records.detection_shares
-        expected_xy = self._expected.means[:, :2]
         hits = self._pairing.pair(
             self._states,
-            expected_xy,
+            self._expected_xy,
             found,
             shares=shares,
-            existence=existence(self._records, self._clutter.per_frame),
+            existence=self._known[PROBABILITY],
         )
         if unmoved is None:
             return hits
         is_free = self._records.is_confirmed.copy()
         is_free[hits.pairs.track_rows] = False
-        moved = np.abs(self._states.means[:, 0, :2] - unmoved.means[:, 0, :2]).max(axis=1)
-        is_free &= moved > MOVED_PX
+        is_free &= self._states.distances_px(unmoved) > MOVED_PX
         if not is_free.any():
             return hits
         is_left = np.ones(len(found), np.bool_)
@@ -282,81 +286,55 @@ class Tracker:
         self._states.put(rows, unmoved[rows])
         if self._growths is not None:
             self._growths[rows] = 1.0
-        return Hits(
-            pairs=Assignment.concatenate(hits.pairs, more.pairs),
-            evidence=np.concatenate([hits.evidence, more.evidence]),
-        )
+        return Hits.concatenate(hits, more)
 
     def _correct(
         self, hits: Hits, found: Found, detections: Detections, followed: IntArray
     ) -> None:
         """Give each paired track its detection, and those that nothing is seen of a miss."""
-        records, rows, columns = self._records, hits.pairs.track_rows, hits.pairs.detection_rows
-        self._states.put(rows, self._motion.update(self._states[rows], found.xy[columns]))
-        add_evidence(records, rows, hits.evidence)
-        levels = missed_levels(
-            records,
-            _others(len(records), rows),
-            self._states,
-            self._expected.means[:, :2],
-            found,
-            self._pairing,
-        )
-        levels[rows] = found.log_odds[columns]
-        score_levels, ages = records.score_levels, detections.frame_index - records.first_frames
-        score_levels += level_gain(ages) * (levels - score_levels)
-        records.num_hits[rows] += 1
-        for frames_without in (records.num_misses, records.num_unseen):
-            frames_without += 1
-            frames_without[rows] = 0
-        records.num_unseen[followed] = 0
-        sizes = records.sizes_wh
+        records, rows = self._records, hits.pairs.track_rows
+        found_xy = found.xy.take(hits.pairs.detection_rows, axis=0)
+        self._states.put(rows, self._motion.update(self._states[rows], found_xy))
         if self._growths is not None:
-            np.maximum(sizes * self._growths[:, None], MIN_SIZE_PX, out=sizes)
-        sizes[rows] += self.config.size_smoothing * (found.sizes_wh[columns] - sizes[rows])
-        taken = found.rows[columns]
-        records.detection_indices[:] = -1
-        records.detection_indices[rows] = taken
-        records.last_frames[rows] = detections.frame_index
-        records.scores[rows] = detections.scores[taken]
-        records.class_ids[rows] = detections.class_ids[taken]
-
-    def _learn(self, hits: Assignment, found: Found) -> None:
-        """Learn from what the detections turned out to be."""
-        false_shares = np.ones(len(found))
-        is_target = np.zeros(len(found), np.bool_)
-        is_confirmed = self._records.is_confirmed[hits.track_rows]
-        is_real = existence(self._records, self._clutter.per_frame)[hits.track_rows]
-        false_shares[hits.detection_rows] = np.where(is_confirmed, 0.0, 1 - is_real)
-        is_target[hits.detection_rows] = is_confirmed
-        self._clutter.learn(
-            found.xy, found.worth.bins, false_shares=false_shares, is_target=is_target
+            grow(records, self._growths)
+        levels = missed_levels(
+            records, rows, self._states, self._expected_xy, found, self._pairing
         )
+        observe(
+            records,
+            hits,
+            found,
+            detections,
+            levels=levels,
+            size_smoothing=self.config.size_smoothing,
+        )
+        records.num_unseen[followed] = 0
 
     def _begin(self, columns: IntArray, found: Found, detections: Detections) -> None:
         """Begin an unconfirmed track at each of the given detections."""
         if not len(columns):
             return
-        rows = found.rows[columns]
-        born = self._motion.start(found.xy[columns])
+        rows = found.rows.take(columns)
+        born = self._motion.start(found.xy.take(columns, axis=0))
         self._states = MotionStates.concatenate(self._states, born)
         self._records = self._records.and_begun(
             first_uid=self._num_begun,
             frame_index=detections.frame_index,
-            log_ratios=found.worth.score_log_ratios[columns],
-            score_levels=first_levels(found.log_odds[columns]),
-            sizes_wh=found.sizes_wh[columns],
-            scores=detections.scores[rows],
-            class_ids=detections.class_ids[rows],
+            log_ratios=found.worth.score_log_ratios.take(columns),
+            score_levels=first_levels(found.log_odds.take(columns)),
+            sizes_wh=found.sizes_wh.take(columns, axis=0),
+            scores=detections.scores.take(rows),
+            class_ids=detections.class_ids.take(rows),
             detection_indices=rows,
         )
         self._num_begun += len(rows)
 
-    def _keep(self, is_kept: BoolArray) -> None:
+    def _keep(self, rows: IntArray) -> None:
         """Drop the other tracks."""
-        if not is_kept.all():
-            self._mixture = self._mixture[is_kept]
-            self._records = self._records[is_kept]
+        if len(rows) < len(self._records):
+            self._mixture = self._mixture[rows]
+            self._records = self._records[rows]
+            self._steps = self._steps.of_alive(rows)
 
     def _confirm(self, image_hw: tuple[int, int], confidence: float) -> IntArray:
         """Give ids to the tracks that have earned one, oldest first.
@@ -373,7 +351,9 @@ class Tracker:
         has_earned = is_proven & ~records.is_confirmed
         if confidence > 0:
             has_earned &= records.score_levels >= self._needed_level
-            self._needed_level = needed_level(records.score_levels[is_proven], self._needed_level)
+            self._needed_level = needed_level(
+                records.score_levels.compress(is_proven), self._needed_level
+            )
         rows = has_earned.nonzero()[0]
         if not len(rows):
             return rows
@@ -404,39 +384,40 @@ class Tracker:
             uid, other_uid = int(records.uids[row]), int(records.uids[other])
             num_before = int(records.num_misses[row]) - 1  # This frame is not in the window yet.
             if not self._window.join(uid, other_uid, num_before):
-                self._steps = self._steps.without(row)
+                self._steps.cut(row)
             records.take_over(row, other)
             self._steps.take_over(row, other)
-            at, from_ = np.array([row]), np.array([other])
-            self._mixture.put(at, self._mixture[from_])
+            self._mixture.put(row, other)
         return others
 
-    def _rows(self, steps: Steps, image_hw: tuple[int, int], confidence: float) -> FrameRows:
+    def _rows(self, image_hw: tuple[int, int], confidence: float) -> FrameRows:
         """Return the tracks as rows of this frame."""
         records, config = self._records, self.config
         assert self._last_frame_index is not None
-        credible = is_credible(records, config.continue_share, confidence, self._needed_level)
-        # At most as many rows by peaks as by detections: a track of clutter is no longer for them.
-        is_detected = credible & (records.detection_indices >= 0)
-        is_faint = (records.faint_log_ratios > 0) & (records.faint_credits > 0)
-        credits = records.faint_credits
-        credits += is_detected
-        credits -= is_faint & ~is_detected
-        max_coast = max(config.max_coast - self.lookahead, 0)
-        probabilities = existence(records, self._clutter.per_frame)
+        is_visible, is_coasting = visibility(
+            records,
+            is_credible(records, config.continue_share, confidence, self._needed_level),
+            max_coast=max(config.max_coast - self.lookahead, 0),
+        )
+        self._known = known_of(
+            self._mixture.combined.means,
+            existence(records, self._clutter.per_frame),
+            records.last_frames,
+        )
         return FrameRows(
             frame_index=self._last_frame_index,
             image_hw=image_hw,
             records=records.copy(),
-            known=known_of(self._mixture.combined.means, probabilities, records),
-            steps=steps,
-            is_credible=credible | is_faint,
-            is_coasting=(records.num_misses <= max_coast) | is_faint,
+            known=self._known,
+            steps=self._steps,
+            is_credible=is_visible,
+            is_coasting=is_coasting,
         )
 
 
 def _others(num: int, rows: IntArray) -> IntArray:
     """Return the rows of so many that are not among some."""
-    is_other = np.ones(num, np.bool_)
+    is_other = np.empty(num, np.bool_)
+    is_other.fill(True)
     is_other[rows] = False
     return is_other.nonzero()[0]

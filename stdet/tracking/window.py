@@ -13,66 +13,63 @@ Source:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stdet.boxes import boxes_about
-from stdet.tracking.hindsight import gained
-from stdet.tracking.track_records import MIN_SIZE_PX, UNCONFIRMED, TrackRecords
+from stdet.tracking.hindsight import gain
+from stdet.tracking.track_records import MIN_SIZE_PX, TrackRecords
 from stdet.types import BoolArray, IntArray, Tracks
 
 Float64Array = NDArray[np.float64]
 
-_PROBABILITY, _LAST_FRAME = 4, 5
-"""Columns of what changes in hindsight; the first four are the state."""
+PROBABILITY, LAST_FRAME, _NUM_KNOWN = 4, 5, 6
+"""Rows of what changes in hindsight; the first four are the state."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Steps:
-    """How K tracks of a frame came from the frame before.
+    """How the first K tracks of a frame, the oldest ones, came from the frame before.
 
     Attributes:
-        rows: In this frame, int64 (K,).
-        came_from: Rows in the frame before, int64 (K,).
-        predicted: States predicted from the frame before, float64 (K, 4).
-        gains: G from the frame before to this one, float64 (K, 2, 2).
+        came_from: Rows in the frame before, int64 (K,); -1 where this frame says nothing of it.
+        expected: As in ``FrameRows.known``, but predicted from the frame before, float64 (6, K).
+        gains: G from the frame before to this one, float64 (2, 2, 1, K).
     """
 
-    rows: IntArray
     came_from: IntArray
-    predicted: Float64Array
+    expected: Float64Array
     gains: Float64Array
 
-    def of_alive(self, is_alive: BoolArray) -> Steps:
-        """Return the steps of the tracks that go on, as rows among these.
+    def __len__(self) -> int:
+        """Return the number of tracks that were there before."""
+        return len(self.came_from)
+
+    def of_alive(self, rows: IntArray) -> Steps:
+        """Return the steps of the tracks that go on.
 
         Args:
-            is_alive: Of all tracks of the frame, bool (N,).
+            rows: Of those tracks in this frame, int64, increasing.
         """
-        if is_alive.all():
-            return self
-        chosen = self._chosen(is_alive[self.rows])
-        return replace(chosen, rows=(np.cumsum(is_alive) - 1)[chosen.rows])
+        old = rows[: rows.searchsorted(len(self))]
+        return Steps(
+            came_from=self.came_from.take(old),
+            expected=self.expected.take(old, axis=1),
+            gains=self.gains.take(old, axis=3),
+        )
 
-    def without(self, row: int) -> Steps:
-        """Return the steps of the other tracks."""
-        return self._chosen(self.rows != row)
+    def cut(self, row: int) -> None:
+        """Let this frame say nothing of where a track was before."""
+        if row < len(self):
+            self.came_from[row] = -1
 
     def take_over(self, row: int, other: int) -> None:
         """Put the step of one track in the place of another's, where both have one."""
-        at, from_ = self.rows == row, self.rows == other
-        if at.any() and from_.any():
-            self.predicted[at], self.gains[at] = self.predicted[from_], self.gains[from_]
-
-    def _chosen(self, is_chosen: BoolArray) -> Steps:
-        return Steps(
-            rows=self.rows.compress(is_chosen),
-            came_from=self.came_from.compress(is_chosen),
-            predicted=self.predicted.compress(is_chosen, axis=0),
-            gains=self.gains.compress(is_chosen, axis=0),
-        )
+        if row < len(self) and other < len(self):
+            for numbers in (self.expected, self.gains):
+                numbers[..., row] = numbers[..., other]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -84,10 +81,11 @@ class FrameRows:
         image_hw: Its size.
         records: Of N tracks, as they were in this frame.
         known: Filtered states, the probability of each track, and the frame of its last
-            detection, float64 (N, 6).
+            detection, float64 (6, N).
         steps: From the frame before.
         is_credible: Whether a row may be shown, bool (N,).
         is_coasting: Whether a row is shown without a detection even if none follows, bool (N,).
+        news: What is known of the first K tracks beyond what was expected, float64 (6, K).
     """
 
     frame_index: int
@@ -97,6 +95,11 @@ class FrameRows:
     steps: Steps
     is_credible: BoolArray
     is_coasting: BoolArray
+    news: Float64Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Compare with what was expected."""
+        self.news = self.known[:, : len(self.steps)] - self.steps.expected
 
     def row_of(self, uid: int) -> int:
         """Return the row of a track, -1 for none."""
@@ -107,20 +110,27 @@ class FrameRows:
     def take_over(self, row: int, other: int) -> None:
         """Put what a track did in this frame in the place of what another one did."""
         self.records.take_over(row, other)
-        for column in (self.known, self.is_credible, self.is_coasting):
-            column[row] = column[other]
+        for numbers in (self.known, self.is_credible, self.is_coasting):
+            numbers[..., row] = numbers[..., other]
         self.is_credible[other] = False
         self.steps.take_over(row, other)
+        self.__post_init__()
 
 
 def known_of(
-    means: Float64Array, probabilities: Float64Array, records: TrackRecords
+    means: Float64Array, probabilities: Float64Array, last_frames: Float64Array | IntArray
 ) -> Float64Array:
-    """Return what ``FrameRows`` keeps as known."""
-    known = np.empty((len(means), 6))
-    known[:, :4] = means
-    known[:, _PROBABILITY] = probabilities
-    known[:, _LAST_FRAME] = records.last_frames
+    """Return what ``FrameRows`` keeps as known.
+
+    Args:
+        means: (N, 4).
+        probabilities: (N,).
+        last_frames: (N,).
+    """
+    known = np.empty((_NUM_KNOWN, len(means)))
+    known[:4] = means.T
+    known[PROBABILITY] = probabilities
+    known[LAST_FRAME] = last_frames
     return known
 
 
@@ -174,21 +184,24 @@ class Window:
             if row >= 0 and at >= 0:
                 rows.take_over(row, at)
                 if is_first:
-                    rows.steps = rows.steps.without(row)
+                    rows.steps.cut(row)
                 is_first = False
         return not is_first
 
     def _pop(self) -> Tracks:
         """Smooth the oldest frame, and let it go."""
-        known = self._frames[-1].known
-        for at in range(len(self._frames) - 2, -1, -1):
-            steps = self._frames[at + 1].steps
-            later, source = known.take(steps.rows, axis=0), steps.came_from
-            later[:, :4] -= steps.predicted
-            known = self._frames[at].known.copy()
-            known[source, :4] += gained(steps.gains, later[:, :4])
-            known[source, 4:] = later[:, 4:]
-        return _shown(self._frames.popleft(), known)
+        frames = list(self._frames)
+        later: Float64Array | None = None
+        for before, after in zip(frames[-2::-1], frames[:0:-1], strict=True):
+            steps, change = after.steps, after.news
+            change = change.copy() if later is None else change + later[:, : change.shape[1]]
+            gain(steps.gains, change[:4])
+            # The last column is of the tracks of which nothing is said.
+            later = np.zeros((_NUM_KNOWN, before.known.shape[1] + 1))
+            later[:, steps.came_from] = change
+        oldest = self._frames.popleft()
+        known = oldest.known if later is None else oldest.known + later[:, :-1]
+        return _shown(oldest, known)
 
 
 def _shown(rows: FrameRows, known: Float64Array) -> Tracks:
@@ -198,23 +211,37 @@ def _shown(rows: FrameRows, known: Float64Array) -> Tracks:
         rows: Of the frame.
         known: As in ``FrameRows``, in hindsight.
     """
-    records, (height, width) = rows.records, rows.image_hw
-    x, y = known[:, 0], known[:, 1]
-    is_inside = (x > 0) & (y > 0) & (x < width) & (y < height)
-    is_found_later = known[:, _LAST_FRAME] >= rows.frame_index
-    is_shown = (is_found_later | rows.is_coasting) & is_inside
+    records, xy = rows.records, known[:2]
+    is_outside = xy <= 0
+    is_outside |= xy >= _corner(rows.image_hw)
+    is_shown = known[LAST_FRAME] >= rows.frame_index
+    is_shown |= rows.is_coasting
+    is_shown &= ~(is_outside[0] | is_outside[1])
     is_shown |= records.detection_indices >= 0
-    is_shown &= rows.is_credible & (records.track_ids != UNCONFIRMED)
+    is_shown &= rows.is_credible
+    is_shown &= records.is_confirmed
     shown = is_shown.nonzero()[0]
-    shown = shown[records.track_ids[shown].argsort()]
-    known, reals, wholes = known[shown], records.reals[:, shown], records.wholes[:, shown]
-    records = TrackRecords(reals=reals, wholes=wholes)
+    shown = shown.take(records.track_ids.take(shown).argsort())
+    known, records = known.take(shown, axis=1), records[shown]
+    xy, half = known[:2].T, np.maximum(records.sizes_wh, MIN_SIZE_PX)
+    half *= 0.5
+    boxes = np.empty((len(shown), 4), np.float32)
+    np.subtract(xy, half, out=boxes[:, :2], casting="same_kind")
+    np.add(xy, half, out=boxes[:, 2:], casting="same_kind")
+    frame_indices = np.empty(len(shown), np.int64)
+    frame_indices.fill(rows.frame_index)
     return Tracks(
-        frame_indices=np.full(len(shown), rows.frame_index, np.int64),
+        frame_indices=frame_indices,
         track_ids=records.track_ids,
-        boxes_xyxy=boxes_about(known[:, :2], np.maximum(records.sizes_wh, MIN_SIZE_PX)),
+        boxes_xyxy=boxes,
         scores=records.scores.astype(np.float32),
-        probabilities=known[:, _PROBABILITY].astype(np.float32),
+        probabilities=known[PROBABILITY].astype(np.float32),
         class_ids=records.class_ids,
         detection_indices=records.detection_indices,
     )
+
+
+@lru_cache(maxsize=16)
+def _corner(image_hw: tuple[int, int]) -> IntArray:
+    """Return width and height, int64 (2, 1)."""
+    return np.array([[image_hw[1]], [image_hw[0]]])

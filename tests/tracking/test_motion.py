@@ -62,7 +62,7 @@ def test_one_mode_predicts_n_frames_as_one_frame_n_times(
     motion = make_filter(accelerations=(acceleration,))
     begun = motion.start(np.zeros((1, 2)))
     means = np.array([[[1.0, 2.0, speed, -speed]]])
-    start = MotionStates(means=means, covariances=begun.covariances, weights=begun.weights)
+    start = MotionStates.of(means, begun.covariances, begun.weights)
     at_once = predicted(motion, start, num_frames)
     one_by_one = start
     for _ in range(num_frames):
@@ -194,7 +194,7 @@ def test_predicting_no_time_or_backwards_is_an_error(num_frames: int) -> None:
 def test_carrying_turns_velocities_and_scales_variances() -> None:
     # A quarter turn and twice the size.
     transform = Transform.affine([[0.0, -2.0], [2.0, 0.0]], (5.0, 7.0))
-    states = MotionStates(
+    states = MotionStates.of(
         means=np.array([[[1.0, 2.0, 3.0, 4.0]]]),
         covariances=np.array([[[1.0, 0.5, 2.0]]]),
         weights=np.ones((1, 1)),
