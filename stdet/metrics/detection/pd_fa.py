@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stdet.metrics.counts import add_fields, ratio
 from stdet.metrics.detection.hit_rule import HitRule
 from stdet.metrics.detection.matching import match_points, new_matches
-from stdet.metrics.masks.components import check_masks, find_components
+from stdet.metrics.masks.components import Components, check_masks, find_components
 from stdet.metrics.masks.from_boxes import pixel_bounds
 from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import BoolArray, Detections, FloatArray, IntArray
@@ -319,7 +319,19 @@ def mask_pd_fa(prediction: BoolArray, truth: BoolArray, *, radius_px: float = 3.
         ValueError: If the masks are not bool or differ in shape.
     """
     check_masks(prediction, truth)
-    found, targets = find_components(prediction), find_components(truth)
+    return component_pd_fa(
+        find_components(prediction), find_components(truth), radius_px=radius_px
+    )
+
+
+def component_pd_fa(found: Components, targets: Components, *, radius_px: float) -> MaskPdFa:
+    """Count as ``mask_pd_fa`` does.
+
+    Args:
+        found: Components of the prediction.
+        targets: Components of the truth, a mask of the same size.
+        radius_px: Pixels.
+    """
     delta = found.centroids_rc[:, None] - targets.centroids_rc[None]
     # Centroids are fractions: without rounding, 19/3 - 10/3 comes out below 3.
     distances: NDArray[np.float64] = np.hypot(delta[..., 0], delta[..., 1]).round(9)
@@ -331,9 +343,9 @@ def mask_pd_fa(prediction: BoolArray, truth: BoolArray, *, radius_px: float = 3.
         num_hits=len(matches),
         num_false_components=int(is_false.sum()),
         false_component_pixels=int(found.areas[is_false].sum()),
-        false_pixels=int((prediction & ~truth).sum()),
+        false_pixels=int(((found.labels > 0) & (targets.labels == 0)).sum()),
         num_frames=1,
-        num_pixels=prediction.size,
+        num_pixels=found.labels.size,
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from stdet.metrics.counts import add_fields
-from stdet.metrics.detection.pd_fa import MaskPdFa, mask_pd_fa
+from stdet.metrics.detection.pd_fa import MaskPdFa, component_pd_fa
 from stdet.metrics.masks.compatibility import PublishedCounts, area_key, basicirstd
-from stdet.metrics.masks.components import find_components
+from stdet.metrics.masks.components import check_masks, find_components
 from stdet.metrics.masks.hierarchical_iou import HierarchicalIou, distance_only, overlap_priority
 from stdet.metrics.masks.iou import MaskIou, mask_iou
 from stdet.metrics.masks.shooting_rules import shooting_rules, shooting_rules_mended
@@ -54,10 +54,10 @@ def count_masks(prediction: BoolArray, truth: BoolArray, *, radius_px: float) ->
     Raises:
         ValueError: If the masks are not bool or differ in shape.
     """
-    definition = mask_pd_fa(prediction, truth, radius_px=radius_px)
+    check_masks(prediction, truth)
     found, targets = find_components(prediction), find_components(truth)
     return MaskProtocols(
-        definition=definition,
+        definition=component_pd_fa(found, targets, radius_px=radius_px),
         overlap=mask_iou(prediction, truth),
         basicirstd=basicirstd(found, targets),
         dnanet=area_key(found, targets),
