@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from stdet.classical.methods import METHODS
-from stdet.config import SourceConfig, StdetConfig
+from stdet.config import BoxKind, LabelFormat, SourceConfig, StdetConfig
 from stdet.datasets.transforms import MIN_VISIBLE_PX
 from stdet.errors import ConfigError, DataError
 from stdet.files.atomic_file import explain_os_errors, write_whole
@@ -173,23 +173,27 @@ def footage_sources(
 ) -> tuple[SourceConfig, ...]:
     """Return the sources that hold what ``label_footage`` has written.
 
-    They name its sequences: labels of footage that is no longer given may lie there, too.
+    They name its sequences: labels of footage that is no longer given may lie there, too. Videos
+    and images have weights by their numbers of frames, together 1.
     """
-    boxes = "point" if labels_by in METHODS else "box"
-    layouts = {_VIDEOS: "videos", _IMAGES: "mot"}
-    names: dict[str, list[str]] = {name: [] for name in layouts}
+    boxes: BoxKind = "point" if labels_by in METHODS else "box"
+    layouts: dict[str, LabelFormat] = {_VIDEOS: "videos", _IMAGES: "mot"}
+    members: dict[str, list[LabelledFootage]] = {name: [] for name in layouts}
     for one in labelled:
-        names[_IMAGES if Path(one.path).is_dir() else _VIDEOS] += one.sequences
+        if one.sequences:
+            members[_IMAGES if Path(one.path).is_dir() else _VIDEOS].append(one)
+    num_frames = {name: sum(one.num_frames for one in found) for name, found in members.items()}
     return tuple(
         SourceConfig(
             root=(out / name).resolve(),
-            format=layout,  # type: ignore[arg-type]
+            format=layout,
             annotations=Path(),
-            sequences=tuple(names[name]),
-            boxes=boxes,  # type: ignore[arg-type]
+            sequences=tuple(sequence for one in members[name] for sequence in one.sequences),
+            boxes=boxes,
+            weight=num_frames[name] / sum(num_frames.values()),
         )
         for name, layout in layouts.items()
-        if names[name]
+        if members[name]
     )
 
 

@@ -72,6 +72,10 @@ def test_tracks_of_video_and_images_become_labels_of_data_sets(scene, folder, la
     out, said = labelled
     data = DataConfig(root=out, train=footage_sources(out, said, "framediff"))
     assert [source.format for source in data.train] == ["videos", "mot"]
+    assert [source.weight for source in data.train] == [0.5, 0.5]
+    longer = replace(said[0], num_frames=3 * SCENE.num_frames)
+    weighed = footage_sources(out, [longer, said[1]], "framediff")
+    assert [source.weight for source in weighed] == [0.75, 0.25]
     sequences = load_sequences(data, "train")
     assert [sequence.name for sequence in sequences] == ["a", "b"]
     for sequence, one in zip(sequences, said, strict=True):
