@@ -83,8 +83,8 @@ def _with_footage(args: argparse.Namespace, run_dir: Path) -> StdetConfig:
             f"{run_dir / FOOTAGE_NAME / _RECIPE_NAME} as CONFIG."
         )
     labels_by = args.labels_by or DEFAULT_WEIGHTS
-    check_recipe(labels_by, has_recipe=args.config is not None)
     given = load(args) if args.config is not None else None
+    check_recipe(labels_by, given)
     paths, out = find_footage(args.footage), run_dir / FOOTAGE_NAME
     with explain_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,6 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +31,17 @@ from stdet.errors import ConfigError, DataError
 from stdet.files.atomic_file import explain_os_errors, write_whole
 from stdet.files.regular_file import file_mode
 from stdet.files.text_file import read_json
-from stdet.formats.mot import write_annotation
 from stdet.formats.video_boxes import VIDEO_SUFFIXES
+from stdet.inference.checkpoint import load_state, load_weights
 from stdet.inference.offline import WholeStream
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.weights_files import find_weights
 from stdet.io.frame_source import FrameSource
-from stdet.io.images.folder import ImageFolder
 from stdet.io.open_source import open_source
+from stdet.models.build import build_detector
 from stdet.processes.progress import ProgressBar
 from stdet.tracking.offline import smooth_tracks
+from stdet.training.footage_files import IMAGES_NAME, VIDEOS_NAME, name_of, write_labels
 from stdet.types import BoolArray, SequenceAnnotation, Tracks
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,6 @@ SURE_DETECTIONS = 25
 """Of a track of a detector without probabilities, from which on it gives targets. A shorter one
 may be real."""
 LABELS_NAME = "labels.json"
-_IMAGES = "images"
-_VIDEOS = "videos"
 _ADAPTATION = {"epochs": 8, "epoch_windows": 400, "epoch_fraction": 1.0, "learning_rate": 5e-4}
 """Of weights that have learnt already."""
 
@@ -81,19 +79,30 @@ class LabelledFootage:
     sequences: tuple[str, ...]
 
 
-def check_recipe(labels_by: str, *, has_recipe: bool) -> None:
-    """Refuse labels that nothing says how to learn from, before footage is tracked for hours.
+def check_recipe(labels_by: str, recipe: StdetConfig | None) -> None:
+    """Refuse labels that cannot be learnt from, before footage is tracked for hours.
+
+    Args:
+        labels_by: As of ``label_footage``.
+        recipe: None takes that of the weights.
 
     Raises:
-        CheckpointError: If weights are missing.
-        ConfigError: If random weights are to learn without a recipe.
+        CheckpointError: If weights are missing, or of another model than that of the recipe.
+        ConfigError: If random weights are to learn without a recipe, or without a size for points.
     """
     if labels_by not in METHODS:
-        find_weights(labels_by)
-    elif not has_recipe:
+        path = find_weights(labels_by)
+        if recipe is not None:
+            load_state(build_detector(recipe.model), load_weights(path))
+    elif recipe is None:
         raise ConfigError(
             f"train: what {labels_by} labels is learnt from random weights, which needs a recipe; "
             "give a CONFIG, or label by weights."
+        )
+    elif recipe.train.augment.min_box_px == 0:
+        raise ConfigError(
+            f"train: {labels_by} labels points, learnt as boxes of train.augment.min_box_px, and "
+            "that is 0 in CONFIG; pass --set train.augment.min_box_px=8."
         )
 
 
@@ -106,7 +115,7 @@ def find_footage(folder: Path) -> list[Path]:
     if file_mode(folder) is None or not folder.is_dir():
         raise DataError(f"{folder}: is no folder; expected a folder of videos.")
     found = sorted(path for path in folder.glob("[!.]*") if path.is_dir() or _is_video(path))
-    names = [_name(path) for path in found]
+    names = [name_of(path) for path in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{folder}: two videos are named {twice[0]}; rename one.")
@@ -177,11 +186,11 @@ def footage_sources(
     and images have weights by their numbers of frames, together 1.
     """
     boxes: BoxKind = "point" if labels_by in METHODS else "box"
-    layouts: dict[str, LabelFormat] = {_VIDEOS: "videos", _IMAGES: "mot"}
+    layouts: dict[str, LabelFormat] = {VIDEOS_NAME: "videos", IMAGES_NAME: "mot"}
     members: dict[str, list[LabelledFootage]] = {name: [] for name in layouts}
     for one in labelled:
         if one.sequences:
-            members[_IMAGES if Path(one.path).is_dir() else _VIDEOS].append(one)
+            members[IMAGES_NAME if Path(one.path).is_dir() else VIDEOS_NAME].append(one)
     num_frames = {name: sum(one.num_frames for one in found) for name, found in members.items()}
     return tuple(
         SourceConfig(
@@ -231,11 +240,6 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def _name(path: Path) -> str:
-    """Return what labels of a video or of a folder of images are named by."""
-    return path.name if path.is_dir() else path.stem
-
-
 def _tracker(labels_by: str, device: str) -> StreamingTracker:
     """Return a tracker of no frames yet."""
     if labels_by in METHODS:
@@ -283,7 +287,7 @@ def _label(path: Path, out: Path, tracker: StreamingTracker) -> LabelledFootage:
         is_calibrated = tracker.false_tracks is not None
         truth = _truth(source, num_frames, tracks, judge(tracks, is_calibrated=is_calibrated))
     with explain_os_errors(out):
-        sequences = _write(path, out, source, truth)
+        sequences = write_labels(path, out, source, truth)
     return LabelledFootage(
         path=str(path.resolve()),
         num_frames=num_frames,
@@ -349,51 +353,3 @@ def judge(tracks: Tracks, *, is_calibrated: bool) -> Judgement:
             is_sure[rows] = num_detections >= SURE_DETECTIONS
             is_open[rows] = num_detections < SURE_DETECTIONS
     return Judgement(is_sure=is_sure, is_open=is_open)
-
-
-def _write(
-    path: Path, out: Path, source: FrameSource, truth: SequenceAnnotation
-) -> tuple[str, ...]:
-    """Write labels where a reader of data sets finds them, with links to what they are of.
-
-    Returns:
-        Names of the sequences; those in which nothing is sure are left out.
-    """
-    edges = [0, *sorted(source.gaps), truth.num_frames]
-    names = []
-    for start, stop in pairwise(edges):
-        part = truth.cut(start, stop)
-        if part.is_ignored.all():
-            continue
-        names.append(_name(path) if len(edges) == 2 else f"{_name(path)}_{start}-{stop - 1}")
-        if isinstance(source, ImageFolder):
-            _write_images(out / _IMAGES / names[-1], source.files[start:stop], part)
-        else:
-            folder = out / _VIDEOS
-            folder.mkdir(parents=True, exist_ok=True)
-            _link(folder / path.name, path)
-            write_annotation(folder / f"{path.stem}.txt", part)
-    return tuple(names)
-
-
-def _write_images(folder: Path, files: Sequence[Path], truth: SequenceAnnotation) -> None:
-    """Write a MOTChallenge folder; its images are links, numbered from 1."""
-    images = folder / "img1"
-    (folder / "gt").mkdir(parents=True, exist_ok=True)
-    images.mkdir(exist_ok=True)
-    for earlier in images.iterdir():
-        if earlier.is_symlink():
-            earlier.unlink()
-    for number, file in enumerate(files, start=1):
-        _link(images / f"{number:06d}{file.suffix}", file)
-    height, width = truth.image_hw
-    info = f"[Sequence]\nname={folder.name}\nimWidth={width}\nimHeight={height}\n"
-    write_whole(folder / "seqinfo.ini", info.encode())
-    write_annotation(folder / "gt" / "gt.txt", truth)
-
-
-def _link(place: Path, path: Path) -> None:
-    """Make a link, in place of an earlier one."""
-    if place.is_symlink():
-        place.unlink()
-    place.symlink_to(path.resolve())

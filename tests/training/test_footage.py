@@ -269,8 +269,14 @@ def _with_boxes(config: StdetConfig) -> StdetConfig:
 
 
 def test_labels_of_a_classical_detector_need_a_recipe():
+    recipe = StdetConfig()
     with pytest.raises(ConfigError, match="random weights, which needs a recipe"):
-        check_recipe("rpca", has_recipe=False)
-    check_recipe("rpca", has_recipe=True)
+        check_recipe("rpca", None)
+    with pytest.raises(ConfigError, match=r"that is 0 in CONFIG; pass --set train\.augment\.min_"):
+        check_recipe("rpca", recipe)
+    check_recipe("rpca", _with_boxes(recipe))
     with pytest.raises(CheckpointError, match="no such weights file"):
-        check_recipe("nowhere.safetensors", has_recipe=True)
+        check_recipe("nowhere.safetensors", recipe)
+    with pytest.raises(CheckpointError, match="is not the configured architecture"):
+        check_recipe("stdet_n", recipe)
+    check_recipe("stdet_n", None)
