@@ -70,6 +70,7 @@ def _run_train(args: argparse.Namespace) -> int:
 def _with_footage(args: argparse.Namespace, run_dir: Path) -> StdetConfig:
     """Label the footage, and return the configuration of a training on it."""
     from stdet.config import load_config, save_config
+    from stdet.datasets.splits import find_sequences
     from stdet.files.atomic_file import explain_os_errors
     from stdet.files.locks import lock_folder
     from stdet.inference.checkpoint import load_weights
@@ -85,6 +86,8 @@ def _with_footage(args: argparse.Namespace, run_dir: Path) -> StdetConfig:
     labels_by = args.labels_by or DEFAULT_WEIGHTS
     given = load(args) if args.config is not None else None
     check_recipe(labels_by, given)
+    if given is not None:
+        find_sequences(given.data, "train")  # Says what is missing before hours of tracking.
     paths, out = find_footage(args.footage), run_dir / FOOTAGE_NAME
     with explain_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -57,6 +57,16 @@ def test_what_is_missing_is_one_line(refused, arguments, message, tmp_path, monk
     assert message in refused("train", *arguments)
 
 
+def test_missing_data_of_the_recipe_is_said_before_footage_is_tracked(refused, clip, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("data: {root: nowhere}\ntrain: {augment: {min_box_px: 8}}\n")
+    options = ("--labels-by", "framediff", "--run-dir", tmp_path / "r")
+    line = refused("train", recipe, "--footage", clip.parent, *options)
+    assert "nowhere" in line
+    assert "does not exist" in line
+    assert not (tmp_path / "r").exists()
+
+
 def test_footage_is_labelled_by_one_process(refused, clip, monkeypatch, tmp_path):
     monkeypatch.setenv("WORLD_SIZE", "2")
     line = refused("train", "--footage", clip.parent, "--run-dir", tmp_path / "r")
