@@ -33,10 +33,12 @@ from stdet.formats.image_runs import annotate, group_rows
 from stdet.formats.label_files import LabelFile, find_label_files
 from stdet.formats.published_lists import identify
 from stdet.formats.read_labels import read_labels
+from stdet.io.frame_area import MAX_MEGAPIXELS
 from stdet.metrics.tracking.linking import identify_truth
 from stdet.metrics.truth_digest import digest_truth
 from stdet.processes.progress import ProgressBar
 from stdet.synthesis.label_frames import LabelFrames, are_points
+from stdet.synthesis.settings import MIN_SIDE_PX
 from stdet.types import SequenceAnnotation
 
 _JPEG_QUALITY = 95
@@ -174,10 +176,16 @@ def _holds(hw: tuple[int, int], truth: SequenceAnnotation) -> bool:
 
 
 def _require_usable(file: LabelFile, truths: Sequence[SequenceAnnotation]) -> None:
-    """Refuse frames that do not hold their targets."""
+    """Refuse frames that do not hold their targets, that nothing reads or that nothing is in."""
     for truth in truths:
+        height, width = truth.image_hw
+        if min(height, width) < MIN_SIDE_PX or height * width > MAX_MEGAPIXELS * 1e6:
+            raise DataError(
+                f"{file.path}: frames of {truth.name} are {width}x{height}; expected sides of "
+                f"{MIN_SIDE_PX} px or more, and at most {MAX_MEGAPIXELS:g} megapixels. Pass "
+                "another --size, or mend the file."
+            )
         if not _holds(truth.image_hw, truth):
-            height, width = truth.image_hw
             raise DataError(
                 f"{file.path}: {truth.name} has boxes outside frames of {width}x{height}; pass a "
                 "larger --size, or mend the file."

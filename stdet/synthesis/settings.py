@@ -28,6 +28,9 @@ TargetMotion = Literal["straight", "accelerating", "turning", "hovering"]
 MAX_PIXELS = 10**9
 """Pixels of a sequence, over all its frames: it is held in memory as a whole."""
 
+MIN_SIDE_PX = 16
+"""Of a frame."""
+
 MAX_TARGETS = 20
 """More at once would leave no background to measure contrast against."""
 
@@ -190,8 +193,10 @@ class SceneConfig:
             for field in dataclasses.fields(section):
                 if field.name.endswith("_range"):
                     _check_range(f"{field.name}", getattr(section, field.name))
-        if min(self.hw) < 16:
-            raise ValueError(f"hw {list(self.hw)} is too small; expected at least 16 x 16")
+        if min(self.hw) < MIN_SIDE_PX:
+            raise ValueError(
+                f"hw {list(self.hw)} is too small; expected at least {MIN_SIDE_PX} x {MIN_SIDE_PX}"
+            )
         if self.num_frames * self.hw[0] * self.hw[1] > MAX_PIXELS:
             raise ValueError(
                 f"num_frames {self.num_frames} of hw {list(self.hw)} do not fit into memory; at "

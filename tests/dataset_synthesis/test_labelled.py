@@ -111,6 +111,15 @@ def test_published_list_gives_the_smallest_of_its_sizes_that_holds_the_targets(
     assert "train: its frames are drawn (stdet synth)." in notes
 
 
+@pytest.mark.parametrize("hw", [(15, 640), (40_000, 60_000)])
+def test_frames_that_nothing_draws_or_reads_are_refused(tmp_path, hw):
+    path = tmp_path / "a.txt"
+    path.write_text("images/1/0.bmp 1,1,4,4,0\n")
+    with pytest.raises(DataError, match=rf"frames of 1 are {hw[1]}x{hw[0]}; expected sides of 16"):
+        draw_labels([path], tmp_path / "d", hw=hw)
+    assert not (tmp_path / "d").exists()
+
+
 def test_size_that_nothing_tells_must_be_given(labels, tmp_path):
     with pytest.raises(DataError, match=r"train\.txt: does not tell the size of its frames"):
         draw_labels([labels], tmp_path / "d")
