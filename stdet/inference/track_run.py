@@ -216,7 +216,7 @@ def _snrs(tracked: TrackedFrame) -> NDArray[np.float64]:
     """Return the local signal-to-clutter ratio of each row of the tracks, (M,)."""
     if not len(tracked.tracks):
         return np.zeros(0)
-    return local_scr(tracked.image.astype(np.float32), tracked.tracks.boxes_xyxy)
+    return local_scr(tracked.image, tracked.tracks.boxes_xyxy)
 
 
 def _draw(

@@ -27,8 +27,8 @@ CLUTTER_SCORES = (0.05, 0.2)
 """Scores of clutter: below are too many to mean anything, above are targets, too."""
 _LARGEST = 6.0
 """Mean log-odds of scores, either way, beyond which a track is not more certain."""
-_MEMORY_FRAMES = 1500
-"""Frames that clutter is remembered for: a minute."""
+_MEMORY_SECONDS = 60.0
+"""For which clutter is remembered."""
 
 
 @dataclass(kw_only=True)
@@ -59,20 +59,24 @@ class TrackFacts:
 class FootageClutter:
     """Detections of middling scores in each frame, the mean over the last minute or so.
 
+    Args:
+        fps: Frames per second.
+
     Attributes:
         per_frame: So many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fps: float) -> None:
         """Start before the first frame."""
         self.per_frame = 0.0
         self._num_frames = 0
+        self._most_frames = max(round(_MEMORY_SECONDS * fps), 1)
 
     def add(self, scores: FloatArray) -> None:
         """Take the scores of all detections of a frame."""
         low, high = CLUTTER_SCORES
         num = np.count_nonzero((scores >= low) & (scores < high))
-        self._num_frames = min(self._num_frames + 1, _MEMORY_FRAMES)
+        self._num_frames = min(self._num_frames + 1, self._most_frames)
         self.per_frame += (num - self.per_frame) / self._num_frames
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +76,14 @@ class TrackJudge:
         self._ended_after = max(_ENDED_AFTER, longest_gap)
         self._first_frame: int | None = None
         self._num_frames = 0
-        self._clutter = FootageClutter()
+        self._clutter = FootageClutter(fps or FRAMES_PER_SECOND)
         self._tracks: dict[int, _Judged] = {}
         self._num_out = 0
         self._ended_false = 0.0
         self._ended_by_threshold = np.zeros(len(THRESHOLDS))
         self._threshold: float | None = None
+        # A stream is judged in a thread of its own, and may be asked from another one.
+        self._lock = Lock()
 
     def judge(self, tracks: Tracks, detections: Detections) -> Tracks:
         """Take the next frame.
@@ -93,6 +96,23 @@ class TrackJudge:
             The rows that come out, with calibrated probabilities. With a limit, ids count from 1
             in the order in which tracks come out.
         """
+        with self._lock:
+            return self._judge(tracks, detections)
+
+    def summary(self) -> FalseTracks:
+        """Return what is expected of the stream so far; any thread may ask."""
+        with self._lock:
+            return FalseTracks(
+                num_tracks=self._num_out,
+                expected=self._ended_false + _expected_false(self._tracks.values()),
+                hours=self._hours,
+                fps=self._fps or FRAMES_PER_SECOND,
+                is_fps_known=self._fps is not None,
+                limit_per_hour=self._limit,
+                threshold=self._threshold,
+            )
+
+    def _judge(self, tracks: Tracks, detections: Detections) -> Tracks:
         frame = detections.frame_index
         if self._first_frame is None:
             self._first_frame = frame
@@ -121,18 +141,6 @@ class TrackJudge:
             probabilities=probabilities[rows],
             class_ids=tracks.class_ids[rows],
             detection_indices=tracks.detection_indices[rows],
-        )
-
-    def summary(self) -> FalseTracks:
-        """Return what is expected of the stream so far."""
-        return FalseTracks(
-            num_tracks=self._num_out,
-            expected=self._ended_false + _expected_false(self._tracks.values()),
-            hours=self._hours,
-            fps=self._fps or FRAMES_PER_SECOND,
-            is_fps_known=self._fps is not None,
-            limit_per_hour=self._limit,
-            threshold=self._threshold,
         )
 
     @property

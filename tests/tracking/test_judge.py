@@ -1,4 +1,6 @@
 import math
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -90,7 +92,7 @@ def test_more_clutter_makes_tracks_less_likely_and_nothing_is_certain(found, fir
 
 
 def test_clutter_is_the_mean_of_a_minute_and_leaves_targets_out():
-    clutter = FootageClutter()
+    clutter = FootageClutter(fps=25.0)
     for _ in range(10):
         clutter.add(np.array([0.9, 0.1, 0.07, 0.01], np.float32))
     assert clutter.per_frame == pytest.approx(2)
@@ -226,6 +228,35 @@ def test_a_track_that_has_ended_still_counts():
     summary = judge.summary()
     assert summary.expected == pytest.approx(1 - probability, abs=1e-6)
     assert summary.hours == pytest.approx(1001 / 25 / 3600)
+
+
+def test_clutter_is_forgotten_by_the_frame_rate():
+    probabilities = []
+    for fps in (25.0, None, 10.0):
+        judge = TrackJudge(fps=fps)
+        for index in range(1600):
+            judge.judge(*frame_of(index, {i: 0.1 for i in range(1, 5) if index < 1000}))
+        tracks = judge.judge(*frame_of(1600, {5: 0.9}))
+        probabilities.append(float(tracks.probabilities[0]))
+    assert probabilities[0] == probabilities[1] < probabilities[2]
+
+
+def test_the_summary_may_be_asked_for_while_tracks_are_judged():
+    judge, before = TrackJudge(fps=25.0), sys.getswitchinterval()
+    frames = [
+        frame_of(index, {i: 0.9 for i in range(20 * index + 1, 20 * index + 21)})
+        for index in range(400)
+    ]
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            done = pool.submit(lambda: [judge.judge(*frame) for frame in frames])
+            while not done.done():
+                judge.summary()
+            assert len(done.result()) == len(frames)
+    finally:
+        sys.setswitchinterval(before)
+    assert judge.summary().num_tracks == 20 * len(frames)
 
 
 def test_a_track_that_the_tracker_keeps_for_long_is_still_the_same_one():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ MIN_RING_PIXELS = 16
 """Fewer pixels than this give no standard deviation worth the name."""
 
 
-def local_scr(frame: FloatArray, boxes_xyxy: FloatArray) -> NDArray[np.float64]:
+def local_scr(frame: NDArray[Any], boxes_xyxy: FloatArray) -> NDArray[np.float64]:
     """Measure the signal-to-clutter ratio of each target of a frame.
 
         SCR = |mean(core) - mean(ring)| / std(ring)
@@ -37,7 +39,7 @@ def local_scr(frame: FloatArray, boxes_xyxy: FloatArray) -> NDArray[np.float64]:
     in a 4x4 box and 0.75 in an 8x8 box. Read values below 1 as "nothing to be seen in one frame".
 
     Args:
-        frame: float32 (H, W) in [0, 1].
+        frame: Grey levels of any type (H, W); their scale does not matter.
         boxes_xyxy: All targets of the frame, float32 (N, 4), pixels.
 
     Returns:
