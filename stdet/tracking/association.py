@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
-from stdet.tracking.motion import StateArray
+from stdet.tracking.states import StateArray
 from stdet.types import BoolArray, IntArray
 
 _GROUP_PAIRS = 128
@@ -70,6 +70,14 @@ class Assignment:
     def __len__(self) -> int:
         """Return the number of pairs."""
         return len(self.track_rows)
+
+    def without_track(self, num: int) -> IntArray:
+        """Return the rows of so many detections that no track has."""
+        is_left = np.empty(num, np.bool_)
+        is_left.fill(True)
+        is_left[self.detection_rows] = False
+        left: IntArray = is_left.nonzero()[0]
+        return left
 
     @classmethod
     def concatenate(cls, *parts: Assignment) -> Assignment:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from stdet.tracking.log_odds import log_odds
-from stdet.tracking.motion import StateArray
+from stdet.tracking.states import StateArray
 from stdet.tracking.track_records import TrackRecords
 from stdet.types import BoolArray
 

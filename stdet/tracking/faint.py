@@ -25,9 +25,10 @@ import numpy as np
 from stdet.registration.contrast_peaks import Peaks
 from stdet.tracking.association import Assignment, ValuedPairs, assign
 from stdet.tracking.found import Found
-from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
+from stdet.tracking.motion import SwitchingMotion
 from stdet.tracking.neighbours import near_pairs
 from stdet.tracking.pairing import Pairing
+from stdet.tracking.states import MotionStates, StateArray
 from stdet.tracking.track_records import TrackRecords
 from stdet.types import BoolArray, IntArray
 

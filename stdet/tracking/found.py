@@ -8,7 +8,7 @@ import numpy as np
 
 from stdet.tracking.clutter import ClutterModel, Worth
 from stdet.tracking.log_odds import log_odds, log_odds_of
-from stdet.tracking.motion import StateArray
+from stdet.tracking.states import StateArray
 from stdet.tracking.track_records import MIN_SIZE_PX
 from stdet.types import Detections, IntArray
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from stdet.tracking.association import ValuedPairs
-from stdet.tracking.motion import PointStates, StateArray
+from stdet.tracking.states import PointStates, StateArray
 from stdet.types import IntArray
 
 LEAP_STD_PX = 18.0

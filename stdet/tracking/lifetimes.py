@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from stdet.config import TrackerConfig
-from stdet.tracking.motion import StateArray
+from stdet.tracking.states import StateArray
 from stdet.tracking.track_records import UNCONFIRMED, TrackRecords
 from stdet.types import BoolArray
 

@@ -13,8 +13,8 @@ from stdet.tracking.association import Assignment
 from stdet.tracking.clutter import ClutterModel
 from stdet.tracking.evidence import existence
 from stdet.tracking.found import Found
-from stdet.tracking.motion import MotionStates, StateArray
 from stdet.tracking.pairing import Hits, Pairing
+from stdet.tracking.states import MotionStates, StateArray
 from stdet.tracking.track_records import MIN_SIZE_PX, TrackRecords
 from stdet.types import BoolArray, Detections, IntArray
 
@@ -145,7 +145,37 @@ def learn(clutter: ClutterModel, records: TrackRecords, hits: Assignment, found:
     clutter.learn(found.xy, found.worth.bins, false_shares=false_shares, is_target=is_target)
 
 
-def first_levels(scores: StateArray) -> StateArray:
+def with_begun(
+    records: TrackRecords,
+    columns: IntArray,
+    found: Found,
+    detections: Detections,
+    *,
+    first_uid: int,
+) -> TrackRecords:
+    """Return the tracks, and an unconfirmed one for each of some detections.
+
+    Args:
+        records: N tracks.
+        columns: Of those detections, int64 (K,).
+        found: The detections.
+        detections: From which they were found.
+        first_uid: Number of the first new track.
+    """
+    rows = found.rows.take(columns)
+    return records.and_begun(
+        first_uid=first_uid,
+        frame_index=detections.frame_index,
+        log_ratios=found.worth.score_log_ratios.take(columns),
+        score_levels=_first_levels(found.log_odds.take(columns)),
+        sizes_wh=found.sizes_wh.take(columns, axis=0),
+        scores=detections.scores.take(rows),
+        class_ids=detections.class_ids.take(rows),
+        detection_indices=rows,
+    )
+
+
+def _first_levels(scores: StateArray) -> StateArray:
     """Return the levels of new tracks by their scores' log-odds from the operating point (N,)."""
     gain = max(LEVEL_GAIN, 1 / (1 + FIRST_FRAMES))
     return (1 - gain) * FIRST_LEVEL + gain * scores

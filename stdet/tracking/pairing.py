@@ -19,8 +19,9 @@ from scipy.special import logit
 
 from stdet.tracking.association import Assignment, ValuedPairs, assign
 from stdet.tracking.found import Found
-from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
+from stdet.tracking.motion import SwitchingMotion
 from stdet.tracking.neighbours import pairs_within
+from stdet.tracking.states import MotionStates, StateArray
 from stdet.types import BoolArray, IntArray
 
 NUM_STD = 6.0

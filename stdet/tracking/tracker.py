@@ -20,18 +20,12 @@ from stdet.tracking.found import Found
 from stdet.tracking.hindsight import smoothing_gains
 from stdet.tracking.leaps import continuations
 from stdet.tracking.lifetimes import go_on, have_proven_paths, visibility
-from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
-from stdet.tracking.observation import first_levels, grow, learn, missed_levels, observe
+from stdet.tracking.motion import SwitchingMotion
+from stdet.tracking.observation import grow, learn, missed_levels, observe, with_begun
 from stdet.tracking.pairing import Hits, Pairing
+from stdet.tracking.states import MotionStates, StateArray
 from stdet.tracking.track_records import TrackRecords
-from stdet.tracking.window import (
-    LAST_FRAME,
-    PROBABILITY,
-    FrameRows,
-    Steps,
-    Window,
-    known_of,
-)
+from stdet.tracking.window import PROBABILITY, FrameRows, Steps, Window, known_of
 from stdet.types import Detections, IntArray, Tracks
 
 MOVED_PX = 1.0
@@ -199,7 +193,7 @@ class Tracker:
             )
         self._correct(hits, found, detections, followed)
         learn(self._clutter, self._records, hits.pairs, found)
-        self._begin(_others(len(found), hits.pairs.detection_rows), found, detections)
+        self._begin(hits.pairs.without_track(len(found)), found, detections)
         self._mixture = self._motion.mix(self._states)
         centres_xy = self._mixture.combined.xy
         is_alive = go_on(self._records, centres_xy, image_hw, self.config, self.lookahead)
@@ -250,7 +244,7 @@ class Tracker:
         self._expected_xy = expected.xy
         self._steps = Steps(
             came_from=came_from,
-            expected=known_of(expected.means, self._known[PROBABILITY], self._known[LAST_FRAME]),
+            expected=known_of(expected.means, *self._known[PROBABILITY:]),
             gains=gains,
         )
         return states
@@ -314,20 +308,12 @@ class Tracker:
         """Begin an unconfirmed track at each of the given detections."""
         if not len(columns):
             return
-        rows = found.rows.take(columns)
         born = self._motion.start(found.xy.take(columns, axis=0))
         self._states = MotionStates.concatenate(self._states, born)
-        self._records = self._records.and_begun(
-            first_uid=self._num_begun,
-            frame_index=detections.frame_index,
-            log_ratios=found.worth.score_log_ratios.take(columns),
-            score_levels=first_levels(found.log_odds.take(columns)),
-            sizes_wh=found.sizes_wh.take(columns, axis=0),
-            scores=detections.scores.take(rows),
-            class_ids=detections.class_ids.take(rows),
-            detection_indices=rows,
+        self._records = with_begun(
+            self._records, columns, found, detections, first_uid=self._num_begun
         )
-        self._num_begun += len(rows)
+        self._num_begun += len(columns)
 
     def _keep(self, rows: IntArray) -> None:
         """Drop the other tracks."""
@@ -413,11 +399,3 @@ class Tracker:
             is_credible=is_visible,
             is_coasting=is_coasting,
         )
-
-
-def _others(num: int, rows: IntArray) -> IntArray:
-    """Return the rows of so many that are not among some."""
-    is_other = np.empty(num, np.bool_)
-    is_other.fill(True)
-    is_other[rows] = False
-    return is_other.nonzero()[0]

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from stdet.tracking import association
 from stdet.tracking.association import Assignment, ValuedPairs, assign
-from stdet.tracking.motion import StateArray
+from stdet.tracking.states import StateArray
 
 
 def valued(values: StateArray) -> ValuedPairs:

@@ -6,8 +6,9 @@ import pytest
 from stdet.config import TrackerConfig
 from stdet.registration.contrast_peaks import Peaks
 from stdet.tracking.faint import MOST, Taken, look_for
-from stdet.tracking.motion import MotionStates, SwitchingMotion
+from stdet.tracking.motion import SwitchingMotion
 from stdet.tracking.pairing import Pairing
+from stdet.tracking.states import MotionStates
 from stdet.tracking.tracker import Tracker
 from stdet.types import Detections, Tracks
 

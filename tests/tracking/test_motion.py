@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stdet.registration.transform import Transform
-from stdet.tracking.motion import MotionStates, StateArray, SwitchingMotion
+from stdet.tracking.motion import SwitchingMotion
+from stdet.tracking.states import MotionStates, StateArray
 
 ONE, TWO = (1.0,), (0.05, 0.6)
 
