@@ -7,7 +7,9 @@ from operator import attrgetter
 import numpy as np
 import pytest
 
+from benchmarks.tracking import endurance
 from benchmarks.tracking.contenders import Contender, own_contenders, tuned_contenders
+from benchmarks.tracking.endurance import endure
 from benchmarks.tracking.families import FAMILIES, Family
 from benchmarks.tracking.footage import jerk
 from benchmarks.tracking.kept import Kept
@@ -289,3 +291,20 @@ def test_mean_of_seeds_has_the_interval_of_student():
     assert found.mean == pytest.approx(0.4)
     # 4.303 is the 97.5 % quantile of t with two degrees of freedom.
     assert found.half_width == pytest.approx(4.303 * 0.2 / np.sqrt(3), rel=1e-3)
+
+
+def test_a_long_stream_is_measured_stretch_by_stretch():
+    stretches = list(endure(250, 100))
+    assert [one.num_frames for one in stretches] == [100, 200, 250]
+    assert 0 < stretches[0].num_tracks <= stretches[-1].num_tracks
+    assert all(one.megabytes > 10 and one.frames_per_second > 0 for one in stretches)
+
+
+def test_a_long_stream_has_increasing_frames_and_goes_on_after_its_last_part(monkeypatch):
+    monkeypatch.setattr(endurance, "NUM_PARTS", 1)
+    monkeypatch.setattr(endurance, "PART_FRAMES", 20)
+    endurance._part.cache_clear()
+    found = list(endurance.frames(50))
+    endurance._part.cache_clear()
+    assert [one.frame_index for one in found] == list(range(50))
+    np.testing.assert_array_equal(found[0].boxes_xyxy, found[40].boxes_xyxy)

@@ -4,6 +4,7 @@
     python -m benchmarks.tracking tune
     python -m benchmarks.tracking record DATA --weights WEIGHTS --folder FOLDER
     python -m benchmarks.tracking footage FOLDER --old CHECKOUT --out docs/results
+    python -m benchmarks.tracking endure --frames 1000000
 
 Run from the root of the repository, on one thread (OMP_NUM_THREADS=1).
 docs/tracking_benchmark.md says what the sequences are, who takes part, and what must be installed.
@@ -16,6 +17,7 @@ import json
 from pathlib import Path
 
 from benchmarks.tracking.contenders import SETTINGS, tunables
+from benchmarks.tracking.endurance import HEADER, endure
 from benchmarks.tracking.old_checkout import COMMIT
 from benchmarks.tracking.record import record
 from benchmarks.tracking.run import is_named, run, run_footage
@@ -30,6 +32,7 @@ def main() -> None:
     footage = commands.add_parser("footage", help="score all trackers on recorded detections")
     tuning = commands.add_parser("tune", help="choose settings, and write them to settings.json")
     recording = commands.add_parser("record", help="record detections and registration")
+    enduring = commands.add_parser("endure", help="memory and speed on a long stream")
     _add_run_arguments(runs)
     footage.add_argument("folder", type=Path, help="of the command record")
     footage.set_defaults(command=run_footage)
@@ -38,6 +41,9 @@ def main() -> None:
     recording.add_argument("--weights", required=True, help="of a training that left these out")
     recording.add_argument("--folder", type=Path, required=True, help="for what is recorded")
     recording.set_defaults(command=_record)
+    enduring.add_argument("--frames", type=int, default=1_000_000, help="of it (1000000)")
+    enduring.add_argument("--every", type=int, default=50_000, help="frames of a line (50000)")
+    enduring.set_defaults(command=_endure)
     for command in (runs, footage, tuning):
         command.add_argument("--contenders", nargs="+", default=["*"], metavar="PATTERN")
     for command in (runs, footage):
@@ -73,6 +79,12 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _record(args: argparse.Namespace) -> None:
     record(args.data_root, args.weights, args.folder)
+
+
+def _endure(args: argparse.Namespace) -> None:
+    print(HEADER)
+    for stretch in endure(args.frames, args.every):
+        print(stretch, flush=True)
 
 
 def _tune(args: argparse.Namespace) -> None:
