@@ -65,7 +65,8 @@ def read_centroid_list(path: Path, *, bad_boxes: BadBoxes = "refuse") -> ImageLa
             if not 0 <= frame < len(files):
                 raise DataError(
                     f"{path}: {shown(name)} has a target on frame {shown(frame)}, but {folder} "
-                    f"holds {len(files)} images. Complete the folder or mend the line."
+                    f"holds {len(files)} images. Frames count from 0; complete the folder or "
+                    "mend the line."
                 )
             image_rows.append(len(images) + frame)
             boxes.append((x, y, x + 1, y + 1))

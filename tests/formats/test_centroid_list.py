@@ -55,7 +55,10 @@ def test_unusable_centres_are_left_out_when_asked_for(tmp_path):
     [
         ("a,b\n1,2\n", "header is 'a,b'; expected sequence,frame,x,y"),
         ("sequence,frame,x,y\nrun1,0,one,2\n", r"csv:2: 'run1,0,one,2'; expected a sequence"),
-        ("sequence,frame,x,y\nrun1,7,1,2\n", "target on frame 7, but .* holds 3 images"),
+        (
+            "sequence,frame,x,y\nrun1,7,1,2\n",
+            "target on frame 7, but .* holds 3 images. Frames count from 0",
+        ),
         ("sequence,frame,x,y\nrun9,0,1,2\n", "names 'run9', but .* holds no images"),
         ("sequence,frame,x,y\nrun1,1,nan,2\n", r"0001\.png .* is not finite"),
         ("sequence,frame,x,y\nrun1,1,30,2\n", r"0001\.png .* lies outside its 30x20 frame"),
