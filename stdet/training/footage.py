@@ -37,6 +37,7 @@ from stdet.inference.offline import WholeStream
 from stdet.inference.pipeline import StreamingTracker
 from stdet.inference.weights_files import find_weights
 from stdet.io.frame_source import FrameSource
+from stdet.io.images.frame_numbers import listing
 from stdet.io.open_source import open_source
 from stdet.models.build import build_detector
 from stdet.processes.progress import ProgressBar
@@ -114,7 +115,8 @@ def find_footage(folder: Path) -> list[Path]:
     """
     if file_mode(folder) is None or not folder.is_dir():
         raise DataError(f"{folder}: is no folder; expected a folder of videos.")
-    found = sorted(path for path in folder.glob("[!.]*") if path.is_dir() or _is_video(path))
+    entries = sorted(folder.glob("[!.]*"))
+    found = [path for path in entries if path.is_dir() or _is_video(path)]
     names = [name_of(path) for path in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -124,6 +126,10 @@ def find_footage(folder: Path) -> list[Path]:
             f"{folder}: holds neither videos nor folders of images. Of a folder of images, name "
             "the folder that it lies in."
         )
+    others = [path.name for path in entries if path not in found]
+    if others:
+        suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
+        log.info("%s: %s left out; videos end in %s.", folder, listing(others), suffixes)
     for path in found:  # Before the first one is tracked for hours.
         with open_source(path):
             pass

@@ -229,6 +229,14 @@ def test_folder_without_footage_is_refused(tmp_path, names, message):
         find_footage(tmp_path / "nowhere")
 
 
+def test_files_that_are_no_videos_are_named(folder, tmp_path, caplog):
+    (tmp_path / "a.mp4").write_bytes((folder / "a.mp4").read_bytes())
+    (tmp_path / "b.ts").touch()
+    with caplog.at_level("INFO"):
+        assert find_footage(tmp_path) == [tmp_path / "a.mp4"]
+    assert f"{tmp_path}: 'b.ts' left out; videos end in .avi, .m4v" in caplog.text
+
+
 def test_footage_that_cannot_be_read_is_refused_before_any_is_tracked(folder, tmp_path):
     (tmp_path / "a.mp4").write_bytes((folder / "a.mp4").read_bytes())
     (tmp_path / "z").mkdir()
