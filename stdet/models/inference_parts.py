@@ -1,20 +1,18 @@
 """A trained detector as two networks for inference: what needs one frame, and what needs a clip.
 
-BatchNorm is folded into the convolutions before it. Motion coupling's first convolution of a pair
-(context frame, key frame) is a sum of two, one of each frame; both are computed with the frame,
-once, and not again for every clip and every pair that the frame is in.
+Motion coupling's first convolution of a pair (context frame, key frame) is a sum of two, one of
+each frame; both are computed with the frame, once, and not again for every clip and every pair
+that the frame is in.
 
 Tensor letters: C channels, R = T - 1 context frames, h w feature size; one clip at a time.
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stdet.models.detector import ClipDetector
 from stdet.models.head import DecoupledHead, HeadOutputs
@@ -51,18 +49,6 @@ class InferenceParts:
         return tuple(f"{self.map_names[i.map_index]}_{i.position}" for i in self.clip_inputs)
 
 
-def fold_batch_norm(detector: ClipDetector) -> ClipDetector:
-    """Return a copy for inference whose convolutions hold their BatchNorm."""
-    folded = copy.deepcopy(detector).eval().requires_grad_(False)
-    for block in folded.modules():
-        if isinstance(block, ConvBnAct):
-            conv, norm = block[0], block[1]
-            assert isinstance(conv, nn.Conv2d)
-            assert isinstance(norm, nn.BatchNorm2d)
-            block[0], block[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-    return folded
-
-
 def can_be_divided(detector: ClipDetector) -> bool:
     """Say whether its temporal module is motion coupling, the only one known from inside."""
     return isinstance(detector.temporal, MotionCoupling)
@@ -72,7 +58,7 @@ def inference_parts(folded: ClipDetector) -> InferenceParts:
     """Divide a detector.
 
     Args:
-        folded: From ``fold_batch_norm``; see ``can_be_divided``.
+        folded: From ``fold_for_inference``; see ``can_be_divided``.
 
     Raises:
         ValueError: If the temporal module is another one than motion coupling.

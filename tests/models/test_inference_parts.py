@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from stdet.models.build import build_detector, num_input_channels
-from stdet.models.inference_parts import fold_batch_norm, inference_parts
+from stdet.models.folding import fold_for_inference, strided_conv
+from stdet.models.inference_parts import inference_parts
+from stdet.models.layers import SpaceToDepth
 
 FEATURES_TOLERANCE = 1e-5
 
@@ -36,7 +38,7 @@ def test_parts_say_what_the_whole_says(
     with torch.no_grad():  # Equal weights would hide an exchange of context frames.
         detector.temporal.pair_weights.uniform_(0.1, 1.0)
     detector = detector.double()
-    parts = inference_parts(fold_batch_norm(detector))
+    parts = inference_parts(fold_for_inference(detector))
     frames = torch.rand(num_frames, 1, *hw).double()
     maps = [parts.frame(frame[None]) for frame in frames]
     found = parts.clip(*(maps[i.position][i.map_index] for i in parts.clip_inputs))
@@ -47,14 +49,31 @@ def test_parts_say_what_the_whole_says(
 
 
 @torch.no_grad()
-def test_folding_leaves_no_batch_norm_and_the_detector_as_it_was(tiny_model, lively):
+def test_folding_leaves_one_convolution_and_the_detector_as_it_was(tiny_model, lively):
     detector = lively(build_detector(tiny_model()))
     before = {name: value.clone() for name, value in detector.state_dict().items()}
-    folded = fold_batch_norm(detector)
-    assert not [part for part in folded.modules() if isinstance(part, nn.BatchNorm2d)]
+    folded = fold_for_inference(detector)
+    gone = (nn.BatchNorm2d, SpaceToDepth)
+    assert not [part for part in folded.modules() if isinstance(part, gone)]
     after = detector.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    kernel=st.sampled_from([1, 3, 5]),
+    hw=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    seed=st.integers(0, 100),
+)
+@torch.no_grad()
+def test_strided_convolution_equals_one_of_blocks(channels, kernel, hw, seed):
+    torch.manual_seed(seed)
+    of_blocks = nn.Conv2d(4 * channels[0], channels[1], kernel, padding=kernel // 2).double()
+    x = torch.rand(2, channels[0], 2 * hw[0], 2 * hw[1]).double()
+    found = strided_conv(of_blocks).double()(x)
+    torch.testing.assert_close(found, of_blocks(SpaceToDepth()(x)), rtol=1e-12, atol=1e-12)
 
 
 @torch.no_grad()
@@ -62,7 +81,7 @@ def test_shipped_weights_differ_by_rounding_alone():
     from stdet.inference.checkpoint import load_detector
 
     detector, weights = load_detector("stdet_n")
-    parts = inference_parts(fold_batch_norm(detector))
+    parts = inference_parts(fold_for_inference(detector))
     torch.manual_seed(0)
     model = weights.config.model
     frames = torch.rand(model.temporal.num_frames, num_input_channels(model), 64, 80)

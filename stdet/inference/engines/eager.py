@@ -1,4 +1,4 @@
-"""PyTorch, operator by operator, with BatchNorm folded and channels last."""
+"""PyTorch, operator by operator, folded (``models/folding.py``) and channels last."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from stdet.errors import ConfigError
 from stdet.inference.engines.bfloat16 import SUFFIX, require_bfloat16
 from stdet.inference.engines.engine import ClipOutputs, Engine, EngineOfParts, FrameMaps, State
 from stdet.models.detector import ClipDetector
-from stdet.models.inference_parts import can_be_divided, fold_batch_norm, inference_parts
+from stdet.models.folding import fold_for_inference
+from stdet.models.inference_parts import can_be_divided, inference_parts
 from stdet.types import FloatArray
 
 
@@ -22,7 +23,7 @@ def eager_engine(detector: ClipDetector) -> Engine:
     Args:
         detector: Copied, so that what happens to it later makes no difference.
     """
-    folded = fold_batch_norm(detector)
+    folded = fold_for_inference(detector)
     device = folded.pixel_mean.device
     if not can_be_divided(folded):
         return _WholeEngine(folded)
@@ -64,7 +65,7 @@ def bfloat16_engine(detector: ClipDetector) -> Engine:
             f"engine {name}: the temporal module {type(detector.temporal).__name__} is not known; "
             "use eager."
         )
-    folded = fold_batch_norm(detector)
+    folded = fold_for_inference(detector)
     device = folded.pixel_mean.device
     parts = inference_parts(folded)
     for part in (parts.frame, parts.clip):

@@ -14,8 +14,8 @@ from stdet.errors import ConfigError, reason_of
 from stdet.inference.engines.names import import_library
 from stdet.inference.engines.onnx_parts import OnnxParts
 from stdet.models.detector import ClipDetector
-from stdet.models.inference_parts import can_be_divided, fold_batch_norm, inference_parts
-from stdet.models.layers import SpaceToDepth
+from stdet.models.folding import fold_for_inference
+from stdet.models.inference_parts import can_be_divided, inference_parts
 from stdet.models.part_names import FRAME_NAME, OUTPUT_NAMES
 
 OPSET = 18
@@ -37,8 +37,7 @@ def export_parts(detector: ClipDetector) -> OnnxParts:
             f"ONNX export: the temporal module {type(detector.temporal).__name__} is not known; "
             "use motion coupling, or the engine eager."
         )
-    folded = fold_batch_norm(detector).cpu().float()
-    _fold_in_one_node(folded)
+    folded = fold_for_inference(detector).cpu().float()
     parts = inference_parts(folded)
     num_channels = folded.pixel_mean.shape[1]
     side = _PROBE_CELLS * folded.size_divisor
@@ -56,38 +55,6 @@ def export_parts(detector: ClipDetector) -> OnnxParts:
         clip_input_names=parts.clip_input_names,
         clip_inputs=parts.clip_inputs,
     )
-
-
-class _OneNode(torch.autograd.Function):
-    """``SpaceToDepth`` as the ONNX operator of that name, whose channels have the same order.
-
-    Traced as it is, it becomes Reshape, Transpose of six dimensions, Reshape, which run slowly.
-    """
-
-    @staticmethod
-    def forward(_: Any, x: Tensor) -> Tensor:
-        """Fold (B, C, 2h, 2w) to (B, 4C, h, w)."""
-        return SpaceToDepth().forward(x)
-
-    @staticmethod
-    def symbolic(graph: Any, x: Any) -> Any:
-        """Return the node."""
-        return graph.op("SpaceToDepth", x, blocksize_i=2)
-
-
-class _SpaceToDepthNode(nn.Module):
-    """Takes the place of ``SpaceToDepth`` in a network to be exported."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, _OneNode.apply(x))
-
-
-def _fold_in_one_node(network: nn.Module) -> None:
-    """Replace every ``SpaceToDepth`` of a network, in place."""
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, SpaceToDepth):
-                setattr(module, name, _SpaceToDepthNode())
 
 
 def _export(
@@ -115,7 +82,6 @@ def _export(
                 dynamic_axes=dict.fromkeys((*input_names, *output_names), sizes),
                 opset_version=OPSET,
                 dynamo=False,
-                autograd_inlining=False,  # Or ``_OneNode`` is traced as what it computes.
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         raise ConfigError(
