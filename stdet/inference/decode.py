@@ -8,25 +8,37 @@ from __future__ import annotations
 import numpy as np
 
 from stdet.inference.engines.engine import ClipOutputs
-from stdet.types import FloatArray
+from stdet.types import FloatArray, IntArray
 
 MAX_LOG_SIZE = 8.0
 """As in ``models/box_coder.py``."""
 
 
-def decode_boxes(outputs: ClipOutputs) -> FloatArray:
-    """Decode offsets to boxes, float32 (A, 4) xyxy in input pixels, perhaps not finite."""
+def decode_boxes(outputs: ClipOutputs, cells: IntArray | None = None) -> FloatArray:
+    """Decode offsets to boxes, float32 xyxy in input pixels, perhaps not finite.
+
+    Args:
+        outputs: Of A cells.
+        cells: Which of them (K,); None for all.
+
+    Returns:
+        (K, 4) or (A, 4).
+    """
     stride = np.float32(outputs.feature_stride)
-    dx, dy, log_width, log_height = outputs.box_offsets[0]
-    rows, columns = np.indices(dx.shape, np.float32) + np.float32(0.5)
+    offsets = outputs.box_offsets[0]
+    if cells is None:
+        cells = np.arange(offsets[0].size)
+    dx, dy, log_width, log_height = offsets.reshape(4, -1)[:, cells]
+    rows, columns = (
+        np.asarray(at, np.float32) + np.float32(0.5) for at in np.divmod(cells, offsets.shape[2])
+    )
     with np.errstate(over="ignore", invalid="ignore"):
         x, y = dx * stride + columns * stride, dy * stride + rows * stride
         half_width, half_height = (
             _exp(np.minimum(one, np.float32(MAX_LOG_SIZE))) * (stride / 2)
             for one in (log_width, log_height)
         )
-        edges = (x - half_width, y - half_height, x + half_width, y + half_height)
-    return np.stack(edges, axis=-1).reshape(-1, 4)
+        return np.stack((x - half_width, y - half_height, x + half_width, y + half_height), axis=1)
 
 
 def decode_scores(outputs: ClipOutputs) -> FloatArray:

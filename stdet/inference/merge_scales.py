@@ -35,40 +35,50 @@ def merge_scales(found: Sequence[Detections], hw: tuple[int, ...]) -> Detections
     scores = np.concatenate([one.scores for one in found])
     class_ids = np.concatenate([one.class_ids for one in found])
     scales = np.repeat(np.arange(len(found)), [len(one) for one in found])
+    holds = _holds(boxes)
     is_left: BoolArray = np.ones(len(scores), np.bool_)
     chosen: list[int] = []
     for row in np.argsort(-scores, kind="stable"):
         if not is_left[row]:
             continue
-        same = np.flatnonzero(is_left & _holds(boxes, row))
+        same = np.flatnonzero(is_left & holds[row])
         is_left[same] = False
         sure = same[scores[same] >= _NEARLY_AS_SURE * scores[row]]
         finest = sure[scales[sure] == scales[sure].min()]
-        chosen.extend(_apart(boxes, finest[np.argsort(-scores[finest], kind="stable")]))
+        chosen.extend(_apart(holds, finest[np.argsort(-scores[finest], kind="stable")]))
     rows = np.asarray(chosen, np.int64)
     return Detections.from_unsorted(
         boxes_xyxy=boxes[rows],
-        scores=np.array([_joint_score(boxes, scores, scales, row) for row in rows], np.float32),
+        scores=_joint_scores(holds[rows], scores, scales),
         class_ids=class_ids[rows],
         frame_index=found[0].frame_index,
         image_hw=(int(hw[0]), int(hw[1])),
     )
 
 
-def _apart(boxes: FloatArray, rows: IntArray) -> list[int]:
+def _apart(holds: BoolArray, rows: IntArray) -> list[int]:
     """Return those rows, in their order, that no one before them holds or is held by."""
     apart: list[int] = []
     for row in rows:
-        if not _holds(boxes, row)[apart].any():
+        if not holds[row, apart].any():
             apart.append(int(row))
     return apart
 
 
-def _joint_score(boxes: FloatArray, scores: FloatArray, scales: IntArray, row: int) -> float:
-    """Return the score of a target of which each scale is a witness."""
-    same = _holds(boxes, row)
-    best = [scores[same & (scales == scale)].max() for scale in np.unique(scales[same])]
-    return float(1.0 - np.prod(1.0 - np.asarray(best, np.float64)))
+def _joint_scores(holds: BoolArray, scores: FloatArray, scales: IntArray) -> FloatArray:
+    """Return the scores (R,) of targets of which each scale is a witness.
+
+    Args:
+        holds: Which detections (R, N) are of each target.
+        scores: Of the detections (N,).
+        scales: Of the detections (N,).
+    """
+    missed = np.ones(len(holds))
+    for scale in np.unique(scales):
+        of_scale = scales == scale
+        seen = np.where(holds[:, of_scale], scores[of_scale], 0)
+        missed *= 1.0 - seen.max(axis=1, initial=0).astype(np.float64)
+    return (1.0 - missed).astype(np.float32)
 
 
 def _enlarged(detections: Detections, hw: tuple[int, ...]) -> FloatArray:
@@ -78,14 +88,18 @@ def _enlarged(detections: Detections, hw: tuple[int, ...]) -> FloatArray:
     return detections.boxes_xyxy * factors
 
 
-def _holds(boxes: FloatArray, row: int) -> BoolArray:
-    """Return of each box whether it holds the centre of one of them, or that one its centre."""
-    centres = centres_xy(boxes)
-    is_inside: BoolArray = (
-        np.abs(centres - centres[row]) * 2 < np.maximum(_sides(boxes), _sides(boxes[row]))
-    ).all(axis=1)
-    is_inside[row] = True
-    return is_inside
+def _holds(boxes: FloatArray) -> BoolArray:
+    """Return of each pair of boxes (N, N) whether one of them holds the centre of the other."""
+    centres, sides = centres_xy(boxes), _sides(boxes)
+    holds: BoolArray = np.eye(len(boxes), dtype=np.bool_)
+    holds |= np.logical_and.reduce(
+        [
+            np.abs(np.subtract.outer(centres[:, axis], centres[:, axis])) * 2
+            < np.maximum.outer(sides[:, axis], sides[:, axis])
+            for axis in (0, 1)
+        ]
+    )
+    return holds
 
 
 def _sides(boxes: FloatArray) -> FloatArray:

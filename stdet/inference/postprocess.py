@@ -39,20 +39,22 @@ def postprocess(
         CheckpointError: If an output is not finite. NaN passes no threshold, so that a broken
             network would seem to find nothing.
     """
-    boxes, scores = decode_boxes(outputs), decode_scores(outputs)
-    checked = (boxes, outputs.cls_logits, outputs.obj_logits)
+    scores = decode_scores(outputs)
+    best = scores.max(axis=1)
+    kept = np.flatnonzero(best >= config.score_floor)
+    if len(kept) > MAX_CANDIDATES:
+        kept = kept[np.argsort(-best[kept], kind="stable")[:MAX_CANDIDATES]]
+    with np.errstate(over="ignore", invalid="ignore"):
+        offsets_px = outputs.box_offsets * np.float32(outputs.feature_stride)
+    checked = (outputs.cls_logits, outputs.obj_logits, offsets_px)
     if not all(np.isfinite(values).all() for values in checked):
         raise CheckpointError(
             f"frame {frame_index}: {network} gives values that are not finite; its weights "
             "are broken, use others."
         )
-    best = scores.max(axis=1)
-    kept = np.flatnonzero(best >= config.score_floor)
-    if len(kept) > MAX_CANDIDATES:
-        kept = kept[np.argsort(-best[kept], kind="stable")[:MAX_CANDIDATES]]
     height, width = geometry.source_hw
     limits = np.array([width, height, width, height], np.float32)
-    boxes = np.clip(geometry.boxes_to_source(boxes[kept]), 0, limits)
+    boxes = np.clip(geometry.boxes_to_source(decode_boxes(outputs, kept)), 0, limits)
     best, class_ids = best[kept], scores[kept].argmax(axis=1)
     has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, best, class_ids = boxes[has_area], best[has_area], class_ids[has_area]
