@@ -41,10 +41,21 @@ def decode_boxes(outputs: ClipOutputs, cells: IntArray | None = None) -> FloatAr
         return np.stack((x - half_width, y - half_height, x + half_width, y + half_height), axis=1)
 
 
-def decode_scores(outputs: ClipOutputs) -> FloatArray:
-    """Return class scores, float32 (A, K) in [0, 1]: sigmoid(class) * sigmoid(objectness)."""
-    scores = _sigmoid(outputs.cls_logits[0]) * _sigmoid(outputs.obj_logits[0])
-    return scores.reshape(len(scores), -1).T
+def decode_scores(outputs: ClipOutputs, cells: IntArray | None = None) -> FloatArray:
+    """Return class scores in [0, 1]: sigmoid(class) * sigmoid(objectness).
+
+    Args:
+        outputs: Of A cells and K classes.
+        cells: Which of them (N,); None for all.
+
+    Returns:
+        float32 (N, K) or (A, K).
+    """
+    logits = [each[0].reshape(len(each[0]), -1) for each in outputs.arrays[:2]]
+    if cells is not None:
+        logits = [each[:, cells] for each in logits]
+    scores = _sigmoid(logits[0]) * _sigmoid(logits[1])
+    return scores.T
 
 
 def _sigmoid(logits: FloatArray) -> FloatArray:
