@@ -26,6 +26,8 @@ from stdet.types import BoolArray, IntArray
 
 NUM_STD = 6.0
 """Largest distance of a detection from the place expected of a track, standard deviations."""
+MOVED_PX = 1.0
+"""Where the scene moved by less, a track that did not move with it is where it is expected."""
 STAY_LOG_ODDS = float(np.log(0.02))
 """That a target did not move with the scene."""
 LEFT_OVER_SHARE = 1e-3
@@ -110,22 +112,31 @@ class Pairing:
 
     def pair_unmoved(
         self,
+        states: MotionStates,
         unmoved: MotionStates,
         found: Found,
+        hits: Assignment,
         *,
         shares: StateArray,
-        is_free: BoolArray,
-        is_left: BoolArray,
+        is_sought: BoolArray,
     ) -> Hits:
         """Find tracks that did not move with the scene.
 
         Args:
-            unmoved: N predicted states, before they were carried with the scene.
+            states: N predicted states.
+            unmoved: The same, before they were carried with the scene.
             found: The detections.
+            hits: Pairs of those that moved with it.
             shares: Share of frames in which each track is detected (N,).
-            is_free: Whether a track is looked for, bool (N,).
-            is_left: Whether a detection may be its, bool (D,).
+            is_sought: Which tracks are looked for where they have no detection, bool (N,).
         """
+        is_free = is_sought.copy()
+        is_free[hits.track_rows] = False
+        is_free &= states.distances_px(unmoved) > MOVED_PX
+        if not is_free.any():
+            return Hits(pairs=Assignment.concatenate(), evidence=np.zeros(0))
+        is_left = np.ones(len(found), np.bool_)
+        is_left[hits.detection_rows] = False
         expected_xy = unmoved.combined().xy
         rows, columns = self.in_reach(unmoved, expected_xy, found.xy)
         is_possible = is_free[rows] & is_left[columns]

@@ -28,9 +28,6 @@ from stdet.tracking.track_records import TrackRecords
 from stdet.tracking.window import PROBABILITY, FrameRows, Steps, Window, known_of
 from stdet.types import Detections, IntArray, Tracks
 
-MOVED_PX = 1.0
-"""Where the scene moved by less, a track that did not move with it is where it is expected."""
-
 
 class Tracker:
     """Turn the detections of successive frames into tracks with lasting ids.
@@ -68,7 +65,8 @@ class Tracker:
     Tracks are carried by the transform of the background where one is given: they move in the
     scene, and their boxes grow under zoom. A confirmed track that finds nothing there is looked
     for where it would be if the camera had rested, since the transform may be wrong, or the target
-    may have leapt with the camera.
+    may have leapt with the camera. Where more confirmed tracks are found so than with the scene,
+    those without a detection have not moved with it either.
 
     The result does not depend on the order of detections with equal scores.
 
@@ -266,21 +264,28 @@ class Tracker:
         )
         if unmoved is None:
             return hits
-        is_free = self._records.is_confirmed.copy()
-        is_free[hits.pairs.track_rows] = False
-        is_free &= self._states.distances_px(unmoved) > MOVED_PX
-        if not is_free.any():
-            return hits
-        is_left = np.ones(len(found), np.bool_)
-        is_left[hits.pairs.detection_rows] = False
+        is_confirmed = self._records.is_confirmed
         more = self._pairing.pair_unmoved(
-            unmoved, found, shares=shares, is_free=is_free, is_left=is_left
+            self._states, unmoved, found, hits.pairs, shares=shares, is_sought=is_confirmed
         )
+        if not len(more.pairs):
+            return hits
         rows = more.pairs.track_rows
-        self._states.put(rows, unmoved[rows])
+        if len(rows) > np.count_nonzero(is_confirmed[hits.pairs.track_rows]):
+            # Most are where they were: what is not seen in this frame has not moved either.
+            is_other = np.ones(len(unmoved), np.bool_)
+            is_other[hits.pairs.track_rows] = False
+            rows = is_other.nonzero()[0]
+        self._stay(rows, unmoved)
+        return Hits.concatenate(hits, more)
+
+    def _stay(self, rows: IntArray, unmoved: MotionStates) -> None:
+        """Take some tracks as not moved with the scene."""
+        stayed = unmoved[rows]
+        self._states.put(rows, stayed)
+        self._steps.expected[:4, rows] = stayed.combined().means.T
         if self._growths is not None:
             self._growths[rows] = 1.0
-        return Hits.concatenate(hits, more)
 
     def _correct(
         self, hits: Hits, found: Found, detections: Detections, followed: IntArray
@@ -294,14 +299,8 @@ class Tracker:
         levels = missed_levels(
             records, rows, self._states, self._expected_xy, found, self._pairing
         )
-        observe(
-            records,
-            hits,
-            found,
-            detections,
-            levels=levels,
-            size_smoothing=self.config.size_smoothing,
-        )
+        smoothing = self.config.size_smoothing
+        observe(records, hits, found, detections, levels=levels, size_smoothing=smoothing)
         records.num_unseen[followed] = 0
 
     def _begin(self, columns: IntArray, found: Found, detections: Detections) -> None:
