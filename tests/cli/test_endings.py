@@ -1,5 +1,6 @@
 """How `stdet track` can end, and what each ending leaves: never less than what was there."""
 
+import contextlib
 import json
 import os
 import re
@@ -286,15 +287,22 @@ sys.exit(main(sys.argv[1:]))
 @pytest.fixture
 def program(clip, weights, out):
     """Start `stdet track` in a process of its own, which does something at a frame."""
+    with contextlib.ExitStack() as on_exit:
 
-    def start(number: int, action: str, *options: str) -> subprocess.Popen[str]:
-        code = TRACK.format(number=number, action=action)
-        command = [sys.executable, "-c", code, "track", clip, "--weights", weights, "--out", out]
-        return subprocess.Popen(
-            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        def start(number: int, action: str, *options: str) -> subprocess.Popen[str]:
+            code = TRACK.format(number=number, action=action)
+            command = [sys.executable, "-c", code, "track", clip, "--weights", weights]
+            run = subprocess.Popen(
+                [*command, "--out", out, *options],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            on_exit.enter_context(run)
+            on_exit.callback(run.kill)  # Where a test has failed; no other should hear of it.
+            return run
 
-    return start
+        yield start
 
 
 def test_what_kill_9_left_is_kept_by_the_next_run(program, track, out, contents, whole, caplog):
@@ -320,8 +328,9 @@ def test_what_kill_9_left_is_kept_by_the_next_run(program, track, out, contents,
 
 def test_second_signal_ends_at_once(program, out):
     stuck = (
-        "print(flush=True)\n"
-        "        try: time.sleep(60)\n"
+        "try:\n"
+        "            print(flush=True)\n"
+        "            time.sleep(60)\n"
         "        except KeyboardInterrupt:\n"
         "            print(flush=True)\n"
         "            time.sleep(60)"
