@@ -16,7 +16,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.tracking.contenders import SETTINGS, tunables
+from benchmarks.tracking.contenders import SETTINGS, STDET_CONFIDENCE, tunables
 from benchmarks.tracking.endurance import HEADER, endure
 from benchmarks.tracking.old_checkout import COMMIT
 from benchmarks.tracking.record import record
@@ -49,6 +49,12 @@ def main() -> None:
     for command in (runs, footage):
         command.add_argument("--old", type=Path, metavar="CHECKOUT", help=f"of commit {COMMIT}")
         command.add_argument("--out", type=Path, help="folder for tables")
+        command.add_argument(
+            "--confidence",
+            type=float,
+            default=STDET_CONFIDENCE,
+            help=f"operating point of stdet, by its weights ({STDET_CONFIDENCE})",
+        )
         command.add_argument(
             "--first-seed",
             type=int,

@@ -22,7 +22,7 @@ from stdet.metrics.sequence_result import SequenceResult
 from stdet.types import Tracks
 
 STDET_CONFIDENCE = 0.5
-"""The operating point of `stdet_n`."""
+"""The operating point of the weights whose scores generated detections have."""
 SETTINGS = Path(__file__).with_name("settings.json")
 """What tuning has chosen, by contender."""
 
@@ -206,15 +206,18 @@ def tuned_contenders() -> Iterator[Contender]:
             yield tunable.with_settings(chosen[tunable.name]["settings"])
 
 
-def own_contenders(old: Path | None) -> Iterator[Contender]:
+def own_contenders(
+    old: Path | None, *, confidence: float = STDET_CONFIDENCE
+) -> Iterator[Contender]:
     """Yield the tracker of this checkout, and that of an old one where it is there.
 
     Args:
         old: A checkout of ``COMMIT``.
+        confidence: Operating point of both.
     """
-    shipped = {"confidence": STDET_CONFIDENCE}
+    shipped = {"confidence": confidence}
     yield Contender(name="stdet", track=partial(track_with_stdet, shipped))
     yield Contender(name=SMOOTHED, track=partial(smooth_with_stdet, shipped))
     if old is not None:
-        checkout = OldCheckout(old, confidence=STDET_CONFIDENCE)
+        checkout = OldCheckout(old, confidence=confidence)
         yield Contender(name=f"stdet, {COMMIT}", track=checkout.track, clock=checkout.clock)

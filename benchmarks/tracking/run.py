@@ -40,7 +40,8 @@ def chosen_contenders(args: argparse.Namespace) -> list[Contender]:
     """Return the contenders that are asked for and installed, and say what is missing."""
     for package in missing_packages():
         print(f"the package {package} is not installed: its trackers are left out")
-    every = [*own_contenders(args.old), *tuned_contenders()]
+    own = own_contenders(args.old, confidence=args.confidence)
+    every = [*own, *tuned_contenders()]
     return [one for one in every if is_named(one.name, args.contenders)]
 
 
