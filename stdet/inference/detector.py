@@ -77,15 +77,16 @@ class Detector:
         """
 
         def start(times: StageTimes | None) -> DetectorStage:
+            look = Look(network.model.scales)
             if network.model.background:
                 register = timed(
                     Register(LAGS, has_long_term=network.model.long_term, latency=latency), times
                 )
-                look = SameSize().then(register).then(timed(Look(), times))
+                prepare = SameSize().then(register).then(timed(look, times))
             else:
-                look = SameSize().then(Look())
+                prepare = SameSize().then(look)
             detect = timed(DetectWithNetwork(network), times)
-            return InOwnThread(look, "look").then(InOwnThread(detect, "detect"))
+            return InOwnThread(prepare, "look").then(InOwnThread(detect, "detect"))
 
         return cls(start)
 

@@ -31,7 +31,7 @@ def merge_scales(found: Sequence[Detections], hw: tuple[int, ...]) -> Detections
     """
     if len(found) == 1:
         return found[0]
-    boxes = np.concatenate([_enlarged(one, hw) for one in found])
+    boxes = np.concatenate([enlarged(one, hw) for one in found])
     scores = np.concatenate([one.scores for one in found])
     class_ids = np.concatenate([one.class_ids for one in found])
     scales = np.repeat(np.arange(len(found)), [len(one) for one in found])
@@ -81,7 +81,7 @@ def _joint_scores(holds: BoolArray, scores: FloatArray, scales: IntArray) -> Flo
     return (1.0 - missed).astype(np.float32)
 
 
-def _enlarged(detections: Detections, hw: tuple[int, ...]) -> FloatArray:
+def enlarged(detections: Detections, hw: tuple[int, ...]) -> FloatArray:
     """Return the boxes (N, 4) in pixels of a frame of size ``hw``."""
     height, width = detections.image_hw
     factors = np.array([hw[1] / width, hw[0] / height] * 2, np.float32)

@@ -15,6 +15,8 @@ from stdet.datasets.clip_sampler import ClipShape
 from stdet.datasets.input_geometry import InputGeometry
 from stdet.inference.engines.engine import Engine, FrameMaps, State
 from stdet.inference.postprocess import postprocess
+from stdet.inference.window_outputs import whole_outputs
+from stdet.inference.windows import CELL_PX, LEAST_AREA, WINDOW_PX, Window, WindowGrid
 from stdet.registration.background_features import residuals_of, with_contrasts
 from stdet.types import Detections, FloatArray
 
@@ -80,6 +82,30 @@ class FrameFeatures:
     geometry: InputGeometry
 
 
+class FrameInWindows:
+    """A frame whose features are computed in windows, of each window when they are first needed.
+
+    Args:
+        frame: As the engine takes it, float32 (1, channels, H, W).
+        geometry: How the frame was brought to the network.
+        engine: What runs the network.
+    """
+
+    def __init__(self, frame: FloatArray, geometry: InputGeometry, engine: Engine) -> None:
+        """Compute nothing yet."""
+        self.geometry = geometry
+        self._frame = frame
+        self._engine = engine
+        self._maps: dict[Window, FrameMaps] = {}
+
+    def maps(self, window: Window) -> FrameMaps:
+        """Return what the engine keeps of a window."""
+        if window not in self._maps:
+            part = self._frame[..., window.rows.whole, window.columns.whole]
+            self._maps[window] = self._engine.frame_maps(np.ascontiguousarray(part))
+        return self._maps[window]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NetworkOutput:
     """What the network says of one frame.
@@ -101,6 +127,7 @@ class Network:
         model: The configuration it was built from.
         config: Postprocessing; all detections down to ``score_floor`` are returned.
         size_divisor: Height and width of what the engine takes are multiples of it, pixels.
+        in_windows: Look at large frames at full size in windows alone; see ``windows.py``.
         weights: Where it came from, for messages; None where it was trained in this process.
     """
 
@@ -111,6 +138,7 @@ class Network:
         model: ModelConfig,
         config: PostprocessConfig,
         size_divisor: int,
+        in_windows: bool = True,
         weights: Path | None = None,
     ) -> None:
         """Keep the parts."""
@@ -120,6 +148,7 @@ class Network:
         self.config = config
         self.shape = ClipShape.of(model.temporal)
         self._size_divisor = size_divisor
+        self._in_windows = in_windows
         self._geometries: dict[tuple[int, int], InputGeometry] = {}
 
     @property
@@ -134,15 +163,26 @@ class Network:
 
     def features(self, seen: NetworkInput) -> FrameFeatures:
         """Compute the features of one frame."""
-        geometry = self._geometry_of((seen.image.shape[0], seen.image.shape[1]))
-        if self.model.in_channels == 1 and geometry.input_hw == geometry.source_hw:
-            frame = seen.channels[None]
-        else:
-            channels = [geometry.apply(seen.image[None])] * self.model.in_channels
-            if seen.background is not None:
-                channels.append(geometry.apply(seen.background, letterbox_value=0.0))
-            frame = np.concatenate(channels)[None]
+        frame, geometry = self._input(seen)
         return FrameFeatures(maps=self.engine.frame_maps(frame), geometry=geometry)
+
+    def in_windows(self, seen: NetworkInput) -> FrameInWindows:
+        """Take a frame at full size to be looked at in windows."""
+        frame, geometry = self._input(seen)
+        return FrameInWindows(frame, geometry, self.engine)
+
+    def window_grid(self, hw: tuple[int, ...]) -> WindowGrid | None:
+        """Return the windows for frames of a size; None where all of each is looked at.
+
+        That is so for small frames, and for a network that has no smaller scale to say where.
+        """
+        model, (height, width) = self.model, self._geometry_of((hw[0], hw[1])).input_hw
+        has_smaller = len(model.scales) > 1 and model.scales[0] == 1 and model.input_hw is None
+        is_large = min(height, width) >= WINDOW_PX and height * width >= LEAST_AREA
+        fits = WINDOW_PX % self._size_divisor == 0 and CELL_PX % model.pyramid.feature_stride == 0
+        if not (self._in_windows and has_smaller and is_large and fits):
+            return None
+        return WindowGrid.of((height, width))
 
     def detect(
         self,
@@ -169,6 +209,46 @@ class Network:
             network=self.name,
         )
         return NetworkOutput(detections=detections, state=found.state)
+
+    def detect_in_windows(
+        self,
+        context: Sequence[FrameInWindows],
+        key: FrameInWindows,
+        windows: Sequence[Window],
+        *,
+        frame_index: int,
+    ) -> Detections:
+        """Detect on a key frame, in some windows.
+
+        Args:
+            context: The other frames of the clip, in order of time.
+            key: The key frame.
+            windows: Where.
+            frame_index: Of the key frame.
+        """
+        if not windows:
+            return Detections.empty(frame_index=frame_index, image_hw=key.geometry.source_hw)
+        found = [
+            (window, self.engine.fuse([one.maps(window) for one in context], key.maps(window), ()))
+            for window in windows
+        ]
+        return postprocess(
+            whole_outputs(key.geometry.input_hw, found),
+            config=self.config,
+            geometry=key.geometry,
+            frame_index=frame_index,
+            network=self.name,
+        )
+
+    def _input(self, seen: NetworkInput) -> tuple[FloatArray, InputGeometry]:
+        """Return a frame as the engine takes it, and how it was brought there."""
+        geometry = self._geometry_of((seen.image.shape[0], seen.image.shape[1]))
+        if self.model.in_channels == 1 and geometry.input_hw == geometry.source_hw:
+            return seen.channels[None], geometry
+        channels = [geometry.apply(seen.image[None])] * self.model.in_channels
+        if seen.background is not None:
+            channels.append(geometry.apply(seen.background, letterbox_value=0.0))
+        return np.concatenate(channels)[None], geometry
 
     def _geometry_of(self, hw: tuple[int, int]) -> InputGeometry:
         """Return how frames of a size are brought to the network."""

@@ -27,6 +27,7 @@ def network_of_detector(
     device: torch.device,
     weights: Path | None = None,
     engine: Engine | None = None,
+    in_windows: bool = True,
 ) -> Network:
     """Return a detector that is in memory as a network, in eval mode.
 
@@ -38,6 +39,7 @@ def network_of_detector(
         weights: Where the detector's weights came from, for messages; None where it was trained
             in this process.
         engine: What runs the detector; None for PyTorch.
+        in_windows: As in ``Network``.
     """
     detector = detector.to(device).eval()
     return Network(
@@ -45,6 +47,7 @@ def network_of_detector(
         model=model,
         config=config,
         size_divisor=detector.size_divisor,
+        in_windows=in_windows,
         weights=weights,
     )
 
@@ -81,6 +84,7 @@ def network_in_engine(
     engine: Engine,
     *,
     device: torch.device = _CPU,
+    in_windows: bool = True,
 ) -> Network:
     """Return what ``load_detector`` has loaded, run by an engine that is there already.
 
@@ -89,6 +93,7 @@ def network_in_engine(
         weights: Where they came from.
         engine: What runs it.
         device: That the engine is on.
+        in_windows: As in ``Network``.
     """
     return network_of_detector(
         detector,
@@ -97,4 +102,5 @@ def network_in_engine(
         device=device,
         weights=weights.path,
         engine=engine,
+        in_windows=in_windows,
     )

@@ -175,7 +175,7 @@ def test_clips_hold_frames_of_one_scene_alone(tiny_model, lively, counts, num_fu
         for _ in range(count)
     ]
     network = network_of_detector(detector, model=model, config=ALL_CELLS, device=CPU)
-    stage = Look().then(DetectWithNetwork(network))
+    stage = Look(model.scales).then(DetectWithNetwork(network))
     given = (
         replace(StreamFrame.of_scaled(index, frame), pose=pose)
         for index, (frame, pose) in enumerate(zip(frames, poses, strict=True))
@@ -249,7 +249,7 @@ def test_memory_holds_one_clip_however_long_the_stream(tiny_model, lively):
         lively(build_detector(model)), model=model, config=ALL_CELLS, device=CPU
     )
     stage = DetectWithNetwork(net)
-    stages = Look().then(stage)
+    stages = Look(model.scales).then(stage)
     for index, frame in enumerate(_frames(20, (8, 8))):
         _push(stages, index, frame)
         assert len(stage._ring) == min(index + 1, 5)  # (T - 1) stride + 1 frames.

@@ -94,7 +94,9 @@ def tracker_of(tiny_model, lively):
         seen = []
         config = TrackerConfig(false_tracks_per_hour=1e9, lookahead=lookahead)
         detector = Detector(
-            lambda times: InOwnThread(Look().then(timed(_KnownTarget(net, seen), times)), "detect")
+            lambda times: InOwnThread(
+                Look((1,)).then(timed(_KnownTarget(net, seen), times)), "detect"
+            )
         )
         tracker = StreamingTracker(detector, config, confidence=0.5)
         tracker.seen = seen

@@ -19,6 +19,7 @@ from stdet.inference.engines.names import (
     EngineName,
     is_installed,
 )
+from stdet.inference.network import Network
 from stdet.inference.stages.detect import DetectWithNetwork, FrameToSee
 from stdet.inference.stages.frames import DetectedFrame
 from stdet.inference.trained_network import network_in_engine
@@ -42,12 +43,14 @@ class Contender:
     Attributes:
         name: Of an engine, or ``RECOMPUTE``.
         num_threads: CPU threads.
+        network: As it runs.
         detect: Its stage of the stream.
         watch: Times its parts.
     """
 
     name: str
     num_threads: int
+    network: Network
     detect: DetectWithNetwork
     watch: Stopwatch
 
@@ -142,10 +145,13 @@ def make_contender(
         engine = Recompute(detector)
     else:
         engine = choose_engine(_engine_name(name), detector, device=_CPU, num_threads=num_threads)
-    network = network_in_engine(detector, weights, _Timed(engine, watch))
+    network = network_in_engine(
+        detector, weights, _Timed(engine, watch), in_windows=name != RECOMPUTE
+    )
     return Contender(
         name=name,
         num_threads=num_threads,
+        network=network,
         detect=DetectWithNetwork(network),
         watch=watch,
     )

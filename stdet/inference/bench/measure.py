@@ -142,7 +142,7 @@ def run_bench(
             _cost_of(
                 one,
                 stream.shared,
-                gflop=_gflop(profile, one, loaded.config.model.scales),
+                gflop=_gflop(profile, one),
                 ceiling=ceilings[one.dtype, one.num_threads],
             )
             for one in contenders
@@ -176,7 +176,7 @@ class _Stream:
         self._register: Stage[StreamFrame, StreamFrame] | None = None
         if model.background:
             self._register = Register(LAGS, has_long_term=model.long_term)
-        self._look = Look()
+        self._look = Look(model.scales)
         self._track = Track(
             Tracker.for_stream(weights.config.tracker),
             OperatingPoint(operating_point(weights.config, weights.path)),
@@ -232,10 +232,14 @@ class _Stream:
                 list(self._track.push(one))
 
 
-def _gflop(profile: DetectorProfile, contender: Contender, scales: Sequence[int]) -> float:
-    """Return the arithmetic of a frame at all scales, as the network was trained."""
+def _gflop(profile: DetectorProfile, contender: Contender) -> float:
+    """Return the arithmetic of a frame at all scales, at full size that of its windows."""
     of_frame = profile.gflop_per_clip if contender.name == RECOMPUTE else profile.gflop_per_frame
-    return of_frame * sum(1 / times**2 for times in scales)
+    grid = contender.network.window_grid(profile.input_hw)
+    shares = [1 / times**2 for times in contender.network.model.scales]
+    if grid is not None:
+        shares[0] = grid.share
+    return of_frame * sum(shares)
 
 
 def _cost_of(

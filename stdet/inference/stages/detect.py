@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,9 +11,10 @@ from stdet.classical.peaks import find_peaks
 from stdet.config import PostprocessConfig
 from stdet.inference.engines.engine import State
 from stdet.inference.merge_scales import merge_scales
-from stdet.inference.network import FrameFeatures, Network, NetworkInput
+from stdet.inference.network import FrameFeatures, FrameInWindows, Network, NetworkInput
 from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
 from stdet.inference.stages.stage import Stage
+from stdet.inference.windows import WindowChoice
 from stdet.registration.background_features import frame_and_features
 from stdet.registration.contrast_peaks import Peaks, contrast_peaks
 from stdet.types import FloatArray
@@ -79,34 +80,55 @@ class FrameToSee(StreamFrame):
     """A frame and what the network looks at in it.
 
     Attributes:
-        seen: At full size.
-        peaks: Of the residual in it; None where there is none.
+        seen: At each scale of the network, the finest first.
+        peaks: Of the residual at full size; None where there is none.
     """
 
-    seen: NetworkInput
+    seen: tuple[NetworkInput, ...]
     peaks: Peaks | None
 
 
 class Look(Stage[StreamFrame, FrameToSee]):
-    """Prepare what the network looks at: background features where frames have references."""
+    """Prepare what the network looks at: background features where frames have references.
+
+    Args:
+        scales: Of the network; see ``ModelConfig.scales``.
+    """
 
     name = "look"
+
+    def __init__(self, scales: Sequence[int]) -> None:
+        """Keep the scales."""
+        self._scales = tuple(scales)
 
     def push(self, frame: StreamFrame, /) -> Iterator[FrameToSee]:
         """Look at a frame."""
         channels = frame.scaled[None]
         if isinstance(frame, FrameWithReferences):
             channels = frame_and_features(frame.registered)
-        seen = NetworkInput(channels=channels)
-        yield FrameToSee(**frame.known(), scaled=frame.scaled, seen=seen, peaks=_peaks_of(seen))
+        whole = NetworkInput(channels=channels)
+        yield FrameToSee(
+            **frame.known(),
+            scaled=frame.scaled,
+            seen=tuple(whole.shrunk(times) for times in self._scales),
+            peaks=_peaks_of(whole),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Taken:
-    """A frame, its features at every scale, and the peaks of its residual, if it has one."""
+    """A frame and what is known of it.
+
+    Attributes:
+        frame: As it came in.
+        peaks: Of its residual, if it has one.
+        closely: At full size, where that is looked at in windows; else None.
+        features: At every other scale.
+    """
 
     frame: StreamFrame
     peaks: Peaks | None
+    closely: FrameInWindows | None
     features: tuple[FrameFeatures, ...]
 
     @property
@@ -122,6 +144,9 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
     start and at the end; tested. A cut ends one run of frames and begins another: in place of a
     frame of another run the clip has the nearest one of its own.
 
+    Large frames are looked at in windows at full size (``windows.py``), where smaller scales and
+    the residual say that there may be something.
+
     Args:
         network: Gives the features of a frame, and the detections of a clip.
     """
@@ -133,20 +158,26 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
         self._network = network
         self.delay = network.num_later_frames
         self._ring: deque[_Taken] = deque(maxlen=network.num_kept_frames)
-        self._states: list[State] = [()] * len(network.model.scales)
+        self._states: list[State] = []
+        self._choice: WindowChoice | None = None
         self._run = 0
         self._num_taken = 0
         self._num_decided = 0
 
     def push(self, frame: FrameToSee, /) -> Iterator[DetectedFrame]:
         """Take the next frame."""
-        features = [
-            self._network.features(frame.seen.shrunk(times))
-            for times in self._network.model.scales
-        ]
+        network = self._network
+        in_windows = network.window_grid(frame.scaled.shape) is not None
         # Without what the network has looked at, which is several times the frame.
         kept = StreamFrame(**frame.known(), scaled=frame.scaled)
-        self._ring.append(_Taken(frame=kept, peaks=frame.peaks, features=tuple(features)))
+        self._ring.append(
+            _Taken(
+                frame=kept,
+                peaks=frame.peaks,
+                closely=network.in_windows(frame.seen[0]) if in_windows else None,
+                features=tuple(map(network.features, frame.seen[in_windows:])),
+            )
+        )
         self._num_taken += 1
         yield from self._decide_up_to(self._num_taken - self.delay)
 
@@ -166,22 +197,41 @@ class DetectWithNetwork(Stage[FrameToSee, DetectedFrame]):
         shape = self._network.shape
         steps = (shape.context_steps * shape.frame_stride).tolist()
         taken = self._ring[key - oldest]
-        if taken.run != self._run:
-            self._states, self._run = [()] * len(self._states), taken.run
+        if taken.run != self._run or not self._states:
+            self._begin(taken)
         within = [min(max(key + step, 0), last) - oldest for step in steps]
-        context = [self._nearest_of_run(position, key - oldest).features for position in within]
+        context = [self._nearest_of_run(position, key - oldest) for position in within]
         found = []
         for scale, features in enumerate(taken.features):
             output = self._network.detect(
-                [one[scale] for one in context],
+                [one.features[scale] for one in context],
                 features,
                 self._states[scale],
                 frame_index=taken.frame.index,
             )
             self._states[scale] = output.state
             found.append(output.detections)
-        detections = merge_scales(found, taken.frame.scaled.shape)
+        if self._choice is None or taken.closely is None:
+            detections = merge_scales(found, taken.frame.scaled.shape)
+        else:
+            windows = self._choice.choose(found, taken.peaks)
+            closely = self._network.detect_in_windows(
+                [one.closely for one in context if one.closely is not None],
+                taken.closely,
+                windows,
+                frame_index=taken.frame.index,
+            )
+            detections = merge_scales([closely, *found], taken.frame.scaled.shape)
+            self._choice.remember(detections)
         return DetectedFrame.of(taken.frame, detections, taken.peaks)
+
+    def _begin(self, first: _Taken) -> None:
+        """Begin a run of frames, of which nothing is known."""
+        self._run = first.run
+        self._states = [()] * len(first.features)
+        hw = first.frame.scaled.shape
+        grid = self._network.window_grid(hw)
+        self._choice = None if grid is None else WindowChoice(grid, hw)
 
     def _nearest_of_run(self, position: int, key: int) -> _Taken:
         """Return what is at a position of the ring, or nearer to the key frame in its run."""
