@@ -65,8 +65,7 @@ class Tracker:
     Tracks are carried by the transform of the background where one is given: they move in the
     scene, and their boxes grow under zoom. A confirmed track that finds nothing there is looked
     for where it would be if the camera had rested, since the transform may be wrong, or the target
-    may have leapt with the camera. Where more confirmed tracks are found so than with the scene,
-    those without a detection have not moved with it either.
+    may have leapt with the camera.
 
     The result does not depend on the order of detections with equal scores.
 
@@ -264,19 +263,17 @@ class Tracker:
         )
         if unmoved is None:
             return hits
-        is_confirmed = self._records.is_confirmed
         more = self._pairing.pair_unmoved(
-            self._states, unmoved, found, hits.pairs, shares=shares, is_sought=is_confirmed
+            self._states,
+            unmoved,
+            found,
+            hits.pairs,
+            shares=shares,
+            is_sought=self._records.is_confirmed,
         )
         if not len(more.pairs):
             return hits
-        rows = more.pairs.track_rows
-        if len(rows) > np.count_nonzero(is_confirmed[hits.pairs.track_rows]):
-            # Most are where they were: what is not seen in this frame has not moved either.
-            is_other = np.ones(len(unmoved), np.bool_)
-            is_other[hits.pairs.track_rows] = False
-            rows = is_other.nonzero()[0]
-        self._stay(rows, unmoved)
+        self._stay(more.pairs.track_rows, unmoved)
         return Hits.concatenate(hits, more)
 
     def _stay(self, rows: IntArray, unmoved: MotionStates) -> None:
