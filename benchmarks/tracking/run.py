@@ -134,5 +134,9 @@ def provenance(*, data: str, seeds: Sequence[int]) -> dict[str, Any]:
 
 def _command() -> str:
     """Return the command line, without the folders of this machine."""
-    words = ["FOLDER" if Path(word).is_dir() else word for word in sys.argv[1:]]
-    return shlex.join(words)
+    return shlex.join("FOLDER" if _is_data(Path(word)) else word for word in sys.argv[1:])
+
+
+def _is_data(path: Path) -> bool:
+    """Return whether it is a folder, and not that of a package whose name a tracker has."""
+    return path.is_dir() and not (path / "__init__.py").exists()
