@@ -12,6 +12,7 @@ from stdet.inference.engines.names import EngineName
 from stdet.inference.load_network import load_network
 from stdet.inference.network import Network
 from stdet.inference.stages.detect import DetectPeaks, DetectWithNetwork, Look, SameSize
+from stdet.inference.stages.fixed import LeaveOutFixed
 from stdet.inference.stages.frames import DetectedFrame, FrameWithReferences, StreamFrame
 from stdet.inference.stages.read import Scale
 from stdet.inference.stages.register import Register
@@ -85,7 +86,7 @@ class Detector:
                 prepare = SameSize().then(register).then(timed(look, times))
             else:
                 prepare = SameSize().then(look)
-            detect = timed(DetectWithNetwork(network), times)
+            detect = timed(DetectWithNetwork(network), times).then(LeaveOutFixed())
             return InOwnThread(prepare, "look").then(InOwnThread(detect, "detect"))
 
         return cls(start)

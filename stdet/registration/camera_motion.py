@@ -84,16 +84,21 @@ class CameraPose:
             return Transform.identity()
         return other.from_start @ self.from_start.inverse()
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether the place in the scene is known to half a pixel."""
+        error_px = self.quality.error_px
+        return error_px is not None and error_px <= _MAX_CARRIED_PX
+
     def motion_from(self, previous: CameraPose) -> FrameMotion:
         """Return the motion of the background from another frame to this one.
 
         It is known where both have been aligned to half a pixel: tracks need no more.
         """
         transform = previous.to(self)
-        errors_px = [pose.quality.error_px for pose in (previous, self)]
         if transform is None:
             motion = FrameMotion.unknown(OTHER_SCENE)
-        elif any(error is None or error > _MAX_CARRIED_PX for error in errors_px):
+        elif not (previous.is_placed and self.is_placed):
             motion = FrameMotion.unknown("the background has too little structure")
         else:
             motion = FrameMotion.known(transform)
