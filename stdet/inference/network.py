@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 
 LARGE_MEGAPIXELS = 4.0
 """From this area of a frame on, 10^6 pixels, a stream says beforehand what the network takes."""
-_GIGABYTES_PER_MEGAPIXEL = 0.4
-_CORE_SECONDS_PER_MEGAPIXEL = 1.7
+_GIGABYTES_PER_MEGAPIXEL = 0.1
+_CORE_SECONDS_PER_MEGAPIXEL = 0.35
 """Of `stdet_n` with 24 frames registered, as `benchmarks/load.py` measures them."""
 
 
