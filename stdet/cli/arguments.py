@@ -204,10 +204,10 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
         choices=ENGINES,
         default="auto",
         help="what runs the network: eager is PyTorch; onnxruntime and openvino (`pip install "
-        "'stdet[openvino]'`) take about 0.7 of its time; "
-        "-bf16 computes in bfloat16, twice as fast again on a CPU with AMX, and scores move a "
-        "little; auto takes the fastest in 32 bits that is installed and agrees with PyTorch on "
-        "the first frames (auto)",
+        "'stdet[openvino]'`) take about half of its time; "
+        "-bf16 computes in bfloat16, faster for frames below 480x480 on a CPU with AMX, and "
+        "scores move a little; auto takes the fastest in 32 bits that is installed and agrees "
+        "with PyTorch on the first frames (auto)",
     )
 
 
