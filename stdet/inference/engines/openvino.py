@@ -62,6 +62,17 @@ def openvino_engine(
     )
 
 
+@functools.cache
+def openvino_core(library: Any) -> Any:
+    """Return OpenVINO's core, one for the life of the process.
+
+    On CPUs with AMX each core gives the thread that made it a stack for signal handlers, and takes
+    it back when it is freed. Of two cores freed in the order in which they were made, the second
+    puts back the stack of the first, which is gone: the next signal ends the process.
+    """
+    return library.Core()
+
+
 class _CompiledPart:
     """A part, compiled for each size of frames: a sixth faster than for any size.
 
@@ -80,7 +91,7 @@ class _CompiledPart:
         maps: Literal["inputs", "outputs"],
     ) -> None:
         self._library = library
-        self._core = library.Core()
+        self._core = openvino_core(library)
         self._model = model
         self._maps = maps
         self._name = name

@@ -22,7 +22,7 @@ from stdet.inference.engines.names import import_library
 from stdet.inference.engines.onnx_export import export_parts
 from stdet.inference.engines.onnx_parts import OnnxParts
 from stdet.inference.engines.onnxruntime import onnxruntime_engine
-from stdet.inference.engines.openvino import openvino_engine
+from stdet.inference.engines.openvino import openvino_core, openvino_engine
 from stdet.inference.exported.metadata import (
     ENDINGS,
     FORMAT_VERSION,
@@ -203,7 +203,9 @@ def _write_parts(parts: OnnxParts, folder: Path, format: ExportFormat) -> OnnxPa
                 continue
             library: Any = import_library("openvino", wanted_by="format openvino")
             # Half precision is its default, and loses three digits.
-            library.save_model(library.Core().read_model(model), path, compress_to_fp16=False)
+            library.save_model(
+                openvino_core(library).read_model(model), path, compress_to_fp16=False
+            )
     return replace(parts, frame=paths["frame"], clip=paths["clip"])
 
 

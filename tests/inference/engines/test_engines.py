@@ -1,6 +1,7 @@
 """Every engine says what PyTorch says, and one that does not is found out."""
 
 import logging
+import subprocess
 import sys
 
 import numpy as np
@@ -340,3 +341,24 @@ def test_openvino_refuses_a_gpu(tiny_model, lively):
     parts = export_parts(lively(build_detector(tiny_model())))
     with pytest.raises(ConfigError, match="use --device cpu"):
         openvino_engine(parts, device="cuda:0", num_threads=1)
+
+
+@needs("openvino")
+def test_signals_are_heard_after_engines_of_openvino_are_gone():
+    script = """
+import faulthandler, gc, os, signal
+import numpy as np
+from stdet.inference.load_network import load_network
+
+faulthandler.enable()
+for _ in range(3):
+    engine = load_network("stdet_n", device="cpu", engine="openvino").network.engine
+    maps = engine.frame_maps(np.zeros((1, 6, 32, 32), np.float32))
+    engine.fuse([maps, maps], maps, ())
+    del engine, maps
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "heard\n")
