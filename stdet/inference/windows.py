@@ -35,6 +35,10 @@ _STEP_PX = 16
 """Windows begin at multiples of it, so that the cells of all scales of features lie alike."""
 _DECAY = 0.9
 """What a window keeps of its largest contrast from frame to frame, so that noise moves none."""
+_SURE = 0.35
+"""Score of a detection whose window is chosen however many there are."""
+_VISIT_EVERY = 4
+"""Frames after which another window is visited, whatever is in it."""
 _STAY = 1.5
 """A window is left for one that has so many times its score or contrast: features of earlier
 frames are there in it already."""
@@ -145,8 +149,9 @@ class WindowChoice:
     """Choose the windows of each frame of a stream.
 
     Half of them hold the surest detections of the smaller scales in this frame and of all scales
-    in the frame before; the others, and those that are left over, the largest contrasts of the
-    residual, of which a window remembers some.
+    in the frame before, and more where more are sure; the others, and those that are left over,
+    the largest contrasts of the residual, of which a window remembers some. Each of the rest is
+    visited in its turn, so that nothing is out of sight for ever.
 
     Args:
         grid: Of the frames.
@@ -160,9 +165,10 @@ class WindowChoice:
         self._contrast: FloatArray = np.zeros(len(grid), np.float32)
         self._score: FloatArray = np.zeros(len(grid), np.float32)
         self._is_chosen: BoolArray = np.zeros(len(grid), np.bool_)
+        self._num_frames = 0
 
     def choose(self, found: Sequence[Detections], peaks: Peaks | None) -> list[Window]:
-        """Return the windows of a frame, at most ``WindowGrid.num_chosen``.
+        """Return the windows of a frame; usually ``WindowGrid.num_chosen``, or one more.
 
         Args:
             found: At each smaller scale, in pixels of that scale.
@@ -177,12 +183,19 @@ class WindowChoice:
             self._contrast = np.maximum(self._contrast, largest)
         stay = np.where(self._is_chosen, np.float32(_STAY), np.float32(1))
         by_score, by_contrast = _falling(score * stay), _falling(self._contrast * stay)
-        num_chosen = self._grid.num_chosen
-        surest = num_chosen // 2
-        ranked = dict.fromkeys([*by_score[:surest], *by_contrast, *by_score[surest:]])
-        chosen = list(ranked)[:num_chosen]
+        num_usual = self._grid.num_chosen
+        num_sure = max(num_usual // 2, int(np.count_nonzero(score >= _SURE)))
+        ranked = dict.fromkeys([*by_score[:num_sure], *by_contrast, *by_score])
+        chosen = list(ranked)[: num_sure + num_usual - num_usual // 2]
         self._is_chosen = np.isin(np.arange(len(self._grid)), chosen)
-        return [self._grid[number] for number in chosen]
+        return [self._grid[number] for number in [*chosen, *self._visited(chosen)]]
+
+    def _visited(self, chosen: Sequence[int]) -> list[int]:
+        """Return the window that is due, if it is not among those chosen."""
+        self._num_frames += 1
+        number, rest = divmod(self._num_frames, _VISIT_EVERY)
+        number %= len(self._grid)
+        return [] if rest or number in chosen else [number]
 
     def remember(self, found: Detections) -> None:
         """Take what was found in the frame, at all scales."""
